@@ -1,0 +1,58 @@
+/** Which engine runs which format, with which provider on which device: one table, read by everything that must choose. */
+import { TandemError } from '../errors.js';
+import type { ModelFormat } from '../model/graph.js';
+import type { Engine, EngineName } from './engine.js';
+
+interface EngineEntry {
+  /** Loads the engine's code; native libraries wait for `load()`. */
+  readonly open: () => Promise<Engine>;
+  /** First one is the default for the device. */
+  readonly providers: { readonly cpu: readonly string[]; readonly gpu: readonly string[] };
+  /** Environment variables that the engine reads once, when its native library is loaded into the process. */
+  readonly environment: (threads: number) => Record<string, string>;
+}
+
+export const ENGINES: Record<EngineName, EngineEntry> = {
+  tfjs: {
+    open: async () => (await import('./tfjs/tfjs.js')).tfjs,
+    providers: { cpu: ['tensorflow'], gpu: ['tensorflow-gpu'] },
+    environment: (threads) => ({
+      TF_NUM_INTRAOP_THREADS: String(threads),
+      TF_NUM_INTEROP_THREADS: '1',
+      TF_CPP_MIN_LOG_LEVEL: '2',
+      TF_FORCE_GPU_ALLOW_GROWTH: 'true',
+    }),
+  },
+  onnxruntime: {
+    open: async () => (await import('./onnxruntime/onnxruntime.js')).onnxruntime,
+    providers: { cpu: ['cpu'], gpu: ['webgpu', 'cuda'] },
+    environment: () => ({}),
+  },
+};
+
+export function engineFor(format: ModelFormat): EngineName {
+  return format === 'onnx' ? 'onnxruntime' : 'tfjs';
+}
+
+/** `gpu`, `gpu:1` and `cpu` are devices; anything else is a typing error. */
+export function parseDevice(device: string): { kind: 'cpu' | 'gpu'; index: number } {
+  const match = /^(cpu|gpu)(?::(\d{1,3}))?$/.exec(device);
+  if (!match) {
+    throw new TandemError('TANDEM_USAGE', `"${device}" is not a device`, {
+      remedy: 'use cpu, gpu, or gpu:1 for the second card',
+    });
+  }
+  return { kind: match[1] as 'cpu' | 'gpu', index: Number(match[2] ?? 0) };
+}
+
+/** The provider for a device: the asked-for one if the engine has it there, else the engine's first. */
+export function providerFor(engine: EngineName, device: string, asked?: string): string {
+  const { kind } = parseDevice(device);
+  const offered = ENGINES[engine].providers[kind];
+  if (asked !== undefined && !offered.includes(asked)) {
+    throw new TandemError('TANDEM_USAGE', `engine ${engine} has no provider "${asked}" for ${kind}`, {
+      remedy: `use provider=${offered.join(' or provider=')}`,
+    });
+  }
+  return asked ?? offered[0]!;
+}

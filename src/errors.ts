@@ -1,0 +1,106 @@
+/** Coded errors: every one says what is wrong, why, and what to do next; they survive the trip between threads and processes. */
+
+/** Exit codes of the command line (design: 2 usage, 65 data, 73 output, 75 resumable, 78 configuration). */
+export const EXIT = {
+  ok: 0,
+  unexpected: 1,
+  usage: 2,
+  failedRows: 65,
+  cannotCreate: 73,
+  resumable: 75,
+  impossible: 78,
+  sigint: 130,
+  sigterm: 143,
+} as const;
+
+/** Every code with the exit status that the command line gives for it. Codes are stable: programs match on them. */
+const EXIT_OF = {
+  TANDEM_USAGE: EXIT.usage,
+  TANDEM_INTERNAL: EXIT.unexpected,
+  // model
+  TANDEM_MODEL_MISSING: EXIT.usage,
+  TANDEM_MODEL_INVALID: EXIT.usage,
+  TANDEM_MODEL_UNSUPPORTED: EXIT.usage,
+  TANDEM_WEIGHTS_MISSING: EXIT.usage,
+  TANDEM_WEIGHTS_SHORT: EXIT.usage,
+  TANDEM_WEIGHTS_ESCAPE: EXIT.usage,
+  TANDEM_CUT_ILLEGAL: EXIT.usage,
+  TANDEM_LAYERS_INVALID: EXIT.usage,
+  // engine and pool
+  TANDEM_ENGINE_MISSING: EXIT.impossible,
+  TANDEM_ENGINE_FAILED: EXIT.unexpected,
+  TANDEM_DEVICE_MISSING: EXIT.impossible,
+  TANDEM_DEVICE_FALLBACK: EXIT.impossible,
+  TANDEM_PLAN_IMPOSSIBLE: EXIT.impossible,
+  TANDEM_STAGE_FAILED: EXIT.unexpected,
+  TANDEM_STAGE_DIED: EXIT.unexpected,
+  TANDEM_STAGE_TIMEOUT: EXIT.unexpected,
+  TANDEM_OUT_OF_MEMORY: EXIT.unexpected,
+  // rows
+  TANDEM_INPUT_MISSING: EXIT.usage,
+  TANDEM_INPUT_INVALID: EXIT.usage,
+  TANDEM_INPUT_EMPTY: EXIT.usage,
+  TANDEM_INPUT_CHANGED: EXIT.unexpected,
+  TANDEM_ROW_INVALID: EXIT.failedRows,
+  TANDEM_ROW_SHAPE: EXIT.failedRows,
+  TANDEM_ROW_TYPE: EXIT.failedRows,
+  TANDEM_ROW_NOT_FINITE: EXIT.failedRows,
+  // output
+  TANDEM_OUTPUT_EXISTS: EXIT.cannotCreate,
+  TANDEM_OUTPUT_FAILED: EXIT.cannotCreate,
+  TANDEM_OUTPUT_UNSUPPORTED: EXIT.usage,
+  TANDEM_CLOSED: EXIT.unexpected,
+} as const;
+
+export type ErrorCode = keyof typeof EXIT_OF;
+
+export interface ErrorOptions {
+  /** One line: what to type or change next. */
+  remedy?: string;
+  cause?: unknown;
+}
+
+/** An error with a stable `code` and a `remedy`; match on `code`, never on the message. */
+export class TandemError extends Error {
+  readonly code: ErrorCode;
+  readonly remedy: string;
+
+  constructor(code: ErrorCode, message: string, { remedy = '', cause }: ErrorOptions = {}) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.name = 'TandemError';
+    this.code = code;
+    this.remedy = remedy;
+  }
+
+  get exitCode(): number {
+    return EXIT_OF[this.code];
+  }
+}
+
+/** What crosses a wall: a structured clone keeps neither the class nor own fields of an Error, so it goes as plain data. */
+export interface WireError {
+  code: ErrorCode;
+  message: string;
+  remedy: string;
+  stack: string;
+}
+
+export function toWire(error: unknown): WireError {
+  const known = asTandemError(error);
+  return { code: known.code, message: known.message, remedy: known.remedy, stack: known.stack ?? '' };
+}
+
+export function fromWire({ code, message, remedy, stack }: WireError): TandemError {
+  const error = new TandemError(code in EXIT_OF ? code : 'TANDEM_INTERNAL', message, { remedy });
+  error.stack = stack;
+  return error;
+}
+
+/** Anything thrown, as a coded error: what is not ours becomes `fallback`, with the original as its cause. */
+export function asTandemError(error: unknown, fallback: ErrorCode = 'TANDEM_INTERNAL'): TandemError {
+  if (error instanceof TandemError) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  const wrapped = new TandemError(fallback, message, { cause: error });
+  if (error instanceof Error && error.stack) wrapped.stack = error.stack;
+  return wrapped;
+}

@@ -1,0 +1,22 @@
+/** Rows out: a sink takes finished micro-batches in input order and shows the final file only when it is whole. */
+import type { Tensor } from '../tensor.js';
+import type { RowFailure, RowId } from './source.js';
+
+/** A finished micro-batch; tensors are lent until `write` settles. */
+export interface RowsDone {
+  /** Position of the first row in the input. */
+  readonly firstRow: number;
+  readonly rows: number;
+  /** By public output name, each (rows, ...). */
+  readonly outputs: ReadonlyMap<string, Tensor>;
+  readonly failures: readonly RowFailure[];
+  readonly ids: readonly RowId[] | null;
+}
+
+export interface Sink {
+  write(batch: RowsDone): Promise<void>;
+  /** Flush, fsync and show the file under its final name. */
+  finish(): Promise<void>;
+  /** Close without showing the final name. What was written so far stays beside it as `<output>.partial`. */
+  abandon(): Promise<void>;
+}
