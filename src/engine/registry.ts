@@ -8,6 +8,8 @@ interface EngineEntry {
   readonly open: () => Promise<Engine>;
   /** First one is the default for the device. */
   readonly providers: { readonly cpu: readonly string[]; readonly gpu: readonly string[] };
+  /** Whether two workers must not start at the same time. */
+  readonly startsAlone: boolean;
   /** Environment variables that the engine reads once, when its native library is loaded into the process. */
   readonly environment: (threads: number) => Record<string, string>;
 }
@@ -16,6 +18,8 @@ export const ENGINES: Record<EngineName, EngineEntry> = {
   tfjs: {
     open: async () => (await import('./tfjs/tfjs.js')).tfjs,
     providers: { cpu: ['tensorflow'], gpu: ['tensorflow-gpu'] },
+    // The addon keeps a process-wide set of attribute names that it fills without a lock (binding/tfjs_backend.cc, ATTR_NAME_SET).
+    startsAlone: true,
     environment: (threads) => ({
       TF_NUM_INTRAOP_THREADS: String(threads),
       TF_NUM_INTEROP_THREADS: '1',
@@ -26,6 +30,7 @@ export const ENGINES: Record<EngineName, EngineEntry> = {
   onnxruntime: {
     open: async () => (await import('./onnxruntime/onnxruntime.js')).onnxruntime,
     providers: { cpu: ['cpu'], gpu: ['webgpu', 'cuda'] },
+    startsAlone: false,
     environment: () => ({}),
   },
 };

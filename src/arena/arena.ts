@@ -1,0 +1,43 @@
+/** The arena: all slots, and the only back-pressure there is: `claim` waits while every slot is taken. */
+import { arenaBytes, type Layout, type Region } from './layout.js';
+import { sharedMemory } from './memory.js';
+import { Slot } from './slot.js';
+
+export class Arena {
+  readonly memory: SharedArrayBuffer;
+  readonly layout: Layout;
+  readonly slots: readonly Slot[];
+  readonly #regions: ReadonlyMap<string, Region>;
+  readonly #waiting: ((slot: Slot) => void)[] = [];
+
+  constructor(layout: Layout, memory: SharedArrayBuffer = sharedMemory(arenaBytes(layout))) {
+    this.layout = layout;
+    this.memory = memory;
+    this.slots = Array.from({ length: layout.slots }, (_, index) => new Slot(memory, layout, index));
+    this.#regions = new Map(layout.regions.map((region) => [region.name, region]));
+  }
+
+  get bytes(): number {
+    return arenaBytes(this.layout);
+  }
+
+  region(name: string): Region {
+    return this.#regions.get(name)!;
+  }
+
+  /** A FILLING slot, as soon as there is one; first come, first served. */
+  claim(): Promise<Slot> {
+    const free = this.slots.find((slot) => slot.claim());
+    return free ? Promise.resolve(free) : new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  /** Takes a slot back and hands it to whoever waits longest. */
+  release(slot: Slot): void {
+    slot.release();
+    const next = this.#waiting.shift();
+    if (next) {
+      slot.claim();
+      next(slot);
+    }
+  }
+}

@@ -1,0 +1,158 @@
+/**
+ * A slot: the shared memory of one micro-batch in flight, and the only place where its state changes.
+ *
+ * Invariants
+ * I1 A slot has one owner at a time: the coordinator while FILLING and DONE, one worker while RUNNING(j), nobody while
+ *    FREE and READY(j).
+ * I2 Every state change is one compare-and-exchange from the state that the table below names; any other is refused.
+ * I3 Bytes and dims are written only by the owner, before the exchange that gives the slot away.
+ * I4 A stage writes its own output regions and nothing else, so READY(j) after a failed RUNNING(j) finds its inputs whole.
+ *
+ * FREE       -> FILLING     [claim]    coordinator
+ * FILLING    -> READY(0)    [publish]  coordinator
+ * READY(j)   -> RUNNING(j)  [accept]   a worker of stage j
+ * RUNNING(j) -> READY(j+1)  [advance]  the same worker, j not the last stage
+ * RUNNING(j) -> DONE        [advance]  the same worker, j the last stage
+ * RUNNING(j) -> FAILED(j)   [fail]     the same worker, or the coordinator when that worker is gone
+ * READY(j)   -> FAILED(j)   [fail]     the coordinator, when no worker is left to take it
+ * FAILED(j)  -> READY(j)    [retry]    coordinator
+ * DONE, FILLING, FAILED -> FREE [release] coordinator
+ */
+import { TandemError } from '../errors.js';
+import { type Tensor, viewOf } from '../tensor.js';
+import type { Layout, Region } from './layout.js';
+
+export const STATES = ['FREE', 'FILLING', 'READY', 'RUNNING', 'DONE', 'FAILED'] as const;
+export type State = (typeof STATES)[number];
+
+// Words of the header, Int32. Who writes them: kState every owner, by compare-and-exchange, which also orders the plain
+// writes to the others before it (Atomics are sequentially consistent); kBatch and kRows the coordinator while FILLING;
+// dims (from Region.dimsAt) whoever writes the region.
+const kState = 0;
+const kBatch = 1;
+const kRows = 2;
+
+/** State and stage in one word, so that one exchange changes both. */
+const word = (state: State, stage = 0): number => (stage << 3) | STATES.indexOf(state);
+
+export class Slot {
+  readonly index: number;
+  readonly #layout: Layout;
+  readonly #memory: SharedArrayBuffer;
+  readonly #header: Int32Array;
+  readonly #dataOffset: number;
+
+  constructor(memory: SharedArrayBuffer, layout: Layout, index: number) {
+    this.index = index;
+    this.#memory = memory;
+    this.#layout = layout;
+    this.#header = new Int32Array(memory, index * layout.headerBytes, layout.headerBytes / 4);
+    this.#dataOffset = layout.slots * layout.headerBytes + index * layout.dataBytes;
+  }
+
+  get state(): { state: State; stage: number } {
+    const value = Atomics.load(this.#header, kState);
+    return { state: STATES[value & 7]!, stage: value >> 3 };
+  }
+
+  /** Position of the micro-batch in the job. */
+  get microBatch(): number {
+    return this.#header[kBatch]!;
+  }
+
+  /** Rows that the micro-batch really holds. */
+  get rows(): number {
+    return this.#header[kRows]!;
+  }
+
+  /** FREE -> FILLING; false when somebody has it. */
+  claim(): boolean {
+    return this.#exchange(word('FREE'), word('FILLING'));
+  }
+
+  /** FILLING -> READY(0). */
+  publish(microBatch: number, rows: number): void {
+    this.#header[kBatch] = microBatch;
+    this.#header[kRows] = rows;
+    this.#move('publish', word('FILLING'), word('READY', 0));
+  }
+
+  /** READY(stage) -> RUNNING(stage). */
+  accept(stage: number): void {
+    this.#move('accept', word('READY', stage), word('RUNNING', stage));
+  }
+
+  /** RUNNING(stage) -> READY(stage + 1), or DONE after the last stage. */
+  advance(stage: number): void {
+    const next = stage + 1 === this.#layout.stages ? word('DONE') : word('READY', stage + 1);
+    this.#move('advance', word('RUNNING', stage), next);
+  }
+
+  /** RUNNING(stage) or READY(stage) -> FAILED(stage). */
+  fail(stage: number): void {
+    if (this.#exchange(word('RUNNING', stage), word('FAILED', stage))) return;
+    this.#move('fail', word('READY', stage), word('FAILED', stage));
+  }
+
+  /** FAILED(stage) -> READY(stage). */
+  retry(stage: number): void {
+    this.#move('retry', word('FAILED', stage), word('READY', stage));
+  }
+
+  /** DONE, FILLING or FAILED -> FREE. */
+  release(): void {
+    const { state, stage } = this.state;
+    if (state === 'FILLING' || state === 'DONE' || state === 'FAILED') {
+      if (this.#exchange(word(state, state === 'FAILED' ? stage : 0), word('FREE'))) return;
+    }
+    throw this.#refused('release');
+  }
+
+  /** The tensor in `region` with the dims that its writer left; a view, valid while the slot is owned. */
+  tensor(region: Region): Tensor {
+    const { dimsAt, shape, dtype, offset } = region;
+    const dims = Array.from(this.#header.subarray(dimsAt, dimsAt + shape.length));
+    return viewOf(dtype, dims, this.#memory, this.#dataOffset + offset);
+  }
+
+  /** The whole of `region`, at its largest shape, to be filled. */
+  room(region: Region): Tensor {
+    return viewOf(region.dtype, region.shape, this.#memory, this.#dataOffset + region.offset);
+  }
+
+  /** Says which part of `region` holds values: `dims` are at most its largest shape in bytes. */
+  setDims(region: Region, dims: readonly number[]): void {
+    this.#header.set(dims, region.dimsAt);
+  }
+
+  /** Copies a result into its region. Throws TANDEM_STAGE_FAILED when it is not what the region was laid out for. */
+  store(region: Region, tensor: Tensor): void {
+    const room = this.room(region);
+    const fits = tensor.dtype === region.dtype && tensor.shape.length === region.shape.length;
+    if (!fits || tensor.data.length > room.data.length) {
+      throw new TandemError(
+        'TANDEM_STAGE_FAILED',
+        `tensor ${region.name} came out as ${tensor.dtype} [${tensor.shape.join(', ')}], but its room is ${region.dtype} [${region.shape.join(', ')}]`,
+        {
+          remedy:
+            'a model whose shapes depend on the values of the rows cannot be pipelined across this cut: cut elsewhere with layers=',
+        },
+      );
+    }
+    (room.data as Float32Array).set(tensor.data as Float32Array);
+    this.setDims(region, tensor.shape);
+  }
+
+  #exchange(from: number, to: number): boolean {
+    return Atomics.compareExchange(this.#header, kState, from, to) === from;
+  }
+
+  #move(change: string, from: number, to: number): void {
+    if (!this.#exchange(from, to)) throw this.#refused(change);
+  }
+
+  #refused(change: string): TandemError {
+    const { state, stage } = this.state;
+    return new TandemError('TANDEM_INTERNAL', `slot ${this.index} cannot ${change} from ${state}(${stage})`);
+  }
+}

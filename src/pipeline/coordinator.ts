@@ -1,0 +1,165 @@
+/** The coordinator: fills slots, leads each from stage to stage, and gives micro-batches back in input order. */
+import type { Arena } from '../arena/arena.js';
+import type { Slot } from '../arena/slot.js';
+import { TandemError } from '../errors.js';
+import type { Pool } from '../pool/pool.js';
+import { micros } from '../pool/protocol.js';
+import { type Feed, firstRows, type MicroBatch, zeroRowsFrom } from './micro-batch.js';
+import type { Timeline } from './timeline.js';
+
+export interface CoordinatorOptions {
+  readonly arena: Arena;
+  readonly pools: readonly Pool[];
+  /** Graph inputs and outputs, in the model's order. */
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  /** The rows that every micro-batch must have, when the model fixes them; shorter ones are padded. */
+  readonly fixedRows: number | null;
+  readonly timeline: Timeline;
+}
+
+export class Coordinator {
+  readonly #options: CoordinatorOptions;
+
+  constructor(options: CoordinatorOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Runs the feed dry. Slots are filled as fast as they come free; each micro-batch then follows its own readiness, so any
+   * stage works whenever something lies ready for it. A failure is thrown in order, after the micro-batches before it.
+   */
+  async *run(feed: Feed): AsyncGenerator<MicroBatch> {
+    const line = new Line<Flight>();
+    const stop = { asked: false };
+    const filling = this.#fillSlots(feed, line, stop).then(
+      () => line.end(),
+      (error) => line.end(error),
+    );
+    let current: Flight | undefined;
+    try {
+      for await (current of line) {
+        await current.landed;
+        yield this.#result(current.slot);
+        this.#options.arena.release(current.slot);
+        current = undefined;
+      }
+    } finally {
+      stop.asked = true;
+      await this.#settle(current ? [current] : []);
+      await this.#settle(line.takeAll());
+      await filling;
+      await this.#settle(line.takeAll());
+    }
+  }
+
+  async #fillSlots(feed: Feed, line: Line<Flight>, stop: { asked: boolean }): Promise<void> {
+    const { arena, inputs, fixedRows } = this.#options;
+    const regions = inputs.map((name) => arena.region(name));
+    for (let microBatch = 0; ; microBatch++) {
+      const slot = await arena.claim();
+      let rows = 0;
+      try {
+        const rooms = regions.map((region) => slot.room(region));
+        rows = stop.asked ? 0 : await feed.fill(rooms);
+        if (rows > 0 && fixedRows !== null) for (const room of rooms) zeroRowsFrom(room, rows);
+      } finally {
+        if (rows === 0) arena.release(slot);
+      }
+      if (rows === 0) return;
+      for (const region of regions) slot.setDims(region, [fixedRows ?? rows, ...region.shape.slice(1)]);
+      slot.publish(microBatch, rows);
+      const landed = this.#fly(slot);
+      // The consumer meets a failure when its turn comes; until then it must not count as unhandled.
+      landed.catch(() => {});
+      line.push({ slot, landed });
+    }
+  }
+
+  /** One micro-batch's way through all stages. */
+  async #fly(slot: Slot): Promise<void> {
+    const { pools, timeline } = this.#options;
+    let readyAt = micros();
+    for (const [stage, pool] of pools.entries()) {
+      const { worker, acceptedAt, finishedAt } = await this.#runStage(slot, stage, pool);
+      const { microBatch, rows } = slot;
+      timeline.record({ stage, worker, microBatch, rows, readyAt, acceptedAt, finishedAt });
+      readyAt = finishedAt;
+    }
+  }
+
+  /** A worker that dies has written nothing but its own outputs, so the stage can simply be run again. */
+  async #runStage(slot: Slot, stage: number, pool: Pool) {
+    for (;;) {
+      try {
+        return await pool.run(slot.index);
+      } catch (error) {
+        if (!(error instanceof TandemError) || error.code !== 'TANDEM_STAGE_DIED') throw error;
+        await pool.revive(error);
+        if (slot.state.state === 'RUNNING') slot.fail(stage);
+        if (slot.state.state === 'FAILED') slot.retry(stage);
+      }
+    }
+  }
+
+  #result(slot: Slot): MicroBatch {
+    const { arena, outputs, fixedRows } = this.#options;
+    const { rows, microBatch } = slot;
+    const tensors = outputs.map((name) => {
+      const tensor = slot.tensor(arena.region(name));
+      return [name, fixedRows === null ? tensor : firstRows(tensor, rows)] as const;
+    });
+    return { index: microBatch, rows, outputs: new Map(tensors) };
+  }
+
+  /** Lets flights that nobody will read come to rest and frees their slots, so that the pipeline can be run again. */
+  async #settle(flights: readonly Flight[]): Promise<void> {
+    for (const { slot, landed } of flights) {
+      await landed.catch(() => {});
+      const { state, stage } = slot.state;
+      if (state === 'READY' || state === 'RUNNING') slot.fail(stage);
+      this.#options.arena.release(slot);
+    }
+  }
+}
+
+interface Flight {
+  readonly slot: Slot;
+  /** Settles when it has been through all stages. */
+  readonly landed: Promise<void>;
+}
+
+/** A queue between one producer and one consumer; unbounded, because slots bound it. */
+class Line<T> implements AsyncIterable<T> {
+  readonly #items: T[] = [];
+  #ended: { error?: unknown } | undefined;
+  #wake = () => {};
+
+  push(item: T): void {
+    this.#items.push(item);
+    this.#wake();
+  }
+
+  end(error?: unknown): void {
+    this.#ended = error === undefined ? {} : { error };
+    this.#wake();
+  }
+
+  takeAll(): T[] {
+    return this.#items.splice(0);
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<T> {
+    for (;;) {
+      const item = this.#items.shift();
+      if (item !== undefined) yield item;
+      else if (this.#ended) {
+        if ('error' in this.#ended) throw this.#ended.error;
+        return;
+      } else
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve;
+        });
+    }
+  }
+}

@@ -1,0 +1,193 @@
+/** A pipeline: the loaded stages of one plan, warmed up and joined by an arena. */
+import { Arena } from '../arena/arena.js';
+import { layOut, type Resident } from '../arena/layout.js';
+import { ENGINES, parseDevice } from '../engine/registry.js';
+import { TandemError } from '../errors.js';
+import type { ModelGraph } from '../model/graph.js';
+import { type Slice, slicesOf } from '../model/slice.js';
+import type { Plan } from '../plan/plan.js';
+import type { Pool } from '../pool/pool.js';
+import type { Loaded } from '../pool/protocol.js';
+import { ThreadPool } from '../pool/thread-pool.js';
+import { allocate, type Tensor, type TensorSpec } from '../tensor.js';
+import { Coordinator } from './coordinator.js';
+import type { Feed, MicroBatch } from './micro-batch.js';
+import { Timeline } from './timeline.js';
+
+export interface PipelineSettings {
+  /** Let a stage that asked for a GPU run on what the engine found instead. */
+  readonly allowFallback: boolean;
+  /** Milliseconds that one micro-batch may take in one stage. */
+  readonly deadline: number;
+}
+
+interface Warm {
+  readonly arena: Arena;
+  readonly coordinator: Coordinator;
+  readonly timeline: Timeline;
+  readonly rowSpecs: readonly TensorSpec[];
+}
+
+export class Pipeline {
+  readonly graph: ModelGraph;
+  readonly plan: Plan;
+  readonly slices: readonly Slice[];
+  /** What each stage's workers said after loading. */
+  readonly loaded: readonly Loaded[];
+  readonly #pools: readonly Pool[];
+  #warm: Warm | undefined;
+  #running = false;
+
+  private constructor(
+    graph: ModelGraph,
+    plan: Plan,
+    slices: readonly Slice[],
+    pools: readonly Pool[],
+    loaded: readonly Loaded[],
+  ) {
+    this.graph = graph;
+    this.plan = plan;
+    this.slices = slices;
+    this.#pools = pools;
+    this.loaded = loaded;
+  }
+
+  /** Starts the pools and loads the slices. Throws coded errors; nothing is left running then. */
+  static async open(graph: ModelGraph, plan: Plan, settings: PipelineSettings): Promise<Pipeline> {
+    const slices = slicesOf(
+      graph,
+      plan.stages.slice(1).map(({ ops }) => ops.from),
+    );
+    const pools = plan.stages.map(
+      ({ engine, provider, threads, workers, device }) =>
+        new ThreadPool({
+          engine,
+          engineOptions: { provider, threads, deviceIndex: parseDevice(device).index },
+          workers,
+          deadline: settings.deadline,
+        }),
+    );
+    try {
+      const loaded = await loadAll(plan, pools, slices);
+      if (!settings.allowFallback) checkDevices(plan, loaded);
+      return new Pipeline(graph, plan, slices, pools, loaded);
+    } catch (error) {
+      await Promise.all(pools.map((pool) => pool.close()));
+      throw error;
+    }
+  }
+
+  get arenaBytes(): number {
+    return this.#warm?.arena.bytes ?? 0;
+  }
+
+  /** What ran when, since the last warm-up. */
+  get timeline(): Timeline {
+    return this.#warm?.timeline ?? new Timeline(this.plan.stages.map(({ workers }) => workers));
+  }
+
+  /**
+   * Runs a micro-batch of zeros through every worker, learns from it what lives across each cut, and lays the arena out.
+   * `rowSpecs` follow the graph's inputs: the shape of one row each. Nothing is done when they have not changed.
+   */
+  async warmUp(rowSpecs: readonly TensorSpec[]): Promise<void> {
+    if (this.#warm && sameShapes(this.#warm.rowSpecs, rowSpecs)) return;
+    const { microBatch, depth, stages } = this.plan;
+    const found = new Map<string, Tensor>();
+    for (const { name, dtype, shape } of rowSpecs) {
+      const full = [microBatch, ...(shape as number[])];
+      found.set(name, { dtype, shape: full, data: allocate(dtype, full) });
+    }
+    for (const [j, slice] of this.slices.entries()) {
+      const { outputs } = await this.#pools[j]!.probe(slice.inputs.map((name) => found.get(name)!));
+      for (const [n, name] of slice.outputs.entries()) found.set(name, outputs[n]!);
+    }
+    for (const name of this.graph.outputs) checkRowsAxis(name, found.get(name)!, microBatch);
+
+    const arena = new Arena(layOut(this.#residents(found), stages.length, depth));
+    for (const [j, pool] of this.#pools.entries()) await pool.attach(j, arena.memory, arena.layout);
+    const timeline = new Timeline(stages.map(({ workers }) => workers));
+    const coordinator = new Coordinator({
+      arena,
+      pools: this.#pools,
+      inputs: this.graph.inputs.map(({ name }) => name),
+      outputs: this.graph.outputs,
+      fixedRows: this.graph.fixedBatch,
+      timeline,
+    });
+    this.#warm = { arena, coordinator, timeline, rowSpecs };
+  }
+
+  /** Micro-batches in the feed's order; needs `warmUp` first. One run at a time. */
+  async *run(feed: Feed): AsyncGenerator<MicroBatch> {
+    if (!this.#warm) throw new TandemError('TANDEM_INTERNAL', 'the pipeline was run before it was warmed up');
+    if (this.#running) {
+      throw new TandemError('TANDEM_USAGE', 'the pipeline already runs; one run at a time', {
+        remedy: 'finish or return() the first run, or open a second pipeline',
+      });
+    }
+    this.#running = true;
+    try {
+      yield* this.#warm.coordinator.run(feed);
+    } finally {
+      this.#running = false;
+    }
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#pools.map((pool) => pool.close()));
+  }
+
+  /** Every tensor that must lie in a slot, from the stage that makes it to the last that reads it. */
+  #residents(found: ReadonlyMap<string, Tensor>): Resident[] {
+    const sink = this.slices.length;
+    const born = new Map(this.graph.inputs.map(({ name }) => [name, -1]));
+    const last = new Map(born);
+    for (const [j, { inputs, outputs }] of this.slices.entries()) {
+      for (const name of outputs) born.set(name, j);
+      for (const name of [...inputs, ...outputs]) last.set(name, j);
+    }
+    for (const name of this.graph.outputs) last.set(name, sink);
+    return [...born].map(([name, stage]) => {
+      const { dtype, shape } = found.get(name)!;
+      return { name, dtype, shape, born: stage, last: last.get(name)! };
+    });
+  }
+}
+
+/** One after another where the engine cannot stand being started twice at once, else side by side. */
+async function loadAll(plan: Plan, pools: readonly Pool[], slices: readonly Slice[]): Promise<Loaded[]> {
+  const serial = plan.stages.some(({ engine }) => ENGINES[engine].startsAlone);
+  if (!serial) return Promise.all(pools.map((pool, j) => pool.load(slices[j]!)));
+  const loaded: Loaded[] = [];
+  for (const [j, pool] of pools.entries()) loaded.push(await pool.load(slices[j]!));
+  return loaded;
+}
+
+function checkDevices(plan: Plan, loaded: readonly Loaded[]): void {
+  for (const [j, { device, provider }] of plan.stages.entries()) {
+    const { ranOn, deviceName } = loaded[j]!;
+    if (parseDevice(device).kind === 'gpu' && ranOn !== 'gpu') {
+      throw new TandemError(
+        'TANDEM_DEVICE_FALLBACK',
+        `stage ${j} asked for ${device}, but ${provider} would compute on ${deviceName}`,
+        {
+          remedy: 'see what was found with: tandem doctor; or run it there all the same with --allow-fallback',
+        },
+      );
+    }
+  }
+}
+
+function checkRowsAxis(name: string, { shape }: Tensor, microBatch: number): void {
+  if (shape[0] === microBatch) return;
+  throw new TandemError(
+    'TANDEM_MODEL_UNSUPPORTED',
+    `output ${name} is [${shape.join(', ')}] for ${microBatch} rows: its first axis does not follow the rows`,
+    { remedy: 'a batch job needs one result per row; give the model an output whose axis 0 is the batch' },
+  );
+}
+
+function sameShapes(a: readonly TensorSpec[], b: readonly TensorSpec[]): boolean {
+  return JSON.stringify(a.map(({ shape }) => shape)) === JSON.stringify(b.map(({ shape }) => shape));
+}

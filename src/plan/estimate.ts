@@ -1,0 +1,51 @@
+/** The cut by estimate: balances counted FLOPs, for as long as nobody has measured the layers. */
+
+import { parseDevice } from '../engine/registry.js';
+import { TandemError } from '../errors.js';
+import { legalCuts, liveBytes } from '../model/cut.js';
+import { estimateFlops } from '../model/flops.js';
+import { type ModelGraph, type TensorFacts, weightBytes } from '../model/graph.js';
+import { partition } from './partition.js';
+import type { LayerRange, StagePlan } from './plan.js';
+
+/** How many CPU threads a graphics card counts for while nothing is measured; a rough guess, and told as one. */
+const THREADS_OF_A_GPU = 20;
+
+/** FLOPs that a core does in the time in which a byte moves into a slot and out again: 50 GFLOP/s against 2.5 GB/s. */
+const FLOPS_PER_BYTE_MOVED = 20;
+
+/**
+ * Layer ranges whose slowest stage has the fewest estimated FLOPs per thread. Without `facts` (dims that only the rows
+ * tell) the bytes of the weights stand in for the FLOPs. Throws TANDEM_LAYERS_INVALID when there are too few places to cut.
+ */
+export function estimateRanges(
+  graph: ModelGraph,
+  stages: readonly Pick<StagePlan, 'device' | 'threads' | 'workers'>[],
+  facts: TensorFacts | null,
+): LayerRange[] {
+  const legal = new Set(legalCuts(graph));
+  const flops = facts && estimateFlops(graph, facts);
+  const live = facts && liveBytes(graph, facts, 1);
+  const costs = graph.layers.map(({ from, to }) =>
+    flops ? flops.slice(from, to).reduce((sum, count) => sum + count, 0) : weightBytes(graph, from, to),
+  );
+  const starts = partition({
+    costs,
+    speeds: stages.map(
+      ({ device, threads, workers }) => (parseDevice(device).kind === 'gpu' ? THREADS_OF_A_GPU : threads) * workers,
+    ),
+    legal: (k) => legal.has(graph.layers[k]!.from),
+    traffic: (k) => (live?.[graph.layers[k]!.from] ?? 0) * FLOPS_PER_BYTE_MOVED,
+  });
+  if (!starts) {
+    throw new TandemError(
+      'TANDEM_LAYERS_INVALID',
+      `the model has ${legal.size} places to cut, too few for ${stages.length} stages`,
+      {
+        remedy: `use at most ${legal.size + 1} stages`,
+      },
+    );
+  }
+  const bounds = [0, ...starts, graph.layers.length];
+  return stages.map((_, j) => ({ from: bounds[j]!, to: bounds[j + 1]! - 1 }));
+}

@@ -1,0 +1,130 @@
+/** The plan: the ordered stages, the micro-batch size and the depth. */
+import { availableParallelism } from 'node:os';
+import type { EngineName } from '../engine/engine.js';
+import { engineFor, parseDevice, providerFor } from '../engine/registry.js';
+import { TandemError } from '../errors.js';
+import { isLegalCut } from '../model/cut.js';
+import type { ModelGraph } from '../model/graph.js';
+
+/** Layers by the numbers that `tandem inspect` prints, both included. */
+export interface LayerRange {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** What a person says of a stage; everything but the device may be left to tandem. */
+export interface StageOptions {
+  /** `cpu`, `gpu`, `gpu:1`. */
+  readonly device: string;
+  readonly layers?: LayerRange;
+  /** Threads inside one op. Default: the cores, shared evenly among the workers of all CPU stages. */
+  readonly threads?: number;
+  /** Workers that each hold the slice and run micro-batches side by side. Default 1. */
+  readonly workers?: number;
+  readonly provider?: string;
+  /** Bytes that the stage may hold. */
+  readonly memory?: number;
+}
+
+export interface StagePlan {
+  readonly device: string;
+  readonly engine: EngineName;
+  readonly provider: string;
+  readonly threads: number;
+  readonly workers: number;
+  readonly layers: LayerRange;
+  /** Ops [from, to) of the model graph. */
+  readonly ops: LayerRange;
+}
+
+export interface Plan {
+  readonly stages: readonly StagePlan[];
+  /** Rows of a micro-batch. */
+  readonly microBatch: number;
+  /** Micro-batches in flight at most. */
+  readonly depth: number;
+  /** Where the cuts come from: the user's `layers`, or the FLOPs of each layer, which are an estimate of its time. */
+  readonly cutBy: 'layers' | 'flops' | 'weights';
+}
+
+/** Rows that travel together unless somebody says otherwise. */
+export const DEFAULT_MICRO_BATCH = 32;
+
+/** The stages that are taken when none are named: two on the CPU where it has two cores to give. */
+export function defaultStages(): StageOptions[] {
+  return availableParallelism() >= 2 ? [{ device: 'cpu' }, { device: 'cpu' }] : [{ device: 'cpu' }];
+}
+
+/** Engine, provider, threads and workers of each stage, before the model is cut. Throws TANDEM_USAGE. */
+export function resolveStages(graph: ModelGraph, stages: readonly StageOptions[]): Omit<StagePlan, 'layers' | 'ops'>[] {
+  const engine = engineFor(graph.format);
+  const onCpu = stages.filter(({ device }) => parseDevice(device).kind === 'cpu');
+  const cpuWorkers = onCpu.reduce((sum, { workers }) => sum + (workers ?? 1), 0);
+  const spare = stages.length > onCpu.length ? availableParallelism() - 1 : availableParallelism();
+  const fairShare = Math.max(1, Math.floor(spare / Math.max(1, cpuWorkers)));
+  return stages.map(({ device, provider, threads, workers = 1 }) => ({
+    device,
+    engine,
+    provider: providerFor(engine, device, provider),
+    threads: threads ?? (parseDevice(device).kind === 'cpu' ? fairShare : 1),
+    workers,
+  }));
+}
+
+/** Depth that keeps every worker busy: what it computes and what waits for it, and one slot being filled or emptied. */
+export function defaultDepth(stages: readonly { readonly workers: number }[]): number {
+  return stages.reduce((sum, { workers }) => sum + workers + 1, 1);
+}
+
+/** The layers of each stage as ops; `null` where nobody named any. Throws TANDEM_LAYERS_INVALID on holes and overlaps. */
+export function rangesFromLayers(graph: ModelGraph, stages: readonly StageOptions[]): LayerRange[] | null {
+  if (stages.every(({ layers }) => layers === undefined)) {
+    return stages.length === 1 ? [{ from: 0, to: graph.layers.length - 1 }] : null;
+  }
+  const last = graph.layers.length - 1;
+  const ranges = stages.map(({ layers }, j) => {
+    const from = layers?.from ?? (j === 0 ? 0 : following(stages[j - 1]));
+    const to = layers?.to ?? (j === stages.length - 1 ? last : preceding(stages[j + 1]));
+    if (from === undefined || to === undefined) {
+      throw invalidLayers(`stage ${j} has no layers=, and its neighbours do not tell them either`);
+    }
+    return { from, to };
+  });
+  for (const [j, { from, to }] of ranges.entries()) {
+    if (from < 0 || to > last || from > to)
+      throw invalidLayers(`stage ${j} asks for layers ${from}..${to}; the model has 0..${last}`);
+    const expected = j === 0 ? 0 : ranges[j - 1]!.to + 1;
+    if (from > expected) throw invalidLayers(`layers ${expected}..${from - 1} belong to no stage`);
+    if (from < expected) throw invalidLayers(`layers ${from}..${expected - 1} belong to two stages`);
+  }
+  const end = ranges.at(-1)!.to;
+  if (end !== last) throw invalidLayers(`layers ${end + 1}..${last} belong to no stage`);
+  return ranges;
+}
+
+function following(before: StageOptions | undefined): number | undefined {
+  return before?.layers && before.layers.to + 1;
+}
+
+function preceding(after: StageOptions | undefined): number | undefined {
+  return after?.layers && after.layers.from - 1;
+}
+
+function invalidLayers(message: string): TandemError {
+  return new TandemError('TANDEM_LAYERS_INVALID', message, {
+    remedy: 'number the layers as this prints them: tandem inspect MODEL',
+  });
+}
+
+/** Layer ranges as op ranges. Throws TANDEM_CUT_ILLEGAL where a boundary would divide what must stay together. */
+export function opsOf(graph: ModelGraph, ranges: readonly LayerRange[]): LayerRange[] {
+  return ranges.map(({ from, to }, j) => {
+    const first = graph.layers[from]!;
+    if (j > 0 && !isLegalCut(graph, first.from)) {
+      throw new TandemError('TANDEM_CUT_ILLEGAL', `the model cannot be cut before layer ${from} (${first.name})`, {
+        remedy: 'take a boundary that is not marked as sealed by: tandem inspect MODEL',
+      });
+    }
+    return { from: first.from, to: graph.layers[to]!.to };
+  });
+}

@@ -1,0 +1,34 @@
+/** Engine settings that a native library reads once per process, from environment variables, when it is loaded. */
+import type { EngineName } from '../engine/engine.js';
+import { ENGINES } from '../engine/registry.js';
+import { TandemError } from '../errors.js';
+
+/** Threads that each engine was loaded with in this process; set at its first use and true until the process ends. */
+const loadedWith = new Map<EngineName, number>();
+
+/**
+ * Makes `threads` the engine's thread count in this process and returns the count that is in force. An engine that reads
+ * its environment once keeps the first one: a different `asked` count then throws TANDEM_USAGE, a default one gives way.
+ */
+export function settleThreads(engine: EngineName, threads: number, asked: boolean): number {
+  const { environment } = ENGINES[engine];
+  const variables = environment(threads);
+  if (Object.keys(variables).length === 0) return threads;
+  const inForce = loadedWith.get(engine);
+  if (inForce === undefined) {
+    Object.assign(process.env, variables);
+    loadedWith.set(engine, threads);
+    return threads;
+  }
+  if (asked && inForce !== threads) {
+    throw new TandemError(
+      'TANDEM_USAGE',
+      `${engine} already runs with ${inForce} threads in this process and cannot also have ${threads}`,
+      {
+        remedy:
+          'give every stage of one process the same threads=; use more workers= for a stage that needs more cores',
+      },
+    );
+  }
+  return inForce;
+}

@@ -1,0 +1,36 @@
+/** The pool seam: the workers of one stage, wherever they live. */
+import type { Layout } from '../arena/layout.js';
+import type { EngineName, EngineOptions } from '../engine/engine.js';
+import type { Slice } from '../model/slice.js';
+import type { Tensor } from '../tensor.js';
+import type { Answer, Ask, Loaded, Probed, Ran } from './protocol.js';
+
+export interface PoolOptions {
+  readonly engine: EngineName;
+  readonly engineOptions: EngineOptions;
+  readonly workers: number;
+  /** Milliseconds that one call may take before the stage counts as hung. */
+  readonly deadline: number;
+}
+
+/**
+ * Calls come in this order: load, probe, attach, then run as often as wanted, close. All reject with coded errors and none
+ * hangs: TANDEM_STAGE_DIED when the worker is gone, TANDEM_STAGE_TIMEOUT past the deadline, TANDEM_CLOSED after close.
+ */
+export interface Pool {
+  readonly options: PoolOptions;
+  /** Starts the workers and loads the slice in each, one after another. */
+  load(slice: Slice): Promise<Loaded>;
+  /** Runs `inputs` (in the order of `slice.inputs`) through each worker in turn: warm-up, and the first one's answer. */
+  probe(inputs: readonly Tensor[]): Promise<Probed>;
+  /** Tells every worker which slots it works on, and as which stage. */
+  attach(stage: number, memory: SharedArrayBuffer, layout: Layout): Promise<void>;
+  /** Computes the micro-batch in slot number `slot` on whichever worker is free first. */
+  run(slot: number): Promise<Ran>;
+  /** After TANDEM_STAGE_DIED: brings replacements to where the dead were. Rejects with `death` once that has been done too often. */
+  revive(death: unknown): Promise<void>;
+  /** What a whole model's tensors are, computed by the first worker; needs no load. */
+  describe(ask: Ask<'describe'>): Promise<Answer<'describe'>>;
+  /** Ends the workers; waiting calls reject. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,68 @@
+/** Everything that crosses the wall between a pool and its workers; plain data, structured clone. */
+import type { Layout } from '../arena/layout.js';
+import type { EngineName, EngineOptions } from '../engine/engine.js';
+import type { WireError } from '../errors.js';
+import type { TensorFacts } from '../model/graph.js';
+import type { Slice } from '../model/slice.js';
+import type { DType, Tensor } from '../tensor.js';
+
+/** Given to every worker of a pool when it is started. */
+export interface WorkerSetup {
+  readonly engine: EngineName;
+  readonly options: EngineOptions;
+}
+
+/** Errors travel as data: a structured clone of an Error loses its code, and an uncaught one takes the process with it. */
+export type Reply<T> = { readonly ok: T } | { readonly error: WireError };
+
+/** The calls that a worker answers, by name: what it is given, what it gives back. */
+export interface Calls {
+  /** Read the slice's weights and make it ready. */
+  load: { ask: { slice: Slice }; answer: Loaded };
+  /** Compute on tensors that travel with the message: it warms the worker up and tells what the slice makes. */
+  probe: { ask: { inputs: readonly Tensor[] }; answer: Probed };
+  /** From now on, work on these slots. */
+  attach: { ask: { memory: SharedArrayBuffer; layout: Layout; stage: number }; answer: null };
+  /** Compute the micro-batch in a slot: small integers only. */
+  run: { ask: { slot: number }; answer: Ran };
+  /** What the tensors of a whole model are; for planning, in a worker of its own. */
+  describe: { ask: { model: string; feeds: readonly Tensor[] }; answer: [string, Described][] };
+}
+
+export type CallName = keyof Calls;
+export type Ask<K extends CallName> = Calls[K]['ask'];
+export type Answer<K extends CallName> = Calls[K]['answer'];
+
+export interface Loaded {
+  readonly ranOn: string;
+  readonly deviceName: string;
+  readonly weightBytes: number;
+}
+
+export interface Probed {
+  /** In the order of `slice.outputs`. */
+  readonly outputs: readonly Tensor[];
+  readonly micros: number;
+}
+
+/** Clock readings in microseconds of the machine's monotonic clock, which threads and processes share. */
+export interface Ran {
+  readonly worker: number;
+  readonly acceptedAt: number;
+  readonly finishedAt: number;
+}
+
+export interface Described {
+  readonly dtype: DType;
+  readonly shape: readonly (number | null)[];
+}
+
+/** A graph's shape facts as they came over the wall. */
+export function factsOf(answer: Answer<'describe'>): TensorFacts {
+  return new Map(answer);
+}
+
+/** Microseconds of the monotonic clock; comparable between threads and processes of one machine. */
+export function micros(): number {
+  return Number(process.hrtime.bigint()) / 1e3;
+}

@@ -1,0 +1,36 @@
+/** The arena: back-pressure by slots, first come first served, and memory that engines take without a copy. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Arena } from '../../src/arena/arena.js';
+import { layOut } from '../../src/arena/layout.js';
+
+const arenaOf = (slots: number) =>
+  new Arena(layOut([{ name: 'x', dtype: 'float32', shape: [8], born: -1, last: 1 }], 1, slots));
+
+test('claim waits while every slot is taken, and the longest waiter is served first', async () => {
+  const arena = arenaOf(2);
+  const [a, b] = [await arena.claim(), await arena.claim()];
+  assert.notEqual(a.index, b.index);
+  const served: string[] = [];
+  const first = arena.claim().then((slot) => served.push(`first ${slot.index}`));
+  const second = arena.claim().then((slot) => served.push(`second ${slot.index}`));
+  await new Promise(setImmediate);
+  assert.deepEqual(served, []);
+  arena.release(b);
+  await first;
+  arena.release(a);
+  await second;
+  assert.deepEqual(served, [`first ${b.index}`, `second ${a.index}`]);
+  assert.equal(b.state.state, 'FILLING');
+});
+
+test('slots do not touch each other', async () => {
+  const arena = arenaOf(3);
+  const region = arena.region('x');
+  for (const slot of arena.slots) (slot.room(region).data as Float32Array).fill(slot.index + 1);
+  for (const slot of arena.slots) {
+    slot.setDims(region, [8]);
+    assert.deepEqual([...slot.tensor(region).data], new Array(8).fill(slot.index + 1));
+    assert.equal(slot.state.state, 'FREE');
+  }
+});

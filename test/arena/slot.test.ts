@@ -1,0 +1,195 @@
+/** The slot's life: each invariant and each line of its table. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Worker } from 'node:worker_threads';
+import fc from 'fast-check';
+import { Arena } from '../../src/arena/arena.js';
+import { layOut } from '../../src/arena/layout.js';
+import type { Slot } from '../../src/arena/slot.js';
+import { TandemError } from '../../src/errors.js';
+
+const STAGES = 2;
+const layout = () =>
+  layOut(
+    [
+      { name: 'in', dtype: 'float32', shape: [4, 2], born: -1, last: 0 },
+      { name: 'mid', dtype: 'int32', shape: [4, 3], born: 0, last: 1 },
+      { name: 'out', dtype: 'float32', shape: [4, 1], born: 1, last: 2 },
+    ],
+    STAGES,
+    2,
+  );
+const fresh = () => new Arena(layout()).slots[0]!;
+const at = (slot: Slot) => `${slot.state.state}(${slot.state.stage})`;
+const refuses = (change: () => unknown) =>
+  assert.throws(change, (error) => error instanceof TandemError && error.code === 'TANDEM_INTERNAL');
+
+test('the whole way: FREE, FILLING, READY and RUNNING in each stage, DONE, FREE', () => {
+  const slot = fresh();
+  const seen = [at(slot)];
+  const step = (change: () => unknown) => {
+    change();
+    seen.push(at(slot));
+  };
+  step(() => slot.claim());
+  step(() => slot.publish(7, 3));
+  for (let stage = 0; stage < STAGES; stage++) {
+    step(() => slot.accept(stage));
+    step(() => slot.advance(stage));
+  }
+  step(() => slot.release());
+  assert.deepEqual(seen, [
+    'FREE(0)',
+    'FILLING(0)',
+    'READY(0)',
+    'RUNNING(0)',
+    'READY(1)',
+    'RUNNING(1)',
+    'DONE(0)',
+    'FREE(0)',
+  ]);
+  assert.deepEqual([slot.microBatch, slot.rows], [7, 3]);
+});
+
+test('arena/slot I1: of two threads that accept the same slot, one is refused', async () => {
+  const arena = new Arena(layout());
+  const slot = arena.slots[0]!;
+  // Both threads wait at the gate, so that they reach for the slot at the same instant, many times over.
+  const gate = new Int32Array(new SharedArrayBuffer(8));
+  const rounds = 300;
+  const source = `
+    const { workerData, parentPort } = require('node:worker_threads');
+    import(workerData.slotModule).then(({ Slot }) => {
+      const slot = new Slot(workerData.memory, workerData.layout, 0);
+      let won = 0;
+      for (let round = 1; round <= ${rounds}; round++) {
+        while (Atomics.load(workerData.gate, 0) < round);
+        try { slot.accept(0); won++; } catch {}
+        Atomics.add(workerData.gate, 1, 1);
+        Atomics.notify(workerData.gate, 1);
+      }
+      parentPort.postMessage(won);
+    });`;
+  const slotModule = new URL('../../src/arena/slot.js', import.meta.url).href;
+  const workerData = { memory: arena.memory, layout: arena.layout, gate, slotModule };
+  const workers = [0, 1].map(() => new Worker(source, { eval: true, workerData }));
+  const wins = Promise.all(
+    workers.map(
+      (worker) => new Promise<number>((resolve, reject) => worker.once('message', resolve).once('error', reject)),
+    ),
+  );
+  for (let round = 1; round <= rounds; round++) {
+    slot.claim();
+    slot.publish(round, 1);
+    Atomics.store(gate, 0, round);
+    for (let arrived = 0; (arrived = Atomics.load(gate, 1)) < 2 * round; )
+      await Atomics.waitAsync(gate, 1, arrived).value;
+    assert.equal(at(slot), 'RUNNING(0)');
+    slot.fail(0);
+    slot.release();
+  }
+  const [a, b] = await wins;
+  assert.equal(a! + b!, rounds);
+});
+
+test('arena/slot I2: any change that the table does not allow is refused and changes nothing', () => {
+  const changes: Record<string, (slot: Slot) => unknown> = {
+    claim: (slot) => assert.ok(slot.claim()),
+    publish: (slot) => slot.publish(0, 1),
+    accept0: (slot) => slot.accept(0),
+    accept1: (slot) => slot.accept(1),
+    advance0: (slot) => slot.advance(0),
+    advance1: (slot) => slot.advance(1),
+    fail0: (slot) => slot.fail(0),
+    fail1: (slot) => slot.fail(1),
+    retry0: (slot) => slot.retry(0),
+    retry1: (slot) => slot.retry(1),
+    release: (slot) => slot.release(),
+  };
+  const TABLE: Record<string, Record<string, string>> = {
+    'FREE(0)': { claim: 'FILLING(0)' },
+    'FILLING(0)': { publish: 'READY(0)', release: 'FREE(0)' },
+    'READY(0)': { accept0: 'RUNNING(0)', fail0: 'FAILED(0)' },
+    'READY(1)': { accept1: 'RUNNING(1)', fail1: 'FAILED(1)' },
+    'RUNNING(0)': { advance0: 'READY(1)', fail0: 'FAILED(0)' },
+    'RUNNING(1)': { advance1: 'DONE(0)', fail1: 'FAILED(1)' },
+    'FAILED(0)': { retry0: 'READY(0)', release: 'FREE(0)' },
+    'FAILED(1)': { retry1: 'READY(1)', release: 'FREE(0)' },
+    'DONE(0)': { release: 'FREE(0)' },
+  };
+  fc.assert(
+    fc.property(fc.array(fc.constantFrom(...Object.keys(changes)), { maxLength: 60 }), (names) => {
+      const slot = fresh();
+      for (const name of names) {
+        const before = at(slot);
+        const expected = TABLE[before]![name];
+        let refused = false;
+        try {
+          changes[name]!(slot);
+        } catch {
+          refused = true;
+        }
+        assert.equal(refused, expected === undefined, `${name} from ${before}`);
+        assert.equal(at(slot), expected ?? before);
+      }
+    }),
+  );
+});
+
+test('arena/slot I3: a thread that accepts sees the bytes, dims and rows that were written before the slot was given away', async () => {
+  const arena = new Arena(layout());
+  const slot = arena.slots[1]!;
+  const source = `
+    const { workerData, parentPort } = require('node:worker_threads');
+    import(workerData.slotModule).then(({ Slot }) => {
+      const slot = new Slot(workerData.memory, workerData.layout, 1);
+      while (slot.state.state !== 'READY');
+      slot.accept(0);
+      const { shape, data } = slot.tensor(workerData.layout.regions[0]);
+      parentPort.postMessage({ shape, data: [...data], rows: slot.rows });
+    });`;
+  const slotModule = new URL('../../src/arena/slot.js', import.meta.url).href;
+  const worker = new Worker(source, {
+    eval: true,
+    workerData: { memory: arena.memory, layout: arena.layout, slotModule },
+  });
+  const seen = new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject));
+  slot.claim();
+  const region = arena.region('in');
+  (slot.room(region).data as Float32Array).set([1, 2, 3, 4, 5, 6]);
+  slot.setDims(region, [3, 2]);
+  slot.publish(0, 3);
+  assert.deepEqual(await seen, { shape: [3, 2], data: [1, 2, 3, 4, 5, 6], rows: 3 });
+});
+
+test('arena/slot I4: after a stage failed half-way its inputs still stand, and it can be run again', () => {
+  const arena = new Arena(layout());
+  const slot = arena.slots[0]!;
+  const [input, middle] = [arena.region('in'), arena.region('mid')];
+  slot.claim();
+  (slot.room(input).data as Float32Array).fill(5);
+  slot.setDims(input, [4, 2]);
+  slot.publish(0, 4);
+  slot.accept(0);
+  slot.store(middle, { dtype: 'int32', shape: [4, 3], data: new Int32Array(12).fill(9) });
+  slot.fail(0);
+  slot.retry(0);
+  slot.accept(0);
+  assert.deepEqual([...slot.tensor(input).data], new Array(8).fill(5));
+});
+
+test('a result that is not what the room was laid out for is refused', () => {
+  const arena = new Arena(layout());
+  const region = arena.region('mid');
+  for (const tensor of [
+    { dtype: 'float32' as const, shape: [4, 3], data: new Float32Array(12) },
+    { dtype: 'int32' as const, shape: [4, 4], data: new Int32Array(16) },
+    { dtype: 'int32' as const, shape: [12], data: new Int32Array(12) },
+  ]) {
+    assert.throws(
+      () => arena.slots[0]!.store(region, tensor),
+      (error) => error instanceof TandemError && error.code === 'TANDEM_STAGE_FAILED',
+    );
+  }
+  refuses(() => arena.slots[0]!.advance(0));
+});

@@ -1,0 +1,102 @@
+/** The house holds: imports go one way by rank, files are named by their concept, and each begins with one sentence. */
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
+import { test } from 'node:test';
+
+const root = resolve(import.meta.dirname, '../..');
+
+/** Ranks of the rooms; a file imports its own room or a strictly lower rank. */
+const RANKS: Record<string, number> = {
+  'src/errors': 0,
+  'src/tensor': 1,
+  'src/model': 2,
+  'src/arena': 2,
+  'src/engine': 3,
+  'src/pool': 4,
+  'src/plan': 5,
+  'src/pipeline': 6,
+  'src/job': 7,
+  'src/setup': 7,
+  'src/cli': 8,
+  'src/index': 8,
+};
+
+function filesIn(folder: string): string[] {
+  return readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts'))
+    .map((name) => join(folder, name));
+}
+
+function roomOf(file: string): string {
+  const [top, second] = file.replace(/\.(ts|js)$/, '').split('/');
+  return top === 'src' ? `src/${second}` : top!;
+}
+
+function importsOf(file: string): string[] {
+  const text = readFileSync(join(root, file), 'utf8');
+  const found = [...text.matchAll(/(?:from|import)\s*\(?\s*'(\.[^']+)'/g)].map((match) => match[1]!);
+  return found.map((path) => relative(root, resolve(dirname(join(root, file)), path)));
+}
+
+test('every import goes to its own room or to a lower rank', () => {
+  const wrong: string[] = [];
+  for (const file of filesIn('src')) {
+    const room = roomOf(file);
+    assert.ok(room in RANKS, `${file} lies in a room without a rank`);
+    for (const target of importsOf(file)) {
+      const other = roomOf(target);
+      if (other !== room && !(RANKS[other]! < RANKS[room]!)) wrong.push(`${file} imports ${target}`);
+    }
+  }
+  assert.deepEqual(wrong, []);
+});
+
+test('workers import ranks 0 to 3 and the protocol, and nothing imports workers', () => {
+  const wrong: string[] = [];
+  for (const file of filesIn('workers')) {
+    for (const target of importsOf(file)) {
+      const allowed = target.startsWith('workers/') || target === 'src/pool/protocol.js' || RANKS[roomOf(target)]! <= 3;
+      if (!allowed) wrong.push(`${file} imports ${target}`);
+    }
+  }
+  for (const file of [...filesIn('src'), ...filesIn('scripts')]) {
+    for (const target of importsOf(file)) if (target.startsWith('workers/')) wrong.push(`${file} imports ${target}`);
+  }
+  assert.deepEqual(wrong, []);
+});
+
+test('no file is an attic', () => {
+  const attics = /(^|\/)(utils?|commons?|helpers?|types?|misc)(\/|\.ts$)/;
+  assert.deepEqual(
+    [...filesIn('src'), ...filesIn('workers'), ...filesIn('scripts')].filter((file) => attics.test(file)),
+    [],
+  );
+});
+
+test('every file begins with a sentence that says what it is', () => {
+  const silent = [...filesIn('src'), ...filesIn('workers'), ...filesIn('scripts'), ...filesIn('test')].filter(
+    (file) => {
+      const text = readFileSync(join(root, file), 'utf8').replace(/^#!.*\n/, '');
+      return !text.startsWith('/**');
+    },
+  );
+  assert.deepEqual(silent, []);
+});
+
+test('every numbered invariant is cited by a test, and no test cites one that is gone', () => {
+  for (const file of filesIn('src')) {
+    const block = /\* Invariants\n([\s\S]*?)\n \*\n/.exec(readFileSync(join(root, file), 'utf8'));
+    if (!block) continue;
+    const name = file.replace(/^src\//, '').replace(/\.ts$/, '');
+    const stated = [...block[1]!.matchAll(/^ \* (I\d+) /gm)].map((match) => match[1]!);
+    const tests = readFileSync(join(root, 'test', `${name}.test.ts`), 'utf8');
+    const cited = [...tests.matchAll(new RegExp(`'${name} (I\\d+):`, 'g'))].map((match) => match[1]!);
+    assert.deepEqual([...new Set(cited)].sort(), stated.sort(), `invariants of ${file}`);
+  }
+});
+
+test('Atomics are called in the slot only', () => {
+  const callers = filesIn('src').filter((file) => /\bAtomics\./.test(readFileSync(join(root, file), 'utf8')));
+  assert.deepEqual(callers, ['src/arena/slot.ts']);
+});

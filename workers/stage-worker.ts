@@ -1,0 +1,102 @@
+/** What runs inside a pool's thread: holds one slice and computes the micro-batches that lie in shared slots. */
+import { threadId, workerData } from 'node:worker_threads';
+import { Arena } from '../src/arena/arena.js';
+import type { Region } from '../src/arena/layout.js';
+import type { Engine, LoadedSlice } from '../src/engine/engine.js';
+import { ENGINES } from '../src/engine/registry.js';
+import { TandemError, toWire } from '../src/errors.js';
+import { openModel } from '../src/model/open.js';
+import type { Slice } from '../src/model/slice.js';
+import { type Answer, type Ask, type CallName, micros, type Reply, type WorkerSetup } from '../src/pool/protocol.js';
+
+/** The thread's whole state: a call finds what the calls before it left. */
+const stage: {
+  slice?: Slice;
+  loaded?: LoadedSlice;
+  arena?: Arena;
+  index?: number;
+  inputs: readonly Region[];
+  outputs: readonly Region[];
+} = { inputs: [], outputs: [] };
+
+const { engine: engineName, options } = workerData as WorkerSetup;
+
+/** Settles when the newest call has been answered. */
+let turn: Promise<void> = Promise.resolve();
+
+function openEngine(): Promise<Engine> {
+  return ENGINES[engineName].open();
+}
+
+export const load = answering<'load'>(async ({ slice }) => {
+  await stage.loaded?.dispose();
+  const loaded = await (await openEngine()).load(slice, options);
+  Object.assign(stage, { slice, loaded });
+  return { ranOn: loaded.ranOn, deviceName: loaded.deviceName, weightBytes: loaded.weightBytes };
+});
+
+export const probe = answering<'probe'>(async ({ inputs }) => {
+  const start = micros();
+  const outputs = await loadedSlice().run(inputs);
+  return { outputs, micros: micros() - start };
+});
+
+export const attach = answering<'attach'>(async ({ memory, layout, stage: index }) => {
+  const arena = new Arena(layout, memory);
+  const slice = stage.slice!;
+  const regions = (names: readonly string[]) => names.map((name) => arena.region(name));
+  Object.assign(stage, { arena, index, inputs: regions(slice.inputs), outputs: regions(slice.outputs) });
+  return null;
+});
+
+export const run = answering<'run'>(async ({ slot: number }) => {
+  const slot = stage.arena!.slots[number]!;
+  const index = stage.index!;
+  slot.accept(index);
+  const acceptedAt = micros();
+  try {
+    const outputs = await loadedSlice().run(stage.inputs.map((region) => slot.tensor(region)));
+    for (const [n, region] of stage.outputs.entries()) slot.store(region, outputs[n]!);
+  } catch (error) {
+    slot.fail(index);
+    throw error;
+  }
+  slot.advance(index);
+  return { worker: threadId, acceptedAt, finishedAt: micros() };
+});
+
+export const describe = answering<'describe'>(async ({ model, feeds }) => {
+  const graph = await openModel(model);
+  return [...(await (await openEngine()).describe(graph, options, feeds))];
+});
+
+function loadedSlice(): LoadedSlice {
+  if (!stage.loaded)
+    throw new TandemError('TANDEM_INTERNAL', 'the worker was asked to compute before it had loaded its slice');
+  return stage.loaded;
+}
+
+/**
+ * A call as Piscina wants it: nothing thrown crosses the wall, and calls run one at a time, each only after the reply of
+ * the one before is on its way. (Piscina reads every waiting message before it starts the first, so without this two
+ * queued micro-batches would both be computed before either is reported.)
+ */
+function answering<K extends CallName>(
+  call: (ask: Ask<K>) => Promise<Answer<K>>,
+): (ask: Ask<K>) => Promise<Reply<Answer<K>>> {
+  return async (ask) => {
+    const before = turn;
+    let done = () => {};
+    turn = new Promise((resolve) => {
+      done = resolve;
+    });
+    await before;
+    try {
+      return { ok: await call(ask) };
+    } catch (error) {
+      return { error: toWire(error) };
+    } finally {
+      setImmediate(done);
+    }
+  };
+}
