@@ -32,7 +32,7 @@ async function findModelFile(path: string): Promise<string> {
   });
 }
 
-async function readModelJson(file: string): Promise<Record<string, unknown>> {
+export async function readModelJson(file: string): Promise<Record<string, unknown>> {
   let parsed: unknown;
   try {
     parsed = JSON.parse(await readFile(file, 'utf8'));

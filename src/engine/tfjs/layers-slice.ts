@@ -1,0 +1,189 @@
+/** A slice of a LayersModel in tfjs: the whole topology without its weights, the weights of the slice's own layers, one call after another. */
+import type { layers, TensorContainer, Tensor as TfTensor } from '@tensorflow/tfjs-node';
+import { TandemError } from '../../errors.js';
+import type { Op } from '../../model/graph.js';
+import type { LayersModelGraph, OpCall } from '../../model/layers-model.js';
+import type { Slice } from '../../model/slice.js';
+import { readWeightBytes, type StoredWeight } from '../../model/weights-manifest.js';
+import { engineFailure } from './failure.js';
+import type { Tfjs } from './native.js';
+import type { TfSlice } from './tf-slice.js';
+
+type Layer = layers.Layer;
+type LayerVariable = Layer['weights'][number];
+
+/** One call and what may be forgotten after it. */
+interface Step {
+  readonly op: Op;
+  readonly call: OpCall;
+  readonly layer: Layer;
+  /** Tensors made in this slice that nobody reads any more. */
+  readonly spent: readonly string[];
+}
+
+/** Throws TANDEM_WEIGHTS_MISSING, TANDEM_WEIGHTS_SHORT, TANDEM_MODEL_INVALID, TANDEM_ENGINE_FAILED. */
+export async function loadLayersSlice(tf: Tfjs, graph: LayersModelGraph, slice: Slice): Promise<TfSlice> {
+  const model = await buildTopology(tf, graph.topology);
+  const calls = graph.calls.slice(slice.from, slice.to);
+  const own = [...new Set(calls.map(({ layer }) => layer))].map((name) => model.getLayer(name));
+  const variables = own.flatMap(({ weights }) => weights);
+  const kept = new Set(variables);
+  for (const variable of model.weights as LayerVariable[]) if (!kept.has(variable)) variable.dispose();
+  const dispose = () => tf.dispose(variables.map((variable) => variable.read()));
+  try {
+    for (const layer of own) await loadLayer(tf, layer, graph.weights);
+  } catch (cause) {
+    dispose();
+    throw cause;
+  }
+  const steps = stepsOf(graph, slice, new Map(own.map((layer) => [layer.name, layer])));
+  return {
+    weightBytes: variables.reduce(
+      (sum, variable) => sum + tf.util.bytesPerElement(variable.read().dtype) * variable.read().size,
+      0,
+    ),
+    run: (inputs) => runSteps(tf, slice, steps, inputs),
+    dispose,
+  };
+}
+
+/**
+ * The model as tfjs builds it, its variables zeros. Zeros come from calloc and are never touched, so they take no memory before they are
+ * replaced or disposed; any other initialiser would fill them.
+ */
+export async function buildTopology(tf: Tfjs, topology: unknown): Promise<InstanceType<Tfjs['LayersModel']>> {
+  try {
+    return await tf.models.modelFromJSON({ modelTopology: withZeroInitializers(topology) as never });
+  } catch (cause) {
+    throw new TandemError('TANDEM_MODEL_UNSUPPORTED', `tfjs cannot build this model: ${(cause as Error).message}`, {
+      remedy: 'convert it with --output_format tfjs_graph_model',
+      cause,
+    });
+  }
+}
+
+function withZeroInitializers(config: unknown): unknown {
+  if (Array.isArray(config)) return config.map(withZeroInitializers);
+  if (typeof config !== 'object' || config === null) return config;
+  return Object.fromEntries(
+    Object.entries(config).map(([key, value]) => [
+      key,
+      /initializer$/i.test(key) && value !== null ? 'Zeros' : withZeroInitializers(value),
+    ]),
+  );
+}
+
+async function loadLayer(tf: Tfjs, layer: Layer, stored: ReadonlyMap<string, StoredWeight>): Promise<void> {
+  for (const [index, variable] of layer.weights.entries()) {
+    const weight = findWeight(variable, index, stored);
+    if (!weight) {
+      throw new TandemError(
+        'TANDEM_WEIGHTS_MISSING',
+        `layer ${layer.name} needs the weight ${variable.originalName}, which the model does not list`,
+        {
+          remedy: 'save or convert the model again, with its weights',
+        },
+      );
+    }
+    if (String(weight.shape) !== String(variable.shape)) {
+      throw new TandemError(
+        'TANDEM_MODEL_INVALID',
+        `the weight ${weight.name} is [${weight.shape}], but layer ${layer.name} needs [${variable.shape}]`,
+      );
+    }
+    const bytes = await readWeightBytes(weight);
+    try {
+      tf.tidy(() => {
+        variable.write(decodeWeight(tf, weight, bytes));
+      });
+    } catch (cause) {
+      throw engineFailure(`loading ${weight.name}`, cause);
+    }
+  }
+}
+
+export function decodeWeight(
+  tf: Tfjs,
+  { name, shape, dtype, quantization }: StoredWeight,
+  bytes: Uint8Array<ArrayBuffer>,
+): TfTensor {
+  const spec = { name, shape: [...shape], dtype, ...(quantization && { quantization }) };
+  return tf.io.decodeWeights(bytes.buffer, [spec as never])[name]!;
+}
+
+/**
+ * By the rules of tfjs (Container.loadWeights): the variable's own name; or a name that carries the cell's name before the last part, as
+ * TF 2.2 and later write it; or, where Keras numbered the weights of each layer, that number.
+ */
+function findWeight(
+  variable: LayerVariable,
+  index: number,
+  stored: ReadonlyMap<string, StoredWeight>,
+): StoredWeight | undefined {
+  const name = variable.originalName;
+  const slash = name.lastIndexOf('/');
+  const [first] = stored.keys();
+  if (first !== undefined && /\/\s*[-+]?\d[^/]*$/.test(first)) return stored.get(`${name.slice(0, slash)}/${index}`);
+  const found = stored.get(name);
+  if (found) return found;
+  const withoutCell = (listed: string) => listed.split('/').toSpliced(-2, 1).join('/');
+  for (const [listed, weight] of stored) if (withoutCell(listed) === name) return weight;
+  return undefined;
+}
+
+function stepsOf(graph: LayersModelGraph, slice: Slice, layers: ReadonlyMap<string, Layer>): Step[] {
+  const wanted = new Set([...slice.inputs, ...slice.outputs]);
+  const steps: Step[] = [];
+  for (let k = slice.to - 1; k >= slice.from; k--) {
+    const op = graph.ops[k]!;
+    const call = graph.calls[k]!;
+    const spent = [...new Set([...op.inputs, ...op.outputs])].filter((name) => !wanted.has(name));
+    for (const name of spent) wanted.add(name);
+    steps.unshift({ op, call, layer: layers.get(call.layer)!, spent });
+  }
+  return steps;
+}
+
+/** Runs inside a tidy of the caller: what is not spent on the way goes with it. */
+function runSteps(tf: Tfjs, slice: Slice, steps: readonly Step[], inputs: readonly TfTensor[]): TfTensor[] {
+  const values = new Map(slice.inputs.map((name, n) => [name, inputs[n]!]));
+  const masks = new Map<string, TfTensor>();
+  // As in tfjs's executor: the mask of one layer stays there for the later ones that have none.
+  const kwargs: { mask?: TfTensor } = {};
+  for (const step of steps) {
+    try {
+      runStep(tf, step, values, masks, kwargs);
+    } catch (cause) {
+      throw engineFailure(`layer ${step.op.name} (${step.op.type})`, cause);
+    }
+    for (const name of step.spent) {
+      values.get(name)?.dispose();
+      values.delete(name);
+    }
+  }
+  return slice.outputs.map((name) => values.get(name)!);
+}
+
+function runStep(
+  tf: Tfjs,
+  { op, call, layer }: Step,
+  values: Map<string, TfTensor>,
+  masks: Map<string, TfTensor>,
+  kwargs: { mask?: TfTensor },
+): void {
+  const inputs = op.inputs.map((name) => values.get(name)!);
+  const inputMasks = op.inputs.map((name) => masks.get(name) ?? null);
+  if (inputMasks.some((mask) => mask !== null)) kwargs.mask = inputMasks[0] as TfTensor;
+  // The tidy takes the masks that `apply` computes for itself and forgets.
+  const { made, mask } = tf.tidy(() => {
+    const applied = layer.apply(inputs, kwargs) as TfTensor | TfTensor[];
+    const computed = layer.supportsMasking ? layer.computeMask(inputs, inputMasks as TfTensor[]) : null;
+    return { made: [applied].flat(), mask: [computed].flat()[0] } as TensorContainer;
+  }) as { made: TfTensor[]; mask?: TfTensor };
+  const wanted = new Set(call.tensors);
+  tf.dispose(made.filter((_, n) => !wanted.has(n)));
+  for (const [n, name] of op.outputs.entries()) {
+    values.set(name, made[call.tensors[n]!]!);
+    if (mask) masks.set(name, mask);
+  }
+}
