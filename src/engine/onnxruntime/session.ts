@@ -1,0 +1,76 @@
+/** ONNX Runtime sessions: loaded when first needed, options in one place, its errors as coded ones. */
+import type { InferenceSession } from 'onnxruntime-node';
+import { type ErrorCode, TandemError } from '../../errors.js';
+import type { EngineOptions } from '../engine.js';
+
+export type Ort = typeof import('onnxruntime-node');
+
+let loading: Promise<Ort> | undefined;
+
+/** The native library. Throws TANDEM_ENGINE_MISSING. */
+export function openOrt(): Promise<Ort> {
+  loading ??= import('onnxruntime-node').then(
+    (ort) => {
+      // Its warnings are about models, not about us, and would land on the user's stderr.
+      ort.env.logLevel = 'error';
+      return ort;
+    },
+    (cause) => {
+      throw new TandemError('TANDEM_ENGINE_MISSING', `onnxruntime-node does not load: ${(cause as Error).message}`, {
+        remedy: 'npm install onnxruntime-node',
+        cause,
+      });
+    },
+  );
+  return loading;
+}
+
+/** How a session is made of a slice's bytes. */
+export interface SessionRequest {
+  readonly bytes: Uint8Array;
+  /** The folder that external data is looked for in; ORT refuses anything outside it. */
+  readonly folder: string;
+  readonly engine: EngineOptions;
+  /** Only to look at: no optimisation, one thread. */
+  readonly sketch?: boolean;
+}
+
+/** Throws TANDEM_MODEL_INVALID, TANDEM_OUT_OF_MEMORY, TANDEM_ENGINE_MISSING. */
+export async function openSession({ bytes, folder, engine, sketch }: SessionRequest): Promise<InferenceSession> {
+  const ort = await openOrt();
+  const bundled = ort.listSupportedBackends().map(({ name }) => name);
+  if (!bundled.includes(engine.provider)) {
+    throw new TandemError('TANDEM_ENGINE_MISSING', `this onnxruntime-node has no provider "${engine.provider}"`, {
+      remedy: `use provider=${bundled.join(' or provider=')}`,
+    });
+  }
+  const provider = engine.deviceIndex ? { name: engine.provider, deviceId: engine.deviceIndex } : engine.provider;
+  try {
+    return await ort.InferenceSession.create(bytes, {
+      executionProviders: [provider as InferenceSession.ExecutionProviderConfig],
+      graphOptimizationLevel: sketch ? 'disabled' : 'all',
+      intraOpNumThreads: sketch ? 1 : engine.threads,
+      interOpNumThreads: 1,
+      executionMode: 'sequential',
+      logSeverityLevel: 4,
+      extra: { session: { model_external_initializers_file_folder_path: folder } },
+    });
+  } catch (cause) {
+    throw ortError(cause, 'TANDEM_MODEL_INVALID');
+  }
+}
+
+/** Anything that ORT throws, as `code`, or as the code of what it complains about. */
+export function ortError(cause: unknown, code: ErrorCode): TandemError {
+  const message = cause instanceof Error ? cause.message : String(cause);
+  if (/bad_alloc|out of memory|failed to allocate/i.test(message)) {
+    return new TandemError('TANDEM_OUT_OF_MEMORY', `ONNX Runtime has no memory left: ${message}`, {
+      remedy: 'use a smaller --micro-batch, or more stages',
+      cause,
+    });
+  }
+  if (/Unsupported data type|is not implemented|NOT_IMPLEMENTED|Could not find an implementation/i.test(message)) {
+    return new TandemError('TANDEM_MODEL_UNSUPPORTED', `ONNX Runtime cannot run this: ${message}`, { cause });
+  }
+  return new TandemError(code, `ONNX Runtime: ${message}`, { cause });
+}

@@ -1,0 +1,54 @@
+/** Types of the values inside an ONNX graph, as ORT itself infers them, without loading a weight. */
+
+import { sliceProto } from '../../model/onnx/slice-proto.js';
+import type { Dimension, ValueType } from '../../model/onnx/value-type.js';
+import type { OnnxModel } from '../../model/onnx.js';
+import { openSession } from './session.js';
+
+const SKETCH = { provider: 'cpu', threads: 1 } as const;
+
+/**
+ * What `names`, all made before op `to`, are. Everything before `to` is shown to ORT with its weights declared but absent, and ORT's own
+ * inference is believed rather than the model's notes, which exporters leave wrong. Where ORT cannot, the element type is what the
+ * reader followed through the graph.
+ */
+export async function inferTypes(
+  model: OnnxModel,
+  to: number,
+  names: readonly string[],
+): Promise<Map<string, ValueType>> {
+  const types = new Map<string, ValueType>();
+  for (const { name, type } of model.proto.inputs) if (type) types.set(name, type);
+  const wanted = names.filter((name) => !types.has(name));
+  if (wanted.length > 0) {
+    for (const [name, type] of await sketchTypes(model, to, wanted, types).catch(() => [])) types.set(name, type);
+  }
+  for (const name of wanted) {
+    const element = model.holds.get(name);
+    if (!types.has(name) && element) types.set(name, { kind: 'tensor', element, shape: null });
+  }
+  return types;
+}
+
+async function sketchTypes(
+  model: OnnxModel,
+  to: number,
+  outputs: readonly string[],
+  types: ReadonlyMap<string, ValueType>,
+): Promise<[string, ValueType][]> {
+  const inputs = model.graph.inputs.map(({ name }) => name);
+  const bytes = sliceProto(model, { from: 0, to, inputs, outputs, types, withoutWeights: true });
+  const session = await openSession({ bytes, folder: model.graph.folder, engine: SKETCH, sketch: true });
+  try {
+    return session.outputMetadata.flatMap((value): [string, ValueType][] =>
+      value.isTensor ? [[value.name, { kind: 'tensor', element: value.type, shape: shapeOf(value.shape) }]] : [],
+    );
+  } finally {
+    await session.release();
+  }
+}
+
+/** ORT says [] both for a scalar and for a value of unknown rank. */
+function shapeOf(shape: readonly (number | string)[]): Dimension[] | null {
+  return shape.length === 0 ? null : shape.map((dim) => (dim === '' ? null : dim));
+}
