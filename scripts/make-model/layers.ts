@@ -1,0 +1,247 @@
+/** Builds the topology of a LayersModel as Keras writes it, and lists the weights that each layer needs. */
+import type { MadeModel, MadeWeight } from './model-files.js';
+
+/** One tensor of one call; `shape` without the rows' axis. */
+export interface Ref {
+  readonly layer: string;
+  readonly node: number;
+  readonly tensor: number;
+  readonly shape: readonly number[];
+}
+
+interface Entry {
+  readonly name: string;
+  readonly class_name: string;
+  readonly config: Record<string, unknown>;
+  readonly inbound_nodes: unknown[][];
+}
+
+/** A functional model under construction; every method adds a call and returns its (first) tensor. */
+export class Layers {
+  readonly #entries = new Map<string, Entry>();
+  readonly #inputs: Ref[] = [];
+  readonly #weights: MadeWeight[] = [];
+
+  input(name: string, shape: readonly number[], dtype: 'float32' | 'int32' = 'float32'): Ref {
+    this.#entries.set(name, {
+      name,
+      class_name: 'InputLayer',
+      config: { name, batch_input_shape: [null, ...shape], dtype, sparse: false },
+      inbound_nodes: [],
+    });
+    const ref = { layer: name, node: 0, tensor: 0, shape };
+    this.#inputs.push(ref);
+    return ref;
+  }
+
+  /** Any layer; a name that is there already is a further call of that layer. */
+  call(
+    type: string,
+    name: string,
+    inputs: readonly Ref[],
+    shape: readonly number[],
+    config: object = {},
+    weights: readonly MadeWeight[] = [],
+  ): Ref {
+    const inbound = inputs.map(({ layer, node, tensor }) => [layer, node, tensor, {}]);
+    const known = this.#entries.get(name);
+    if (known) {
+      known.inbound_nodes.push(inbound);
+      return { layer: name, node: known.inbound_nodes.length - 1, tensor: 0, shape };
+    }
+    this.#entries.set(name, {
+      name,
+      class_name: type,
+      config: { name, trainable: true, ...config },
+      inbound_nodes: [inbound],
+    });
+    this.#weights.push(...weights.map((weight) => ({ ...weight, name: `${name}/${weight.name}` })));
+    return { layer: name, node: 0, tensor: 0, shape };
+  }
+
+  dense(name: string, x: Ref, units: number, activation = 'linear'): Ref {
+    const depth = x.shape.at(-1)!;
+    const weights = [glorot('kernel', [depth, units], depth, units), bias(units)];
+    return this.call(
+      'Dense',
+      name,
+      [x],
+      [...x.shape.slice(0, -1), units],
+      { units, activation, use_bias: true, ...initializers('kernel', 'bias') },
+      weights,
+    );
+  }
+
+  conv2d(name: string, x: Ref, filters: number, size: number, { strides = 1, activation = 'linear' } = {}): Ref {
+    const [height, width, depth] = x.shape as [number, number, number];
+    const weights = [
+      glorot('kernel', [size, size, depth, filters], size * size * depth, size * size * filters),
+      bias(filters),
+    ];
+    const config = {
+      filters,
+      kernel_size: [size, size],
+      strides: [strides, strides],
+      padding: 'same',
+      data_format: 'channels_last',
+      dilation_rate: [1, 1],
+      activation,
+      use_bias: true,
+    };
+    const shape = [Math.ceil(height / strides), Math.ceil(width / strides), filters];
+    return this.call('Conv2D', name, [x], shape, { ...config, ...initializers('kernel', 'bias') }, weights);
+  }
+
+  depthwise(name: string, x: Ref, size: number): Ref {
+    const depth = x.shape[2]!;
+    const weights = [glorot('depthwise_kernel', [size, size, depth, 1], size * size, size * size), bias(depth)];
+    const config = {
+      kernel_size: [size, size],
+      strides: [1, 1],
+      padding: 'same',
+      depth_multiplier: 1,
+      data_format: 'channels_last',
+      activation: 'linear',
+      use_bias: true,
+    };
+    return this.call(
+      'DepthwiseConv2D',
+      name,
+      [x],
+      x.shape,
+      { ...config, ...initializers('depthwise', 'bias') },
+      weights,
+    );
+  }
+
+  batchNorm(name: string, x: Ref): Ref {
+    const depth = x.shape.at(-1)!;
+    const weights = [
+      { name: 'gamma', shape: [depth], low: 0.5, high: 1.5 },
+      { name: 'beta', shape: [depth], low: -0.5, high: 0.5 },
+      { name: 'moving_mean', shape: [depth], low: -0.5, high: 0.5 },
+      { name: 'moving_variance', shape: [depth], low: 0.5, high: 1.5 },
+    ];
+    const config = { axis: -1, momentum: 0.99, epsilon: 0.001, center: true, scale: true };
+    return this.call(
+      'BatchNormalization',
+      name,
+      [x],
+      x.shape,
+      { ...config, ...initializers('gamma', 'beta', 'moving_mean', 'moving_variance') },
+      weights,
+    );
+  }
+
+  layerNorm(name: string, x: Ref): Ref {
+    const depth = x.shape.at(-1)!;
+    const weights = [
+      { name: 'gamma', shape: [depth], low: 0.5, high: 1.5 },
+      { name: 'beta', shape: [depth], low: -0.5, high: 0.5 },
+    ];
+    return this.call(
+      'LayerNormalization',
+      name,
+      [x],
+      x.shape,
+      { axis: [-1], epsilon: 0.001, center: true, scale: true, ...initializers('gamma', 'beta') },
+      weights,
+    );
+  }
+
+  embedding(name: string, x: Ref, words: number, depth: number, maskZero = false): Ref {
+    const weights = [{ name: 'embeddings', shape: [words, depth] }];
+    const config = {
+      input_dim: words,
+      output_dim: depth,
+      mask_zero: maskZero,
+      input_length: null,
+      ...initializers('embeddings'),
+    };
+    return this.call('Embedding', name, [x], [...x.shape, depth], config, weights);
+  }
+
+  lstm(name: string, x: Ref, units: number, returnSequences = false): Ref {
+    const [steps, depth] = x.shape as [number, number];
+    const weights = [
+      glorot('kernel', [depth, 4 * units], depth, units),
+      glorot('recurrent_kernel', [units, 4 * units], units, units),
+      bias(4 * units),
+    ];
+    const config = {
+      units,
+      activation: 'tanh',
+      recurrent_activation: 'sigmoid',
+      use_bias: true,
+      unit_forget_bias: true,
+      return_sequences: returnSequences,
+      return_state: false,
+      go_backwards: false,
+      stateful: false,
+      unroll: false,
+    };
+    return this.call(
+      'LSTM',
+      name,
+      [x],
+      returnSequences ? [steps, units] : [units],
+      { ...config, ...initializers('kernel', 'recurrent', 'bias') },
+      weights,
+    );
+  }
+
+  activation(name: string, x: Ref, activation: string): Ref {
+    return this.call('Activation', name, [x], x.shape, { activation });
+  }
+
+  add(name: string, ...xs: readonly [Ref, ...Ref[]]): Ref {
+    return this.call('Add', name, xs, xs[0].shape);
+  }
+
+  concat(name: string, ...xs: readonly Ref[]): Ref {
+    const last = xs.reduce((sum, { shape }) => sum + shape.at(-1)!, 0);
+    return this.call('Concatenate', name, xs, [...xs[0]!.shape.slice(0, -1), last], { axis: -1 });
+  }
+
+  /** As a functional model; `outputs` in the order that they are returned. */
+  functional(name: string, outputs: readonly Ref[]): MadeModel {
+    const ends = (refs: readonly Ref[]) => refs.map(({ layer, node, tensor }) => [layer, node, tensor]);
+    const config = {
+      name,
+      layers: [...this.#entries.values()],
+      input_layers: ends(this.#inputs),
+      output_layers: ends(outputs),
+    };
+    return this.#model('Functional', config);
+  }
+
+  /** As a Sequential, for a chain. */
+  sequential(name: string): MadeModel {
+    const layers = [...this.#entries.values()].map(({ class_name, config }) => ({ class_name, config }));
+    return this.#model('Sequential', { name, layers });
+  }
+
+  #model(type: string, config: object): MadeModel {
+    const modelTopology = {
+      keras_version: '2.15.0',
+      backend: 'tensorflow',
+      model_config: { class_name: type, config },
+    };
+    return { format: 'layers-model', modelTopology, weights: this.#weights };
+  }
+}
+
+function glorot(name: string, shape: readonly number[], fanIn: number, fanOut: number): MadeWeight {
+  const limit = Math.sqrt(6 / (fanIn + fanOut));
+  return { name, shape, low: -limit, high: limit };
+}
+
+function bias(units: number): MadeWeight {
+  return { name: 'bias', shape: [units], low: -0.1, high: 0.1 };
+}
+
+function initializers(...names: readonly string[]): object {
+  return Object.fromEntries(
+    names.map((name) => [`${name}_initializer`, { class_name: 'GlorotUniform', config: { seed: null } }]),
+  );
+}
