@@ -1,0 +1,107 @@
+/** Small ONNX models, each for one thing that a cut must get right. */
+import { Graph } from './builder.js';
+
+/** `layers` of MatMul, Add, Relu with `width` features: x (batch, width) to y (batch, width). */
+export function mlp(layers = 4, width = 16, seed = 1): Graph {
+  const g = new Graph('mlp', seed);
+  let x = g.input('x', 'float32', ['batch', width]);
+  for (let n = 0; n < layers; n++) {
+    x = g.node('MatMul', [x, g.weight(`w${n}`, [width, width], 'float32', 2 / Math.sqrt(width))], { name: `/layers.${n}/MatMul` });
+    x = g.node('Add', [x, g.weight(`b${n}`, [width], 'float32', 0.1)], { name: `/layers.${n}/Add` });
+    x = g.node('Relu', [x], { name: `/layers.${n}/Relu` });
+  }
+  g.output(x, 'float32', ['batch', width]);
+  return g;
+}
+
+/** Residual blocks of convolutions: image (batch, 3, 16, 16) to scores (batch, 10). */
+export function cnn(blocks = 3, channels = 8, seed = 1): Graph {
+  const g = new Graph('cnn', seed);
+  const same = { kernel_shape: [3, 3], pads: [1, 1, 1, 1] };
+  const conv = (x: string, from: number, name: string) =>
+    g.node('Conv', [x, g.weight(`${name}.weight`, [channels, from, 3, 3], 'float32', 0.3), g.weight(`${name}.bias`, [channels], 'float32', 0.1)], {
+      name: `/${name.replaceAll('.', '/')}/Conv`,
+      ...same,
+    });
+  let x = conv(g.input('image', 'float32', ['batch', 3, 16, 16]), 3, 'stem');
+  for (let n = 0; n < blocks; n++) {
+    const inner = g.node('Relu', [conv(x, channels, `blocks.${n}.conv1`)], { name: `/blocks.${n}/Relu` });
+    x = g.node('Add', [conv(inner, channels, `blocks.${n}.conv2`), x], { name: `/blocks.${n}/Add` });
+    x = g.node('Relu', [x], { name: `/blocks.${n}/Relu_1` });
+  }
+  const pooled = g.node('Flatten', [g.node('GlobalAveragePool', [x], { name: '/pool/GlobalAveragePool' })], { name: '/Flatten' });
+  g.output(g.node('Gemm', [pooled, g.weight('head.weight', [channels, 10])], { name: '/head/Gemm' }), 'float32', ['batch', 10]);
+  return g;
+}
+
+/** Two inputs of different dtypes, two outputs, one tied weight, and one output that an inner op also reads. */
+export function twoInTwoOut(seed = 1): Graph {
+  const g = new Graph('two', seed);
+  const a = g.input('a', 'float32', ['batch', 6]);
+  const flag = g.input('flag', 'bool', ['batch', 6]);
+  const tied = g.weight('tied', [6, 6]);
+  const left = g.node('MatMul', [a, tied], { name: '/left/MatMul' });
+  const chosen = g.node('Where', [flag, left, a], { name: '/Where' });
+  const first = g.node('Tanh', [chosen], { name: '/Tanh' });
+  const right = g.node('MatMul', [first, tied], { name: '/right/MatMul' });
+  const best = g.node('ArgMax', [right], { name: '/ArgMax', axis: 1, keepdims: 0 });
+  g.output(first, 'float32', ['batch', 6]);
+  g.output(best, 'int64', ['batch']);
+  return g;
+}
+
+/** An If and a Loop whose bodies read values and weights of the graph outside. */
+export function controlFlow(seed = 1): Graph {
+  const g = new Graph('flow', seed);
+  const x = g.input('x', 'float32', ['batch', 4]);
+  const weight = g.weight('w', [4, 4]);
+  const hidden = g.node('MatMul', [x, weight], { name: '/MatMul' });
+  const sum = g.node('ReduceSum', [hidden], { name: '/ReduceSum', keepdims: 0 });
+  const positive = g.node('Greater', [sum, g.constant('none', { dtype: 'float32', shape: [], data: Float32Array.of(0) })], { name: '/Greater' });
+  const yes = new Graph('yes');
+  yes.output(yes.node('MatMul', [hidden, weight]), 'float32', null);
+  const no = new Graph('no');
+  no.output(no.node('Neg', [x]), 'float32', null);
+  const branch = g.node('If', [positive], { name: '/If', then_branch: yes, else_branch: no });
+  const body = new Graph('body');
+  body.input('step', 'int64', []);
+  const go = body.input('go', 'bool', []);
+  const carried = body.input('carried', 'float32', null);
+  body.output(body.node('Identity', [go]), 'bool', []);
+  body.output(body.node('Add', [carried, hidden]), 'float32', null);
+  const always = g.constant('always', { dtype: 'bool', shape: [], data: Uint8Array.of(1) });
+  const looped = g.node('Loop', [g.integers('times', [3], []), always, branch], { name: '/Loop', body });
+  g.output(g.node('Tanh', [looped], { name: '/Tanh' }), 'float32', ['batch', 4]);
+  return g;
+}
+
+/** A sequence in the middle: its values cannot cross a cut. */
+export function sequences(seed = 1): Graph {
+  const g = new Graph('sequences', seed);
+  const x = g.node('MatMul', [g.input('x', 'float32', ['batch', 6]), g.weight('w', [6, 6])], { name: '/before' });
+  const parts = g.node('SplitToSequence', [x, g.integers('size', [2], [])], { name: '/split', axis: 1 });
+  const middle = g.node('SequenceAt', [parts, g.integers('second', [1], [])], { name: '/at' });
+  const joined = g.node('ConcatFromSequence', [parts], { name: '/join', axis: 1 });
+  g.output(g.node('Relu', [middle], { name: '/after' }), 'float32', ['batch', 2]);
+  g.output(g.node('Relu', [joined], { name: '/after_too' }), 'float32', ['batch', 6]);
+  return g;
+}
+
+/** Takes text, which cannot be pipelined. */
+export function strings(): Graph {
+  const g = new Graph('strings');
+  const x = g.input('text', 'string', ['batch']);
+  g.output(g.node('StringNormalizer', [x], { name: '/lower', case_change_action: 'LOWER' }), 'string', ['batch']);
+  return g;
+}
+
+/** Text on the inside only: labels are looked up and turned back into numbers. */
+export function innerStrings(): Graph {
+  const g = new Graph('inner_strings');
+  const x = g.node('Add', [g.input('x', 'int64', ['batch']), g.integers('one', [1], [])], { name: '/Add' });
+  const words = ['zero', 'one', 'two', 'three'];
+  const text = g.node('Gather', [g.constant('words', { dtype: 'string', shape: [4], data: words }), x], { name: '/Gather' });
+  const same = g.node('Equal', [text, g.constant('two', { dtype: 'string', shape: [1], data: ['two'] })], { name: '/Equal' });
+  g.output(g.node('Not', [same], { name: '/Not' }), 'bool', ['batch']);
+  return g;
+}
