@@ -11,7 +11,15 @@ import { BERT_BASE, bert, type TransformerShape } from './make-onnx/transformer.
 export type MakeOptions = Partial<TransformerShape> & ModelOptions & { readonly seed?: number };
 
 /** A transformer small enough for a test. */
-const TINY: TransformerShape = { ...BERT_BASE, layers: 3, hidden: 32, heads: 4, ffn: 64, vocabulary: 100, positions: 32 };
+const TINY: TransformerShape = {
+  ...BERT_BASE,
+  layers: 3,
+  hidden: 32,
+  heads: 4,
+  ffn: 64,
+  vocabulary: 100,
+  positions: 32,
+};
 
 const MODELS: Record<string, (options: MakeOptions) => Graph> = {
   mlp: ({ layers, hidden, seed }) => mlp(layers, hidden, seed),
@@ -57,7 +65,9 @@ function main(): void {
   });
   const [name, folder] = positionals;
   if (!name || !folder) {
-    process.stderr.write(`usage: node dist/scripts/make-onnx.js NAME FOLDER [--layers N --hidden N …]\nNAME: ${Object.keys(MODELS).join(', ')}\n`);
+    process.stderr.write(
+      `usage: node dist/scripts/make-onnx.js NAME FOLDER [--layers N --hidden N …]\nNAME: ${Object.keys(MODELS).join(', ')}\n`,
+    );
     process.exitCode = 2;
     return;
   }

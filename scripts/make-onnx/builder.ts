@@ -67,7 +67,12 @@ export class Graph {
   }
 
   /** A weight of seeded values; `scale` is 1 / sqrt(first dimension) unless given. */
-  weight(name: string, shape: readonly number[], dtype: DType = 'float32', scale = 1 / Math.sqrt(shape[0] ?? 1)): string {
+  weight(
+    name: string,
+    shape: readonly number[],
+    dtype: DType = 'float32',
+    scale = 1 / Math.sqrt(shape[0] ?? 1),
+  ): string {
     const seed = this.#seed++;
     this.weights.push({ name, dtype, shape, make: () => seededValues(dtype, shape, scale, seeded(seed)) });
     return name;
@@ -87,7 +92,12 @@ export class Graph {
   node(
     type: string,
     inputs: readonly string[],
-    { name = '', outputs = 1, domain = '', ...attributes }: { name?: string; outputs?: number; domain?: string } & Record<string, unknown> = {},
+    {
+      name = '',
+      outputs = 1,
+      domain = '',
+      ...attributes
+    }: { name?: string; outputs?: number; domain?: string } & Record<string, unknown> = {},
   ): string {
     const first = name === '' ? `${this.#name}_${this.#count}` : `${name}_output_0`;
     this.#count++;
@@ -105,7 +115,9 @@ export class Graph {
   }
 
   /** The GraphProto. `place` says where a weight's bytes lie outside, or null for inside. */
-  bytes(place: (weight: Weight) => { location: string; offset: number; length: number } | null = () => null): Uint8Array {
+  bytes(
+    place: (weight: Weight) => { location: string; offset: number; length: number } | null = () => null,
+  ): Uint8Array {
     const graph = new WireWriter();
     for (const node of this.#nodes) graph.block(GRAPH.node, node);
     graph.text(GRAPH.name, this.#name);
@@ -127,7 +139,11 @@ export interface ModelOptions {
 }
 
 /** Writes `graph` as an .onnx file; weights are made and written one at a time. */
-export function writeModel(file: string, graph: Graph, { opset = 19, irVersion = 9, external = false }: ModelOptions = {}): string {
+export function writeModel(
+  file: string,
+  graph: Graph,
+  { opset = 19, irVersion = 9, external = false }: ModelOptions = {},
+): string {
   const model = new WireWriter().integer(MODEL.irVersion, irVersion).text(MODEL.producerName, 'tandem');
   if (!external) {
     model.block(MODEL.graph, graph.bytes());
@@ -146,9 +162,15 @@ export function writeModel(file: string, graph: Graph, { opset = 19, irVersion =
       offset += Math.ceil(bytes.length / 4096) * 4096;
     }
     closeSync(out);
-    model.block(MODEL.graph, graph.bytes((weight) => offsets.get(weight) ?? null));
+    model.block(
+      MODEL.graph,
+      graph.bytes((weight) => offsets.get(weight) ?? null),
+    );
   }
-  for (const [domain, version] of [['', opset], ['com.microsoft', 1]] as const) {
+  for (const [domain, version] of [
+    ['', opset],
+    ['com.microsoft', 1],
+  ] as const) {
     model.message(MODEL.opsetImport, (entry) => entry.text(1, domain).integer(2, version));
   }
   writeFileSync(file, model.bytes());

@@ -17,7 +17,9 @@ export function qdq(blocks = 3, seed = 1): Graph {
   for (let n = 0; n < blocks; n++) {
     const at = `/blocks.${n}`;
     const stored = g.weight(`blocks.${n}.weight_quantized`, [4, channels, 3, 3], 'int8', 127);
-    const weight = g.node('DequantizeLinear', [stored, weightScale, weightZero], { name: `${at}/weight/DequantizeLinear` });
+    const weight = g.node('DequantizeLinear', [stored, weightScale, weightZero], {
+      name: `${at}/weight/DequantizeLinear`,
+    });
     const made = g.node('Conv', [x, weight], { name: `${at}/Conv`, kernel_shape: [3, 3], pads: [1, 1, 1, 1] });
     x = through(g.node('Relu', [made], { name: `${at}/Relu` }), at);
     channels = 4;

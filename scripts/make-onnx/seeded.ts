@@ -1,5 +1,5 @@
 /** Seeded numbers: the same seed gives the same bytes on every machine. */
-import { type DType, type TypedArray, allocate, elementCount } from '../../src/tensor.js';
+import { allocate, type DType, elementCount, type TypedArray } from '../../src/tensor.js';
 
 /** Mulberry32: uniform in [0, 1). */
 export function seeded(seed: number): () => number {
@@ -19,7 +19,8 @@ export function seededValues(dtype: DType, shape: readonly number[], scale: numb
   const top = Math.max(2, scale);
   for (let i = 0; i < elementCount(shape); i++) {
     const signed = (random() * 2 - 1) * scale;
-    if (values instanceof BigInt64Array || values instanceof BigUint64Array) values[i] = BigInt(Math.floor(random() * top));
+    if (values instanceof BigInt64Array || values instanceof BigUint64Array)
+      values[i] = BigInt(Math.floor(random() * top));
     else if (dtype === 'float16') values[i] = toHalf(signed);
     else if (dtype === 'bool') values[i] = random() < 0.5 ? 0 : 1;
     else if (dtype === 'float32' || dtype === 'float64') values[i] = signed;

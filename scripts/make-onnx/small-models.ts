@@ -6,7 +6,9 @@ export function mlp(layers = 4, width = 16, seed = 1): Graph {
   const g = new Graph('mlp', seed);
   let x = g.input('x', 'float32', ['batch', width]);
   for (let n = 0; n < layers; n++) {
-    x = g.node('MatMul', [x, g.weight(`w${n}`, [width, width], 'float32', 2 / Math.sqrt(width))], { name: `/layers.${n}/MatMul` });
+    x = g.node('MatMul', [x, g.weight(`w${n}`, [width, width], 'float32', 2 / Math.sqrt(width))], {
+      name: `/layers.${n}/MatMul`,
+    });
     x = g.node('Add', [x, g.weight(`b${n}`, [width], 'float32', 0.1)], { name: `/layers.${n}/Add` });
     x = g.node('Relu', [x], { name: `/layers.${n}/Relu` });
   }
@@ -19,18 +21,31 @@ export function cnn(blocks = 3, channels = 8, seed = 1): Graph {
   const g = new Graph('cnn', seed);
   const same = { kernel_shape: [3, 3], pads: [1, 1, 1, 1] };
   const conv = (x: string, from: number, name: string) =>
-    g.node('Conv', [x, g.weight(`${name}.weight`, [channels, from, 3, 3], 'float32', 0.3), g.weight(`${name}.bias`, [channels], 'float32', 0.1)], {
-      name: `/${name.replaceAll('.', '/')}/Conv`,
-      ...same,
-    });
+    g.node(
+      'Conv',
+      [
+        x,
+        g.weight(`${name}.weight`, [channels, from, 3, 3], 'float32', 0.3),
+        g.weight(`${name}.bias`, [channels], 'float32', 0.1),
+      ],
+      {
+        name: `/${name.replaceAll('.', '/')}/Conv`,
+        ...same,
+      },
+    );
   let x = conv(g.input('image', 'float32', ['batch', 3, 16, 16]), 3, 'stem');
   for (let n = 0; n < blocks; n++) {
     const inner = g.node('Relu', [conv(x, channels, `blocks.${n}.conv1`)], { name: `/blocks.${n}/Relu` });
     x = g.node('Add', [conv(inner, channels, `blocks.${n}.conv2`), x], { name: `/blocks.${n}/Add` });
     x = g.node('Relu', [x], { name: `/blocks.${n}/Relu_1` });
   }
-  const pooled = g.node('Flatten', [g.node('GlobalAveragePool', [x], { name: '/pool/GlobalAveragePool' })], { name: '/Flatten' });
-  g.output(g.node('Gemm', [pooled, g.weight('head.weight', [channels, 10])], { name: '/head/Gemm' }), 'float32', ['batch', 10]);
+  const pooled = g.node('Flatten', [g.node('GlobalAveragePool', [x], { name: '/pool/GlobalAveragePool' })], {
+    name: '/Flatten',
+  });
+  g.output(g.node('Gemm', [pooled, g.weight('head.weight', [channels, 10])], { name: '/head/Gemm' }), 'float32', [
+    'batch',
+    10,
+  ]);
   return g;
 }
 
@@ -57,7 +72,11 @@ export function controlFlow(seed = 1): Graph {
   const weight = g.weight('w', [4, 4]);
   const hidden = g.node('MatMul', [x, weight], { name: '/MatMul' });
   const sum = g.node('ReduceSum', [hidden], { name: '/ReduceSum', keepdims: 0 });
-  const positive = g.node('Greater', [sum, g.constant('none', { dtype: 'float32', shape: [], data: Float32Array.of(0) })], { name: '/Greater' });
+  const positive = g.node(
+    'Greater',
+    [sum, g.constant('none', { dtype: 'float32', shape: [], data: Float32Array.of(0) })],
+    { name: '/Greater' },
+  );
   const yes = new Graph('yes');
   yes.output(yes.node('MatMul', [hidden, weight]), 'float32', null);
   const no = new Graph('no');
@@ -100,8 +119,12 @@ export function innerStrings(): Graph {
   const g = new Graph('inner_strings');
   const x = g.node('Add', [g.input('x', 'int64', ['batch']), g.integers('one', [1], [])], { name: '/Add' });
   const words = ['zero', 'one', 'two', 'three'];
-  const text = g.node('Gather', [g.constant('words', { dtype: 'string', shape: [4], data: words }), x], { name: '/Gather' });
-  const same = g.node('Equal', [text, g.constant('two', { dtype: 'string', shape: [1], data: ['two'] })], { name: '/Equal' });
+  const text = g.node('Gather', [g.constant('words', { dtype: 'string', shape: [4], data: words }), x], {
+    name: '/Gather',
+  });
+  const same = g.node('Equal', [text, g.constant('two', { dtype: 'string', shape: [1], data: ['two'] })], {
+    name: '/Equal',
+  });
   g.output(g.node('Not', [same], { name: '/Not' }), 'bool', ['batch']);
   return g;
 }

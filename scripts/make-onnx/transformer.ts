@@ -47,10 +47,14 @@ export function bert(shape: TransformerShape, seed = 1): Graph {
   for (let n = 0; n < layers; n++) x = encoderLayer(g, x, bias, `/encoder/layer.${n}`, shape, k);
   g.output(g.node('Identity', [x], { name: '/Identity' }), dtype, ['batch', 'sequence', hidden]);
   const first = g.node('Gather', [x, g.integers('first', [0], [])], { name: '/pooler/Gather', axis: 1 });
-  const pooled = g.node('Gemm', [first, g.weight('pooler.dense.weight', [hidden, hidden], dtype), zeros(g, 'pooler.dense.bias', hidden, dtype)], {
-    name: '/pooler/dense/Gemm',
-    transB: 1,
-  });
+  const pooled = g.node(
+    'Gemm',
+    [first, g.weight('pooler.dense.weight', [hidden, hidden], dtype), zeros(g, 'pooler.dense.bias', hidden, dtype)],
+    {
+      name: '/pooler/dense/Gemm',
+      transB: 1,
+    },
+  );
   g.output(g.node('Tanh', [pooled], { name: '/pooler/activation/Tanh' }), dtype, ['batch', hidden]);
   return g;
 }
@@ -67,7 +71,11 @@ interface Constants {
 
 function constantsOf(g: Graph, { hidden, heads, dtype }: TransformerShape): Constants {
   const scalar = (name: string, value: number) =>
-    g.constant(name, { dtype, shape: [], data: dtype === 'float16' ? Uint16Array.of(toHalf(value)) : Float32Array.of(value) });
+    g.constant(name, {
+      dtype,
+      shape: [],
+      data: dtype === 'float16' ? Uint16Array.of(toHalf(value)) : Float32Array.of(value),
+    });
   return {
     one: scalar('one', 1),
     low: scalar('low', -10000),
@@ -98,7 +106,13 @@ function encoderLayer(g: Graph, x: string, bias: string, at: string, shape: Tran
   context = g.node('Transpose', [context], { name: `${self}/Transpose`, perm: [0, 2, 1, 3] });
   context = g.node('Reshape', [context, k.fromHeads], { name: `${self}/Reshape` });
   const out = linear(g, context, `${at}/attention/output/dense`, hidden, hidden, dtype);
-  const attended = layerNorm(g, g.node('Add', [out, x], { name: `${at}/attention/output/Add` }), `${at}/attention/output`, hidden, dtype);
+  const attended = layerNorm(
+    g,
+    g.node('Add', [out, x], { name: `${at}/attention/output/Add` }),
+    `${at}/attention/output`,
+    hidden,
+    dtype,
+  );
   const inner = gelu(g, linear(g, attended, `${at}/intermediate/dense`, hidden, ffn, dtype), `${at}/intermediate`, k);
   const outer = linear(g, inner, `${at}/output/dense`, ffn, hidden, dtype);
   return layerNorm(g, g.node('Add', [outer, attended], { name: `${at}/output/Add` }), `${at}/output`, hidden, dtype);
