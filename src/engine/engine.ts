@@ -3,7 +3,8 @@ import type { ModelGraph, TensorFacts } from '../model/graph.js';
 import type { Slice } from '../model/slice.js';
 import type { Tensor } from '../tensor.js';
 
-export type EngineName = 'tfjs' | 'onnxruntime';
+/** `custom` is the module that TANDEM_ENGINE_MODULE names: an engine of the user's own, or of a test. */
+export type EngineName = 'tfjs' | 'onnxruntime' | 'custom';
 
 export interface EngineOptions {
   /** What the engine should compute with: `tensorflow`, `tensorflow-gpu`, `cpu`, `webgpu`, … */

@@ -33,6 +33,12 @@ export const ENGINES: Record<EngineName, EngineEntry> = {
     startsAlone: false,
     environment: () => ({}),
   },
+  custom: {
+    open: async () => (await import(process.env.TANDEM_ENGINE_MODULE ?? '')).engine,
+    providers: { cpu: ['custom'], gpu: ['custom'] },
+    startsAlone: false,
+    environment: () => ({}),
+  },
 };
 
 export function engineFor(format: ModelFormat): EngineName {

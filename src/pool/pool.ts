@@ -9,7 +9,7 @@ export interface PoolOptions {
   readonly engine: EngineName;
   readonly engineOptions: EngineOptions;
   readonly workers: number;
-  /** Milliseconds that one call may take before the stage counts as hung. */
+  /** Milliseconds that one micro-batch may take, waiting for a worker included, before the stage counts as hung. */
   readonly deadline: number;
 }
 

@@ -1,7 +1,7 @@
 /** A pool whose workers are threads of this process, kept by Piscina. */
 import { Piscina, type PiscinaTask } from 'piscina';
 import type { Layout } from '../arena/layout.js';
-import { fromWire, TandemError } from '../errors.js';
+import { asTandemError, fromWire, TandemError } from '../errors.js';
 import type { Slice } from '../model/slice.js';
 import type { Tensor } from '../tensor.js';
 import type { Pool, PoolOptions } from './pool.js';
@@ -12,6 +12,9 @@ const WORKER_FILE = new URL('../../workers/stage-worker.js', import.meta.url).hr
 
 /** Micro-batches that a worker may hold: one that it computes and one that waits in its port, which hides the message hop. */
 const TASKS_PER_WORKER = 2;
+
+/** Milliseconds that loading, warming up or describing may take: a large model on a slow disk, but not for ever. */
+const PREPARE_DEADLINE = 30 * 60_000;
 
 /** Times that dead workers of one stage are replaced before the stage is given up. */
 const MAX_REVIVALS = 3;
@@ -26,9 +29,13 @@ export class ThreadPool implements Pool {
   readonly #attached = new Set<number>();
   /** The calls that brought the workers to where they are, in order: what a replacement must be told again. */
   readonly #history: (() => Promise<unknown>)[] = [];
+  /** Micro-batches that workers hold, and those that wait until one may. */
+  #held = 0;
+  readonly #waiting: (() => void)[] = [];
   #reviving: Promise<void> | undefined;
   #revivals = 0;
-  #closed = false;
+  /** Why the pool takes no more calls, once it does not. */
+  #ended: TandemError | undefined;
 
   constructor(options: PoolOptions) {
     this.options = options;
@@ -58,8 +65,21 @@ export class ThreadPool implements Pool {
     await this.#prepare('attach', { memory, layout, stage });
   }
 
-  run(slot: number): Promise<Ran> {
-    return this.#call('run', { slot });
+  /**
+   * Micro-batches wait here and not in Piscina's queue, where one that no worker may take yet would stand in the way of the
+   * very calls that make a worker fit for it.
+   */
+  async run(slot: number): Promise<Ran> {
+    while (!this.#ended && this.#held >= this.#room()) {
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    }
+    this.#held += 1;
+    try {
+      return await this.#call('run', { slot });
+    } finally {
+      this.#held -= 1;
+      this.#waiting.shift()?.();
+    }
   }
 
   describe(ask: Ask<'describe'>): Promise<Answer<'describe'>> {
@@ -74,15 +94,32 @@ export class ThreadPool implements Pool {
   }
 
   async close(): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
-    await this.#piscina.destroy();
+    await this.#end(new TandemError('TANDEM_CLOSED', 'the pipeline has been closed'));
   }
 
   async #bringBack(death: unknown): Promise<void> {
     this.#revivals += 1;
-    if (this.#revivals > MAX_REVIVALS) throw death;
+    if (this.#revivals > MAX_REVIVALS) await this.#end(asTandemError(death, 'TANDEM_STAGE_DIED'));
+    if (this.#ended) throw this.#ended;
     for (const step of this.#history) await step();
+    this.#wakeAll();
+  }
+
+  /** From here on every call, waiting ones too, rejects with `reason`; the first reason stays. */
+  async #end(reason: TandemError): Promise<void> {
+    if (this.#ended) return;
+    this.#ended = reason;
+    this.#wakeAll();
+    await this.#piscina.destroy();
+  }
+
+  #wakeAll(): void {
+    for (const wake of this.#waiting.splice(0)) wake();
+  }
+
+  /** Micro-batches that the living, attached workers may hold together. */
+  #room(): number {
+    return this.#workerIds().filter((id) => this.#attached.has(id)).length * TASKS_PER_WORKER;
   }
 
   /** One call on every worker that has not had it, one worker at a time; the first one's answer. */
@@ -103,33 +140,18 @@ export class ThreadPool implements Pool {
   }
 
   async #call<K extends CallName>(name: K, ask: Ask<K>, worker?: number): Promise<Answer<K>> {
-    if (this.#closed) throw closedError();
+    if (this.#ended) throw this.#ended;
     // Piscina keeps this symbol on its side, so the balancer sees it and the wall does not.
     const task = worker === undefined ? ask : { ...ask, [Piscina.queueOptionsSymbol]: { worker } };
-    const reply = await this.#withinDeadline(name, this.#piscina.run(task, { name }) as Promise<Reply<Answer<K>>>);
-    if ('error' in reply) throw fromWire(reply.error);
-    return reply.ok;
-  }
-
-  /** Piscina has no deadline of its own, and a task whose thread failed to start would wait for ever. */
-  async #withinDeadline<T>(name: string, task: Promise<T>): Promise<T> {
-    const { deadline } = this.options;
-    let timer: NodeJS.Timeout | undefined;
-    const hung = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => {
-        reject(
-          new TandemError('TANDEM_STAGE_TIMEOUT', `a worker did not finish "${name}" in ${deadline / 1000} s`, {
-            remedy: 'give it longer with --deadline SECONDS, or make the micro-batch smaller',
-          }),
-        );
-        void this.close();
-      }, deadline);
-    });
+    const deadline = name === 'run' ? this.options.deadline : PREPARE_DEADLINE;
+    const timer = setTimeout(() => void this.#end(hung(name, deadline)), deadline);
     try {
-      return await Promise.race([task, hung]);
+      const reply: Reply<Answer<K>> = await this.#piscina.run(task, { name });
+      if ('error' in reply) throw fromWire(reply.error);
+      return reply.ok;
     } catch (error) {
       if (error instanceof TandemError) throw error;
-      if (this.#closed) throw closedError();
+      if (this.#ended) throw this.#ended;
       throw new TandemError('TANDEM_STAGE_DIED', `a worker died: ${(error as Error).message}`, { cause: error });
     } finally {
       clearTimeout(timer);
@@ -158,6 +180,9 @@ export class ThreadPool implements Pool {
   }
 }
 
-function closedError(): TandemError {
-  return new TandemError('TANDEM_CLOSED', 'the pipeline has been closed');
+/** Piscina has no deadline of its own, and a task whose thread failed to start would wait for ever. */
+function hung(name: CallName, deadline: number): TandemError {
+  return new TandemError('TANDEM_STAGE_TIMEOUT', `a worker did not finish "${name}" in ${deadline / 1000} s`, {
+    remedy: 'give it longer with --deadline SECONDS, or make the micro-batch smaller',
+  });
 }

@@ -82,8 +82,9 @@ test('arena/slot I1: of two threads that accept the same slot, one is refused', 
     slot.claim();
     slot.publish(round, 1);
     Atomics.store(gate, 0, round);
-    for (let arrived = 0; (arrived = Atomics.load(gate, 1)) < 2 * round; )
+    for (let arrived = Atomics.load(gate, 1); arrived < 2 * round; arrived = Atomics.load(gate, 1)) {
       await Atomics.waitAsync(gate, 1, arrived).value;
+    }
     assert.equal(at(slot), 'RUNNING(0)');
     slot.fail(0);
     slot.release();

@@ -1,0 +1,21 @@
+/** How an error reaches a person: what and why on the first line, what to do on the next; a stack only when asked for. */
+import { asTandemError } from '../errors.js';
+
+/** Prints the error to stderr and returns its exit status. */
+export function printError(error: unknown): number {
+  const known = asTandemError(error);
+  process.stderr.write(`tandem: ${printable(known.message)} [${known.code}]\n`);
+  if (known.remedy) process.stderr.write(`        ${printable(known.remedy)}\n`);
+  if (process.env.TANDEM_DEBUG)
+    process.stderr.write(`${known.stack}\n${known.cause instanceof Error ? known.cause.stack : ''}\n`);
+  else if (known.code === 'TANDEM_INTERNAL')
+    process.stderr.write('        this is a bug in tandem; TANDEM_DEBUG=1 shows where\n');
+  return known.exitCode;
+}
+
+/** Names and row contents are somebody else's text: control characters could redraw the terminal. */
+export function printable(text: string): string {
+  return text.replace(/\p{Cc}/gu, (char) =>
+    char === '\n' ? ' ' : `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}

@@ -1,0 +1,153 @@
+/** `tandem inspect`: the model's layers by number, and what would live across a cut before each. */
+import { Command } from 'commander';
+import { engineFor, providerFor } from '../engine/registry.js';
+import { asTandemError } from '../errors.js';
+import { isLegalCut, liveBytes, liveTensors } from '../model/cut.js';
+import { estimateFlops } from '../model/flops.js';
+import { type ModelGraph, type TensorFacts, weightBytes } from '../model/graph.js';
+import { openModel } from '../model/open.js';
+import { describe, rowSpecsOf } from '../plan/make-plan.js';
+import { formatSpec, type TensorSpec } from '../tensor.js';
+import { formatBytes } from './bytes.js';
+import { printable } from './fail.js';
+import { formatTable } from './table.js';
+
+/** What `--json` prints; sizes are bytes, and those of live tensors are for one row. */
+export interface Inspection {
+  readonly format: string;
+  readonly path: string;
+  readonly inputs: readonly TensorSpec[];
+  readonly outputs: readonly {
+    name: string;
+    tensor: string;
+    dtype: string | null;
+    shape: readonly (number | null)[] | null;
+  }[];
+  readonly weightBytes: number;
+  readonly flopsPerRow: number | null;
+  readonly layers: readonly LayerInspection[];
+}
+
+export interface LayerInspection {
+  readonly layer: number;
+  readonly name: string;
+  readonly type: string;
+  readonly ops: number;
+  /** Of its last tensor; `null` where it could not be computed. */
+  readonly output: { readonly dtype: string; readonly shape: readonly (number | null)[] } | null;
+  readonly weightBytes: number;
+  readonly flopsPerRow: number | null;
+  /** Whether a stage may begin with this layer; the first one always does. */
+  readonly cut: boolean;
+  /** What lives across the cut before this layer. */
+  readonly liveBytesPerRow: number | null;
+  readonly liveTensors: readonly string[];
+}
+
+export function inspectCommand(): Command {
+  return new Command('inspect')
+    .description('list the layers of a model by number, with shapes, weights and the bytes that live across each cut')
+    .argument('<model>', 'model.json, model.onnx, or a folder that holds one')
+    .option('--json', 'the same for programs', false)
+    .action(async (path: string, { json }: { json: boolean }) => {
+      const graph = await openModel(path);
+      const { facts, why } = await factsFor(graph);
+      const inspection = inspect(graph, facts);
+      if (json) process.stdout.write(`${JSON.stringify(inspection)}\n`);
+      else process.stdout.write(formatInspection(inspection, why));
+    });
+}
+
+/** Shapes need the engine; a machine without it still gets the rest, and the reason. */
+async function factsFor(graph: ModelGraph): Promise<{ facts: TensorFacts; why: string | null }> {
+  const rowSpecs = rowSpecsOf(graph);
+  if (!rowSpecs) return { facts: new Map(), why: 'shapes follow the rows here, so they are not known before a run' };
+  const engine = engineFor(graph.format);
+  try {
+    const stage = { engine, provider: providerFor(engine, 'cpu'), threads: 1 };
+    return { facts: (await describe(graph, stage, { rowSpecs, deadline: 600_000 }))!, why: null };
+  } catch (error) {
+    const { message, remedy } = asTandemError(error);
+    return { facts: new Map(), why: `no shapes: ${message}${remedy ? ` (${remedy})` : ''}` };
+  }
+}
+
+export function inspect(graph: ModelGraph, facts: TensorFacts): Inspection {
+  const flops = facts.size > 0 ? estimateFlops(graph, facts) : null;
+  const live = liveBytes(graph, facts, 1);
+  const sum = (from: number, to: number) => flops?.slice(from, to).reduce((total, count) => total + count, 0) ?? null;
+  return {
+    format: graph.format,
+    path: graph.path,
+    inputs: graph.inputs,
+    outputs: graph.outputs.map((tensor) => {
+      const fact = facts.get(tensor);
+      return {
+        name: graph.outputNames?.get(tensor) ?? tensor,
+        tensor,
+        dtype: fact?.dtype ?? null,
+        shape: fact?.shape ?? null,
+      };
+    }),
+    weightBytes: weightBytes(graph, 0, graph.ops.length),
+    flopsPerRow: sum(0, graph.ops.length),
+    layers: graph.layers.map(({ index, name, type, from, to }) => ({
+      layer: index,
+      name,
+      type,
+      ops: to - from,
+      output: facts.get(graph.ops[to - 1]?.outputs[0] ?? '') ?? null,
+      weightBytes: weightBytes(graph, from, to),
+      flopsPerRow: sum(from, to),
+      cut: from === 0 || isLegalCut(graph, from),
+      liveBytesPerRow: live[from] ?? null,
+      liveTensors: liveTensors(graph, from),
+    })),
+  };
+}
+
+export function formatInspection(inspection: Inspection, why: string | null): string {
+  const rows = inspection.layers.map((layer) => [
+    String(layer.layer),
+    printable(layer.name),
+    printable(layer.type),
+    layer.output ? formatSpec(layer.output) : '?',
+    layer.weightBytes > 0 ? formatBytes(layer.weightBytes) : '',
+    layer.flopsPerRow ? formatCount(layer.flopsPerRow) : '',
+    layer.cut ? (layer.liveBytesPerRow === null ? '?' : formatBytes(layer.liveBytesPerRow)) : 'sealed',
+  ]);
+  const columns = [
+    { title: 'layer', right: true },
+    { title: 'name' },
+    { title: 'type' },
+    { title: 'output' },
+    { title: 'weights', right: true },
+    { title: 'FLOPs/row', right: true },
+    { title: 'live before it/row', right: true },
+  ];
+  const inputs = inspection.inputs.map((input) => `${printable(input.name)} ${formatSpec(input)}`).join(', ');
+  const outputs = inspection.outputs
+    .map(({ name, dtype, shape }) => `${printable(name)} ${dtype && shape ? formatSpec({ dtype, shape }) : '?'}`)
+    .join(', ');
+  return [
+    `${inspection.format}: ${inspection.layers.length} layers, ${formatBytes(inspection.weightBytes)} of weights${inspection.flopsPerRow ? `, ${formatCount(inspection.flopsPerRow)} FLOPs a row (counted, an estimate)` : ''}`,
+    `in   ${inputs}`,
+    `out  ${outputs}`,
+    '',
+    formatTable(columns, rows),
+    ...(why ? ['', printable(why)] : []),
+    '',
+  ].join('\n');
+}
+
+/** 12.3 M, 4.5 G. */
+function formatCount(count: number): string {
+  const units = ['', ' k', ' M', ' G', ' T'];
+  let value = count;
+  let unit = 0;
+  while (value >= 1000 && unit < units.length - 1) {
+    value /= 1000;
+    unit += 1;
+  }
+  return `${unit === 0 ? value : value.toPrecision(3)}${units[unit]}`;
+}

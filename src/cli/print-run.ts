@@ -1,0 +1,71 @@
+/** What `tandem run` tells a person on stderr: the plan before it starts, and what came true at the end. */
+import type { Summary } from '../job/summary.js';
+import { type ModelGraph, weightBytes } from '../model/graph.js';
+import type { Plan } from '../plan/plan.js';
+import { formatBytes } from './bytes.js';
+import { printable } from './fail.js';
+import { formatRate } from './progress.js';
+import { formatTable } from './table.js';
+
+const CUT_BY: Record<Plan['cutBy'], string> = {
+  layers: 'cut where you said',
+  flops: 'cut by counted FLOPs, which only estimate the time of each layer; layers= sets it by hand',
+  weights: 'cut by bytes of weights, since the shapes are not known; layers= sets it by hand',
+};
+
+export function formatPlan(graph: ModelGraph, plan: Plan): string {
+  const rows = plan.stages.map(({ device, engine, provider, threads, workers, layers, ops }, j) => [
+    String(j),
+    device,
+    `${engine}/${provider}`,
+    `${layers.from}..${layers.to} of ${graph.layers.length}`,
+    printable(graph.layers[layers.from]!.name),
+    formatBytes(weightBytes(graph, ops.from, ops.to)),
+    `${workers} x ${threads}`,
+  ]);
+  const columns = [
+    { title: 'stage' },
+    { title: 'device' },
+    { title: 'engine' },
+    { title: 'layers' },
+    { title: 'from' },
+    { title: 'weights', right: true },
+    { title: 'workers x threads' },
+  ];
+  const cut = plan.stages.length > 1 ? `\n${CUT_BY[plan.cutBy]}` : '';
+  return `${formatTable(columns, rows)}${cut}\nmicro-batches of ${plan.microBatch} rows, at most ${plan.depth} in flight\n`;
+}
+
+export function formatSummary(summary: Summary): string {
+  const share = (value: number) => `${(value * 100).toFixed(0)} %`;
+  const rows = summary.stages.map((stage) => [
+    String(stage.stage),
+    stage.device,
+    printable(
+      stage.ranOn === stage.device.split(':')[0] ? stage.deviceName : `${stage.deviceName} (not ${stage.device})`,
+    ),
+    `${stage.layers.from}..${stage.layers.to}`,
+    `${stage.busySeconds.toFixed(2)} s`,
+    share(stage.utilisation),
+  ]);
+  const columns = [
+    { title: 'stage' },
+    { title: 'device' },
+    { title: 'ran on' },
+    { title: 'layers' },
+    { title: 'busy', right: true },
+    { title: 'of the time', right: true },
+  ];
+  const failed =
+    summary.failedRows > 0 ? `, ${summary.failedRows} failed: see ${summary.errorsFile ?? 'the errors file'}` : '';
+  const ideal = summary.predicted.rowsPerSecond;
+  return [
+    formatTable(columns, rows),
+    `bubble ${share(summary.bubble.measured)} (${share(summary.bubble.predicted)} predicted), peak memory ${formatBytes(summary.peakRssBytes)}, arena ${formatBytes(summary.arenaBytes)}`,
+    `${summary.rows.toLocaleString('en')} rows in ${summary.seconds.toFixed(2)} s: ${formatRate(summary.rowsPerSecond)} rows/s (${formatRate(ideal)} at best on these stages), loaded in ${summary.loadSeconds.toFixed(2)} s${failed}`,
+    summary.stopped ? `stopped before the end: what was done lies in ${summary.output}.partial` : '',
+  ]
+    .filter((line) => line !== '')
+    .join('\n')
+    .concat('\n');
+}

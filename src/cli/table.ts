@@ -1,0 +1,17 @@
+/** Tables of plain text: columns as wide as their widest cell. */
+
+export interface Column {
+  readonly title: string;
+  readonly right?: boolean;
+}
+
+/** Rows of cells under their titles; no rule lines, so that it can be cut and sorted by other tools. */
+export function formatTable(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
+  const widths = columns.map(({ title }, c) => Math.max(title.length, ...rows.map((row) => row[c]?.length ?? 0)));
+  const line = (cells: readonly string[]) =>
+    columns
+      .map(({ right }, c) => (right ? (cells[c] ?? '').padStart(widths[c]!) : (cells[c] ?? '').padEnd(widths[c]!)))
+      .join('  ')
+      .trimEnd();
+  return [line(columns.map(({ title }) => title)), ...rows.map(line)].join('\n');
+}

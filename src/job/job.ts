@@ -1,0 +1,111 @@
+/** A job: the rows of a source through a pipeline into a sink, in input order, until the rows end or somebody stops it. */
+import { asTandemError } from '../errors.js';
+import type { ModelGraph } from '../model/graph.js';
+import type { Feed, MicroBatch } from '../pipeline/micro-batch.js';
+import type { Pipeline } from '../pipeline/pipeline.js';
+import type { Tensor } from '../tensor.js';
+import type { Sink } from './sink.js';
+import type { RowsRead, Source } from './source.js';
+
+export interface JobOptions {
+  readonly pipeline: Pipeline;
+  readonly source: Source;
+  readonly sink: Sink;
+  /** When it fires, no further rows are read; what is in flight is finished and written. */
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: Progress) => void;
+}
+
+export interface Progress {
+  readonly rows: number;
+  readonly failedRows: number;
+  readonly microBatches: number;
+}
+
+export interface JobResult extends Progress {
+  /** From the first row read to the last row written. */
+  readonly seconds: number;
+  /** Whether it was stopped before the rows ended; the sink then holds what was done, under its unfinished name. */
+  readonly stopped: boolean;
+}
+
+/** Throws what the source, the pipeline or the sink throws; the sink has then been abandoned. */
+export async function runJob({ pipeline, source, sink, signal, onProgress }: JobOptions): Promise<JobResult> {
+  await pipeline.warmUp(source.rowSpecs);
+  const feed = new SourceFeed(source, signal);
+  const startedAt = process.hrtime.bigint();
+  let progress: Progress = { rows: 0, failedRows: 0, microBatches: 0 };
+  try {
+    for await (const batch of pipeline.run(feed)) {
+      const { failures, ids } = feed.takeRead();
+      await sink.write({
+        firstRow: progress.rows,
+        rows: batch.rows,
+        outputs: publicOutputs(pipeline.graph, batch),
+        failures,
+        ids,
+      });
+      progress = {
+        rows: progress.rows + batch.rows,
+        failedRows: progress.failedRows + failures.length,
+        microBatches: progress.microBatches + 1,
+      };
+      onProgress?.(progress);
+    }
+  } catch (error) {
+    await sink.abandon();
+    throw asTandemError(error);
+  }
+  const stopped = signal?.aborted ?? false;
+  await (stopped ? sink.abandon() : sink.finish());
+  return { ...progress, seconds: Number(process.hrtime.bigint() - startedAt) / 1e9, stopped };
+}
+
+/** Outputs by the names that the model shows to its users. */
+export function publicOutputs({ outputNames }: ModelGraph, { outputs }: MicroBatch): Map<string, Tensor> {
+  return new Map([...outputs].map(([name, tensor]) => [outputNames?.get(name) ?? name, tensor]));
+}
+
+/** Feeds the pipeline from a source, and keeps what was said of the rows until they come out at the other end. */
+class SourceFeed implements Feed {
+  readonly #source: Source;
+  readonly #signal: AbortSignal | undefined;
+  /** One for each micro-batch in flight, oldest first. */
+  readonly #reads: RowsRead[] = [];
+
+  constructor(source: Source, signal: AbortSignal | undefined) {
+    this.#source = source;
+    this.#signal = signal;
+  }
+
+  async fill(into: readonly Tensor[]): Promise<number> {
+    if (this.#signal?.aborted) return 0;
+    const read = await this.#read(into);
+    if (read.rows > 0) this.#reads.push(read);
+    return read.rows;
+  }
+
+  takeRead(): RowsRead {
+    return this.#reads.shift()!;
+  }
+
+  /** A source that is stopped while it waits for rows (a terminal, a pipe) may end in any way: that is no failure of the job. */
+  async #read(into: readonly Tensor[]): Promise<RowsRead> {
+    const signal = this.#signal;
+    if (!signal) return this.#source.read(into);
+    const ended: RowsRead = { rows: 0, failures: [], ids: null };
+    let stop = () => {};
+    const stopped = new Promise<RowsRead>((resolve) => {
+      stop = () => resolve(ended);
+      signal.addEventListener('abort', stop, { once: true });
+    });
+    try {
+      return await Promise.race([this.#source.read(into), stopped]);
+    } catch (error) {
+      if (signal.aborted) return ended;
+      throw error;
+    } finally {
+      signal.removeEventListener('abort', stop);
+    }
+  }
+}

@@ -1,0 +1,93 @@
+/** The summary of a job: what `--json` prints; its fields are stable, and `schema` changes when their meaning does. */
+import type { Pipeline } from '../pipeline/pipeline.js';
+import { predict } from '../pipeline/schedule.js';
+import type { JobResult } from './job.js';
+
+/** Bytes and seconds; shares are 0 … 1. */
+export interface Summary {
+  readonly schema: 1;
+  readonly rows: number;
+  readonly failedRows: number;
+  /** From the first row read to the last row written; loading and warm-up apart. */
+  readonly seconds: number;
+  readonly loadSeconds: number;
+  readonly rowsPerSecond: number;
+  readonly microBatches: number;
+  readonly microBatchRows: number;
+  readonly depth: number;
+  readonly isolation: 'thread';
+  readonly engine: string;
+  readonly cutBy: 'layers' | 'flops' | 'weights';
+  readonly stages: readonly StageSummary[];
+  /** The share of all workers' time that was spent waiting; predicted from the stages' own measured times. */
+  readonly bubble: { readonly predicted: number; readonly measured: number };
+  /** What these stages would give if hops, reading and writing took no time. */
+  readonly predicted: { readonly rowsPerSecond: number };
+  readonly arenaBytes: number;
+  /** Of all processes together. */
+  readonly peakRssBytes: number;
+  readonly stopped: boolean;
+  readonly output: string | null;
+  readonly errorsFile: string | null;
+}
+
+export interface StageSummary {
+  readonly stage: number;
+  readonly device: string;
+  readonly provider: string;
+  /** Found by asking the engine, never the flag. */
+  readonly ranOn: string;
+  readonly deviceName: string;
+  readonly layers: { readonly from: number; readonly to: number; readonly of: number };
+  readonly threads: number;
+  readonly workers: number;
+  readonly busySeconds: number;
+  readonly waitSeconds: number;
+  readonly utilisation: number;
+  /** `null` where stages share one process, whose memory cannot be told apart. */
+  readonly peakRssBytes: number | null;
+  readonly weightBytes: number;
+}
+
+export interface SummaryFiles {
+  readonly output: string | null;
+  readonly errorsFile: string | null;
+}
+
+export function summarise(pipeline: Pipeline, result: JobResult, loadSeconds: number, files: SummaryFiles): Summary {
+  const { plan, timeline, graph } = pipeline;
+  const uses = timeline.uses();
+  const stageTimes = uses.map(({ meanSeconds }, j) => ({ seconds: meanSeconds, workers: plan.stages[j]!.workers }));
+  const ideal = predict(stageTimes, result.microBatches, plan.depth).seconds;
+  return {
+    schema: 1,
+    rows: result.rows,
+    failedRows: result.failedRows,
+    seconds: result.seconds,
+    loadSeconds,
+    rowsPerSecond: perSecond(result.rows, result.seconds),
+    microBatches: result.microBatches,
+    microBatchRows: plan.microBatch,
+    depth: plan.depth,
+    isolation: 'thread',
+    engine: plan.stages[0]!.engine,
+    cutBy: plan.cutBy,
+    stages: plan.stages.map(({ device, provider, layers, threads, workers }, stage) => {
+      const { ranOn, deviceName, weightBytes } = pipeline.loaded[stage]!;
+      const { busySeconds, waitSeconds, utilisation } = uses[stage]!;
+      const range = { ...layers, of: graph.layers.length };
+      const measured = { busySeconds, waitSeconds, utilisation, peakRssBytes: null, weightBytes };
+      return { stage, device, provider, ranOn, deviceName, layers: range, threads, workers, ...measured };
+    }),
+    bubble: timeline.bubble(plan.depth),
+    predicted: { rowsPerSecond: perSecond(result.rows, ideal) },
+    arenaBytes: pipeline.arenaBytes,
+    peakRssBytes: process.resourceUsage().maxRSS * 1024,
+    stopped: result.stopped,
+    ...files,
+  };
+}
+
+function perSecond(rows: number, seconds: number): number {
+  return seconds > 0 ? rows / seconds : 0;
+}
