@@ -1,9 +1,8 @@
 /** Reads a TensorFlow.js LayersModel: one op per call of a layer, weights by the layers' names. No weight bytes are read. */
 import { dirname } from 'node:path';
-import { z } from 'zod';
 import { TandemError } from '../errors.js';
-import { isDType, type Shape, type TensorSpec } from '../tensor.js';
 import type { ModelGraph, Op } from './graph.js';
+import { fixedBatch, inputSpec } from './input-spec.js';
 import {
   isModelType,
   type KerasLayer,
@@ -31,10 +30,6 @@ export interface LayersModelGraph extends ModelGraph {
   readonly topology: unknown;
 }
 
-/** Input dtypes that tfjs feeds to a LayersModel. */
-const INPUT_DTYPES = ['float32', 'int32', 'bool'];
-const batchShape = z.array(z.int().positive().nullable()).min(1);
-
 /** Layers that can read a mask when they compute; the others at most hand it on. A nested model may hold one of them. */
 const MASK_READERS = new Set([
   'SimpleRNN',
@@ -53,7 +48,9 @@ const MASK_READERS = new Set([
  */
 export async function readLayersModel(file: string, manifest: Record<string, unknown>): Promise<LayersModelGraph> {
   const topology = readTopology(manifest.modelTopology);
-  const inputs = topology.inputs.map(inputSpec);
+  const inputs = topology.inputs.map(({ name, type, config }) =>
+    inputSpec(name, config.dtype ?? 'float32', declaredShape(type, config)),
+  );
   const weights = await readWeightsManifest(file, manifest.weightsManifest);
   const calls = maskedOrder(topology, neededCalls(topology));
   const ops = opsOf(topology, calls, weightsByLayer(topology, weights.keys()));
@@ -135,22 +132,6 @@ function outputNames(topology: Topology): Map<string, string> {
   );
 }
 
-function inputSpec({ name, type, config }: KerasLayer): TensorSpec {
-  const parsed = batchShape.safeParse(declaredShape(type, config));
-  if (!parsed.success) {
-    throw new TandemError('TANDEM_MODEL_INVALID', `the input ${name} declares no shape`, {
-      remedy: 'save the model with an input shape',
-    });
-  }
-  const dtype = config.dtype ?? 'float32';
-  if (typeof dtype !== 'string' || !isDType(dtype) || !INPUT_DTYPES.includes(dtype)) {
-    throw new TandemError('TANDEM_MODEL_UNSUPPORTED', `the input ${name} has dtype ${String(dtype)}`, {
-      remedy: `tfjs feeds a LayersModel with ${INPUT_DTYPES.join(', ')}`,
-    });
-  }
-  return { name, dtype, shape: parsed.data };
-}
-
 function declaredShape(type: string, config: KerasLayer['config']): unknown {
   if (config.batch_input_shape != null) return config.batch_input_shape;
   const batch = config.batch_size ?? null;
@@ -158,20 +139,6 @@ function declaredShape(type: string, config: KerasLayer['config']): unknown {
   // tfjs gives an Embedding at the head of a Sequential this shape.
   if (type === 'Embedding') return [batch, config.input_length ?? null].flat();
   return undefined;
-}
-
-function fixedBatch(inputs: readonly { name: string; shape: Shape }[]): number | null {
-  const batches = new Set(inputs.map(({ shape }) => shape[0]!).filter((dim) => dim !== null));
-  if (batches.size > 1) {
-    throw new TandemError(
-      'TANDEM_MODEL_UNSUPPORTED',
-      `the inputs have different fixed batch sizes: ${[...batches].join(', ')}`,
-      {
-        remedy: 'save the model with one batch size, or with null',
-      },
-    );
-  }
-  return [...batches][0] ?? null;
 }
 
 /** For each layer of the model the weights that its calls read: those named after it or after a layer of a model within it. */

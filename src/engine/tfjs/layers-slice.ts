@@ -4,10 +4,11 @@ import { TandemError } from '../../errors.js';
 import type { Op } from '../../model/graph.js';
 import type { LayersModelGraph, OpCall } from '../../model/layers-model.js';
 import type { Slice } from '../../model/slice.js';
-import { readWeightBytes, type StoredWeight } from '../../model/weights-manifest.js';
+import type { StoredWeight } from '../../model/weights-manifest.js';
 import { engineFailure } from './failure.js';
 import type { Tfjs } from './native.js';
 import type { TfSlice } from './tf-slice.js';
+import { loadWeight } from './weight.js';
 
 type Layer = layers.Layer;
 type LayerVariable = Layer['weights'][number];
@@ -42,7 +43,7 @@ export async function loadLayersSlice(tf: Tfjs, graph: LayersModelGraph, slice: 
       (sum, variable) => sum + tf.util.bytesPerElement(variable.read().dtype) * variable.read().size,
       0,
     ),
-    run: (inputs) => runSteps(tf, slice, steps, inputs),
+    run: (inputs) => tf.tidy(() => runSteps(tf, slice, steps, inputs)),
     dispose,
   };
 }
@@ -53,7 +54,12 @@ export async function loadLayersSlice(tf: Tfjs, graph: LayersModelGraph, slice: 
  */
 export async function buildTopology(tf: Tfjs, topology: unknown): Promise<InstanceType<Tfjs['LayersModel']>> {
   try {
-    return await tf.models.modelFromJSON({ modelTopology: withZeroInitializers(topology) as never });
+    // It does all its work before its first await: the tidy takes what some initialisers (LSTM's bias) leave behind, and no variable.
+    let built: ReturnType<Tfjs['models']['modelFromJSON']> | undefined;
+    tf.tidy(() => {
+      built = tf.models.modelFromJSON({ modelTopology: withZeroInitializers(topology) as never });
+    });
+    return await built!;
   } catch (cause) {
     throw new TandemError('TANDEM_MODEL_UNSUPPORTED', `tfjs cannot build this model: ${(cause as Error).message}`, {
       remedy: 'convert it with --output_format tfjs_graph_model',
@@ -91,24 +97,12 @@ async function loadLayer(tf: Tfjs, layer: Layer, stored: ReadonlyMap<string, Sto
         `the weight ${weight.name} is [${weight.shape}], but layer ${layer.name} needs [${variable.shape}]`,
       );
     }
-    const bytes = await readWeightBytes(weight);
-    try {
-      tf.tidy(() => {
-        variable.write(decodeWeight(tf, weight, bytes));
-      });
-    } catch (cause) {
-      throw engineFailure(`loading ${weight.name}`, cause);
-    }
+    const value = await loadWeight(tf, weight);
+    tf.tidy(() => {
+      variable.write(value);
+    });
+    value.dispose();
   }
-}
-
-export function decodeWeight(
-  tf: Tfjs,
-  { name, shape, dtype, quantization }: StoredWeight,
-  bytes: Uint8Array<ArrayBuffer>,
-): TfTensor {
-  const spec = { name, shape: [...shape], dtype, ...(quantization && { quantization }) };
-  return tf.io.decodeWeights(bytes.buffer, [spec as never])[name]!;
 }
 
 /**
@@ -144,7 +138,7 @@ function stepsOf(graph: LayersModelGraph, slice: Slice, layers: ReadonlyMap<stri
   return steps;
 }
 
-/** Runs inside a tidy of the caller: what is not spent on the way goes with it. */
+/** Runs inside a tidy: what is not spent on the way, masks above all, goes with it. */
 function runSteps(tf: Tfjs, slice: Slice, steps: readonly Step[], inputs: readonly TfTensor[]): TfTensor[] {
   const values = new Map(slice.inputs.map((name, n) => [name, inputs[n]!]));
   const masks = new Map<string, TfTensor>();

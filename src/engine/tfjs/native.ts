@@ -59,7 +59,7 @@ function loadedPackage(): string | undefined {
 }
 
 /** Node 23 took two functions away that tfjs-node 4.22 calls. */
-function restoreUtil(): void {
+export function restoreUtil(): void {
   const old = util as { isNullOrUndefined?: (value: unknown) => boolean; isArray?: (value: unknown) => boolean };
   old.isNullOrUndefined ??= (value) => value === null || value === undefined;
   old.isArray ??= Array.isArray;

@@ -2,8 +2,9 @@
 import type { Tensor as TfTensor } from '@tensorflow/tfjs-node';
 
 export interface TfSlice {
+  /** Bytes that the weights take in use, dequantised. */
   readonly weightBytes: number;
-  /** Inputs in the order of `slice.inputs`, results in that of `slice.outputs`; called inside a tidy, which takes what is left over. */
-  run(inputs: readonly TfTensor[]): TfTensor[];
+  /** Inputs in the order of `slice.inputs`, results in that of `slice.outputs`. The caller disposes both. */
+  run(inputs: readonly TfTensor[]): TfTensor[] | Promise<TfTensor[]>;
   dispose(): void;
 }

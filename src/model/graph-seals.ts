@@ -1,0 +1,66 @@
+/** Where a GraphModel must not be cut: tensors that are not plain values, and the inside of loops and conditions. */
+
+import type { Op } from './graph.js';
+import { type GraphNode, typeName } from './graph-def.js';
+
+/** Types of which a slot cannot hold a value. */
+const OPAQUE_TYPES = new Set(['DT_STRING', 'DT_RESOURCE', 'DT_VARIANT', 'DT_COMPLEX64', 'DT_COMPLEX128']);
+
+/** Ops whose results are such, whatever their attributes say: handles, lists and strings. */
+const MAKES_OPAQUE =
+  /^(HashTable(V2)?|EmptyTensorList|TensorList(Reserve|FromTensor|SetItem|PushBack|Scatter|ScatterV2|Split|Resize|PopBack)|TensorArray(V3|WriteV3|ScatterV3|SplitV3|CloseV3)|FFT|IFFT|RFFT|Complex|StaticRegexReplace|StringNGrams|StringSplit)$/;
+
+/** Ops whose results are plain, whatever they read. */
+const MAKES_PLAIN =
+  /^(IRFFT|Real|Imag|ComplexAbs|StringToHashBucketFast|TensorList(Stack|Length|Gather|GetItem|Concat|ConcatV2)|TensorArray(SizeV3)|LookupTableSize(V2)?)$/;
+
+/** Attributes that name the type of the results, where an op has one; else any of its types counts. */
+const RESULT_TYPES = ['Tout', 'DstT', 'out_type', 'output_type', 'dtype', 'element_dtype', 'T'];
+
+/** Whether the results of `node` cannot lie in a slot, by its type. */
+function makesOpaque({ op, attr }: GraphNode): boolean {
+  if (MAKES_OPAQUE.test(op)) return true;
+  if (MAKES_PLAIN.test(op)) return false;
+  const named = RESULT_TYPES.map((name) => attr.get(name)).find((value) => value !== undefined);
+  const types = (named ? [named] : [...attr.values()]).flatMap(({ type, list }) => [
+    ...(type === undefined ? [] : [type]),
+    ...(list?.type ?? []),
+  ]);
+  return types.some((type) => OPAQUE_TYPES.has(typeName(type)));
+}
+
+/**
+ * How many loops and conditions each node stands in: Enter and Switch open one, Exit and Merge close it. Not so the Merge at a loop's head
+ * (it reads Enter) and the Switch that LoopCond steers: they stay in the loop. Nodes are in topological order.
+ */
+function frameDepths(order: readonly GraphNode[]): Map<string, number> {
+  const depths = new Map<string, number>();
+  const ops = new Map(order.map(({ name, op }) => [name, op]));
+  for (const { name, op, edges } of order) {
+    const reads = edges.map(({ node }) => ops.get(node));
+    const depth = Math.max(0, ...edges.map(({ node }) => depths.get(node) ?? 0));
+    const opens = op === 'Enter' || (op === 'Switch' && !reads.includes('LoopCond'));
+    const closes = op === 'Exit' || (op === 'Merge' && !reads.includes('Enter') && !reads.includes('NextIteration'));
+    depths.set(name, Math.max(0, depth + (opens ? 1 : 0) - (closes ? 1 : 0)));
+  }
+  return depths;
+}
+
+/** Positions k at which a tensor lives that cannot cross a cut. `order` is 1:1 with `ops`; `outputs` are what the model returns. */
+export function sealedCuts(ops: readonly Op[], outputs: readonly string[], order: readonly GraphNode[]): Set<number> {
+  const depths = frameDepths(order);
+  const returned = new Set(outputs);
+  const born = new Map<string, number>();
+  for (const [k, node] of order.entries()) {
+    if (!makesOpaque(node) && depths.get(node.name) === 0) continue;
+    for (const name of ops[k]!.outputs) born.set(name, k);
+  }
+  const sealed = new Set<number>();
+  for (const { index, inputs, outputs: made } of ops) {
+    for (const name of inputs) for (let k = born.get(name) ?? index; k < index; k++) sealed.add(k + 1);
+    for (const name of made) {
+      if (born.has(name) && returned.has(name)) for (let k = index + 1; k < ops.length; k++) sealed.add(k);
+    }
+  }
+  return sealed;
+}
