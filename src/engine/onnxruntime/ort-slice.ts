@@ -46,6 +46,8 @@ export class OrtSlice implements LoadedSlice {
 
   async run(inputs: readonly Tensor[]): Promise<Tensor[]> {
     const { inputs: names, outputs } = this.#slice;
+    // Ops that nothing reads make a slice without outputs, which ORT loads but does not run.
+    if (outputs.length === 0) return [];
     const feeds = Object.fromEntries(names.map((name, n) => [name, this.#stage(name, inputs[n]!)]));
     let results: InferenceSession.ReturnType;
     try {

@@ -1,0 +1,66 @@
+/** ONNX's own backend suite, whole and cut at every legal cut: node dist/scripts/onnx-suite.js [--suite NAME] [--only TEXT] [--cuts N] [--verbose] */
+import { pathToFileURL } from 'node:url';
+import { parseArgs } from 'node:util';
+import { obtainSuite } from './onnx-suite/obtain.js';
+import { type CaseResult, runCase } from './onnx-suite/run-case.js';
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      suite: { type: 'string' },
+      only: { type: 'string', default: '' },
+      cuts: { type: 'string' },
+      verbose: { type: 'boolean', default: false },
+    },
+  });
+  const cases = obtainSuite().filter(
+    ({ suite, name }) => (values.suite ?? suite) === suite && name.includes(values.only),
+  );
+  const most = Number(values.cuts ?? Number.POSITIVE_INFINITY);
+  const results: CaseResult[] = [];
+  for (const suiteCase of cases) {
+    const result = await runCase(suiteCase, (cuts) => spread(cuts, most));
+    results.push(result);
+    if (values.verbose || result.different.length > 0) process.stderr.write(`${lineOf(result)}\n`);
+  }
+  process.stdout.write(tableOf(results));
+  if (results.some(({ different }) => different.length > 0)) process.exitCode = 1;
+}
+
+/** At most `most` of `cuts`, evenly spread. */
+function spread(cuts: readonly number[], most: number): number[] {
+  if (cuts.length <= most) return [...cuts];
+  return Array.from({ length: most }, (_, n) => cuts[Math.floor((n * cuts.length) / most)]!);
+}
+
+function lineOf({ suite, name, outcome, why, cuts, same, different }: CaseResult): string {
+  const detail = different.length > 0 ? `DIFFERENT: ${different.slice(0, 5).join('; ')}` : why;
+  return `${suite}/${name}: ${outcome}, ${cuts} ways, ${same} to the bit ${detail}`;
+}
+
+/** Cases by suite: how many there are, run whole, are refused by tandem, run cut, and in how many ways, and how many differ. */
+function tableOf(results: readonly CaseResult[]): string {
+  const head = ['suite', 'cases', 'run whole', 'refused', 'run cut', 'ways', 'same to the bit', 'differ'];
+  const suites = [...new Set(results.map(({ suite }) => suite)), 'all'];
+  const rows = suites.map((suite) => {
+    const own = results.filter((result) => suite === 'all' || result.suite === suite);
+    const whole = own.filter(({ outcome }) => outcome !== 'skipped');
+    const sum = (count: (result: CaseResult) => number) => own.reduce((total, result) => total + count(result), 0);
+    return [
+      suite,
+      own.length,
+      whole.length,
+      own.filter(({ outcome }) => outcome === 'refused').length,
+      own.filter(({ outcome }) => outcome === 'cut').length,
+      sum(({ cuts }) => cuts),
+      sum(({ same }) => same),
+      own.filter(({ different }) => different.length > 0).length,
+    ].map(String);
+  });
+  const widths = head.map((title, n) => Math.max(title.length, ...rows.map((row) => row[n]!.length)));
+  const line = (cells: string[]) =>
+    cells.map((cell, n) => (n ? cell.padStart(widths[n]!) : cell.padEnd(widths[n]!))).join('  ');
+  return `${[head, ...rows].map(line).join('\n')}\n`;
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) await main();

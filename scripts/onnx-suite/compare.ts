@@ -1,0 +1,37 @@
+/** Whether two tensors are the same, to the bit or as ONNX's own backend runner means it. */
+import { bytesOf, type Tensor, type TypedArray } from '../../src/tensor.js';
+
+/** The runner's tolerances. */
+const RELATIVE = 1e-3;
+const ABSOLUTE = 1e-7;
+
+export type Likeness = 'same' | 'close' | 'different';
+
+/** `same` to the bit; `close` within |a - b| <= 1e-7 + 1e-3 |b| element by element, NaN equal to NaN. */
+export function compare(a: Tensor, b: Tensor): Likeness {
+  if (a.dtype !== b.dtype || a.shape.join() !== b.shape.join()) return 'different';
+  if (Buffer.compare(bytesOf(a.data), bytesOf(b.data)) === 0) return 'same';
+  const left = numbersOf(a);
+  const right = numbersOf(b);
+  for (let i = 0; i < left.length; i++) {
+    const x = Number(left[i]);
+    const y = Number(right[i]);
+    if (Object.is(x, y) || x === y) continue;
+    if (!(Math.abs(x - y) <= ABSOLUTE + RELATIVE * Math.abs(y))) return 'different';
+  }
+  return 'close';
+}
+
+function numbersOf({ dtype, data }: Tensor): TypedArray {
+  return dtype === 'float16' ? Float32Array.from(data as Uint16Array, fromHalf) : data;
+}
+
+/** The number that 16 bits of half precision stand for. */
+function fromHalf(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >> 10) & 31;
+  const fraction = bits & 1023;
+  if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
+  if (exponent === 0) return sign * fraction * 2 ** -24;
+  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+}

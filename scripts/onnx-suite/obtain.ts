@@ -1,0 +1,69 @@
+/** Brings ONNX's own backend suite onto this machine: the PyPI package `onnx`, its test data, and the node cases that it can write. */
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const VERSION = '1.23.2';
+const NODE_CASES = fileURLToPath(new URL('../../../scripts/onnx-suite/write_node_cases.py', import.meta.url));
+
+/** One case: a model with the inputs that it is run on. */
+export interface SuiteCase {
+  readonly suite: string;
+  readonly name: string;
+  readonly model: string;
+  /** Folders with `input_<n>.pb`; none for the light models, which come without. */
+  readonly dataSets: readonly string[];
+}
+
+const SUITES = ['light', 'simple', 'pytorch-converted', 'pytorch-operator', 'node'];
+
+/** All cases, from the user's cache or, the first time, from PyPI. Throws with the reason where neither can be had. */
+export function obtainSuite(): SuiteCase[] {
+  const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'tandem', `onnx-suite-${VERSION}`);
+  if (!existsSync(cache)) install(cache);
+  return SUITES.flatMap((suite) => (suite === 'light' ? lightCases(cache) : folderCases(cache, suite)));
+}
+
+/** Whether the cases are here already, so that a test may use them without a download. */
+export function haveSuite(): boolean {
+  const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'tandem', `onnx-suite-${VERSION}`);
+  return existsSync(cache);
+}
+
+function install(cache: string): void {
+  const building = `${cache}.${process.pid}`;
+  const python = join(building, 'venv', 'bin', 'python');
+  const quiet = { stdio: ['ignore', 'ignore', 'pipe'] as ['ignore', 'ignore', 'pipe'] };
+  mkdirSync(building, { recursive: true });
+  try {
+    execFileSync('python3', ['-m', 'venv', join(building, 'venv')], quiet);
+    execFileSync(python, ['-m', 'pip', 'install', '--quiet', `onnx==${VERSION}`], quiet);
+    execFileSync(python, ['-W', 'ignore', NODE_CASES, join(building, 'node')], quiet);
+    const where = 'import onnx.backend.test as t, os; print(os.path.join(os.path.dirname(t.__file__), "data"))';
+    const data = execFileSync(python, ['-c', where], { encoding: 'utf8' }).trim();
+    for (const suite of SUITES.slice(0, -1)) renameSync(join(data, suite), join(building, suite));
+    rmSync(join(building, 'venv'), { recursive: true });
+    renameSync(building, cache);
+  } catch (cause) {
+    rmSync(building, { recursive: true, force: true });
+    throw new Error(`the PyPI package onnx ${VERSION} cannot be had: ${(cause as Error).message}`, { cause });
+  }
+}
+
+function lightCases(cache: string): SuiteCase[] {
+  const folder = join(cache, 'light');
+  const models = readdirSync(folder).filter((name) => name.endsWith('.onnx'));
+  return models.map((name) => ({ suite: 'light', name: name.slice(0, -5), model: join(folder, name), dataSets: [] }));
+}
+
+function folderCases(cache: string, suite: string): SuiteCase[] {
+  return readdirSync(join(cache, suite))
+    .sort()
+    .map((name) => {
+      const folder = join(cache, suite, name);
+      const dataSets = readdirSync(folder).filter((entry) => entry.startsWith('test_data_set_'));
+      return { suite, name, model: join(folder, 'model.onnx'), dataSets: dataSets.map((entry) => join(folder, entry)) };
+    });
+}
