@@ -1,11 +1,12 @@
 /** Makes small models without a download, the same bytes from the same seed: node dist/scripts/make-model.js NAME OUTDIR [--width N] … */
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
+import { GRAPH_MODELS } from './make-model/graph-models.js';
 import { LAYERS_MODELS, type ModelRecipe, type ModelSize } from './make-model/layers-models.js';
 import { writeModel } from './make-model/model-files.js';
 
 /** Every model that can be made. */
-export const MODELS: Readonly<Record<string, ModelRecipe>> = LAYERS_MODELS;
+export const MODELS: Readonly<Record<string, ModelRecipe>> = { ...LAYERS_MODELS, ...GRAPH_MODELS };
 
 export interface MakeOptions extends Partial<ModelSize> {
   readonly seed?: number;

@@ -22,6 +22,8 @@ export interface MadeModel {
   readonly format: 'layers-model' | 'graph-model';
   readonly modelTopology: unknown;
   readonly signature?: unknown;
+  /** The graph that fills hash tables. */
+  readonly modelInitializer?: unknown;
   readonly weights: readonly MadeWeight[];
 }
 
@@ -60,6 +62,7 @@ export async function writeModel(
     convertedBy: null,
     modelTopology: model.modelTopology,
     ...(model.signature !== undefined && { signature: model.signature }),
+    ...(model.modelInitializer !== undefined && { modelInitializer: model.modelInitializer }),
     weightsManifest: [{ paths, weights: specs }],
   };
   const file = join(folder, 'model.json');
