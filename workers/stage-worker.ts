@@ -42,7 +42,7 @@ export const probe = answering<'probe'>(async ({ inputs }) => {
 });
 
 export const attach = answering<'attach'>(async ({ memory, layout, stage: index }) => {
-  const arena = new Arena(layout, memory);
+  const arena = new Arena(layout, { memory });
   const slice = stage.slice!;
   const regions = (names: readonly string[]) => names.map((name) => arena.region(name));
   Object.assign(stage, { arena, index, inputs: regions(slice.inputs), outputs: regions(slice.outputs) });

@@ -1,18 +1,28 @@
 /** The arena: all slots, and the only back-pressure there is: `claim` waits while every slot is taken. */
 import { arenaBytes, type Layout, type Region } from './layout.js';
 import { sharedMemory } from './memory.js';
+import { readAt, writeAt } from './shared-file.js';
 import { Slot } from './slot.js';
 
 export class Arena {
   readonly memory: SharedArrayBuffer;
   readonly layout: Layout;
   readonly slots: readonly Slot[];
+  /** The file through which slots reach other processes; `null` where every stage sees `memory` itself. */
+  readonly #file: number | null;
   readonly #regions: ReadonlyMap<string, Region>;
   readonly #waiting: ((slot: Slot) => void)[] = [];
 
-  constructor(layout: Layout, memory: SharedArrayBuffer = sharedMemory(arenaBytes(layout))) {
+  constructor(
+    layout: Layout,
+    {
+      memory = sharedMemory(arenaBytes(layout)),
+      file = null,
+    }: { memory?: SharedArrayBuffer; file?: number | null } = {},
+  ) {
     this.layout = layout;
     this.memory = memory;
+    this.#file = file;
     this.slots = Array.from({ length: layout.slots }, (_, index) => new Slot(memory, layout, index));
     this.#regions = new Map(layout.regions.map((region) => [region.name, region]));
   }
@@ -38,6 +48,24 @@ export class Arena {
     if (next) {
       slot.claim();
       next(slot);
+    }
+  }
+
+  /** Makes tensors that this process wrote visible to the others. Throws TANDEM_OUT_OF_MEMORY. */
+  flush(slot: Slot, regions: readonly Region[]): void {
+    if (this.#file === null) return;
+    for (const region of regions) {
+      const { bytes, offset } = slot.place(region);
+      writeAt(this.#file, bytes, offset);
+    }
+  }
+
+  /** Brings in tensors that another process flushed; their dims must be known already. */
+  fetch(slot: Slot, regions: readonly Region[]): void {
+    if (this.#file === null) return;
+    for (const region of regions) {
+      const { bytes, offset } = slot.place(region);
+      readAt(this.#file, bytes, offset);
     }
   }
 }

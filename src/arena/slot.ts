@@ -4,7 +4,8 @@
  * Invariants
  * I1 A slot has one owner at a time: the coordinator while FILLING and DONE, one worker while RUNNING(j), nobody while
  *    FREE and READY(j).
- * I2 Every state change is one compare-and-exchange from the state that the table below names; any other is refused.
+ * I2 Every state change between owners is one compare-and-exchange from the state that the table below names; any other
+ *    is refused.
  * I3 Bytes and dims are written only by the owner, before the exchange that gives the slot away.
  * I4 A stage writes its own output regions and nothing else, so READY(j) after a failed RUNNING(j) finds its inputs whole.
  *
@@ -17,9 +18,13 @@
  * READY(j)   -> FAILED(j)   [fail]     the coordinator, when no worker is left to take it
  * FAILED(j)  -> READY(j)    [retry]    coordinator
  * DONE, FILLING, FAILED -> FREE [release] coordinator
+ *
+ * A stage in another process has slots of its own, that follow the coordinator's; there its host, who owns them all, does
+ * FREE       -> READY(j)    [adopt]    when the coordinator has accepted for it
+ * any        -> FREE      [giveBack] when the coordinator is told the result, or that the worker is gone
  */
 import { TandemError } from '../errors.js';
-import { type Tensor, viewOf } from '../tensor.js';
+import { bytesOf, type Tensor, viewOf } from '../tensor.js';
 import type { Layout, Region } from './layout.js';
 
 export const STATES = ['FREE', 'FILLING', 'READY', 'RUNNING', 'DONE', 'FAILED'] as const;
@@ -106,6 +111,33 @@ export class Slot {
       if (this.#exchange(word(state, state === 'FAILED' ? stage : 0), word('FREE'))) return;
     }
     throw this.#refused('release');
+  }
+
+  /** FREE -> READY(stage), with the words that `words` gave on the other side. */
+  adopt(stage: number, words: readonly number[]): void {
+    this.#header.set(words, kBatch);
+    this.#move('adopt', word('FREE'), word('READY', stage));
+  }
+
+  /** Any state -> FREE. */
+  giveBack(): void {
+    Atomics.store(this.#header, kState, word('FREE'));
+  }
+
+  /** Everything in the header but the state: what a slot in another process must be told. */
+  words(): number[] {
+    return Array.from(this.#header.subarray(kBatch));
+  }
+
+  /** Takes over the words of the same slot in another process. */
+  setWords(words: readonly number[]): void {
+    this.#header.set(words, kBatch);
+  }
+
+  /** Where the tensor of `region` lies in the arena: its bytes at their own offset. */
+  place(region: Region): { bytes: Uint8Array; offset: number } {
+    const { data } = this.tensor(region);
+    return { bytes: bytesOf(data), offset: data.byteOffset };
   }
 
   /** The tensor in `region` with the dims that its writer left; a view, valid while the slot is owned. */

@@ -7,6 +7,7 @@ import { estimateFlops } from '../model/flops.js';
 import { type ModelGraph, type TensorFacts, weightBytes } from '../model/graph.js';
 import { openModel } from '../model/open.js';
 import { describe, rowSpecsOf } from '../plan/make-plan.js';
+import { resolveIsolation } from '../pool/isolation.js';
 import { formatSpec, type TensorSpec } from '../tensor.js';
 import { formatBytes } from './bytes.js';
 import { printable } from './fail.js';
@@ -64,8 +65,11 @@ async function factsFor(graph: ModelGraph): Promise<{ facts: TensorFacts; why: s
   if (!rowSpecs) return { facts: new Map(), why: 'shapes follow the rows here, so they are not known before a run' };
   const engine = engineFor(graph.format);
   try {
-    const stage = { engine, provider: providerFor(engine, 'cpu'), threads: 1 };
-    return { facts: (await describe(graph, stage, { rowSpecs, deadline: 600_000 }))!, why: null };
+    const stage = { device: 'cpu', engine, provider: providerFor(engine, 'cpu'), threads: 1 };
+    return {
+      facts: (await describe(graph, stage, resolveIsolation('auto', [stage]), { rowSpecs, deadline: 600_000 }))!,
+      why: null,
+    };
   } catch (error) {
     const { message, remedy } = asTandemError(error);
     return { facts: new Map(), why: `no shapes: ${message}${remedy ? ` (${remedy})` : ''}` };

@@ -144,7 +144,7 @@ async function runFrom(graph: ModelGraph, source: Source, flags: RunFlags, start
         }));
       },
     }).finally(() => bar.clear());
-    const summary = summarise(pipeline, result, loadSeconds, filesOf(flags, result.failedRows));
+    const summary = await summarise(pipeline, result, loadSeconds, filesOf(flags, result.failedRows));
     report(summary, flags);
     return signals.exitCode ?? (result.failedRows > 0 ? EXIT.failedRows : EXIT.ok);
   } catch (error) {

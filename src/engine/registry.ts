@@ -3,15 +3,23 @@ import { TandemError } from '../errors.js';
 import type { ModelFormat } from '../model/graph.js';
 import type { Engine, EngineName } from './engine.js';
 
+export interface Device {
+  readonly kind: 'cpu' | 'gpu';
+  /** Which card, where there are several. */
+  readonly index: number;
+}
+
 interface EngineEntry {
   /** Loads the engine's code; native libraries wait for `load()`. */
   readonly open: () => Promise<Engine>;
   /** First one is the default for the device. */
   readonly providers: { readonly cpu: readonly string[]; readonly gpu: readonly string[] };
-  /** Whether two workers must not start at the same time. */
+  /** Whether two workers of one process must not start at the same time. */
   readonly startsAlone: boolean;
+  /** Whether its stages are better off in processes of their own. */
+  readonly prefersProcess: boolean;
   /** Environment variables that the engine reads once, when its native library is loaded into the process. */
-  readonly environment: (threads: number) => Record<string, string>;
+  readonly environment: (threads: number, device: Device) => Record<string, string>;
 }
 
 export const ENGINES: Record<EngineName, EngineEntry> = {
@@ -20,7 +28,12 @@ export const ENGINES: Record<EngineName, EngineEntry> = {
     providers: { cpu: ['tensorflow'], gpu: ['tensorflow-gpu'] },
     // The addon keeps a process-wide set of attribute names that it fills without a lock (binding/tfjs_backend.cc, ATTR_NAME_SET).
     startsAlone: true,
-    environment: (threads) => ({
+    // Thread counts and the card are chosen by environment variables, and a native error ends the whole process.
+    prefersProcess: true,
+    environment: (threads, { kind, index }) => ({
+      // A CPU stage must not take a share of the card's memory; a list that the user gave is the list that is counted in.
+      CUDA_VISIBLE_DEVICES:
+        kind === 'cpu' ? '' : (process.env.CUDA_VISIBLE_DEVICES?.split(',')[index] ?? String(index)),
       TF_NUM_INTRAOP_THREADS: String(threads),
       TF_NUM_INTEROP_THREADS: '1',
       TF_CPP_MIN_LOG_LEVEL: '2',
@@ -31,12 +44,14 @@ export const ENGINES: Record<EngineName, EngineEntry> = {
     open: async () => (await import('./onnxruntime/onnxruntime.js')).onnxruntime,
     providers: { cpu: ['cpu'], gpu: ['webgpu', 'cuda'] },
     startsAlone: false,
+    prefersProcess: false,
     environment: () => ({}),
   },
   custom: {
     open: async () => (await import(process.env.TANDEM_ENGINE_MODULE ?? '')).engine,
     providers: { cpu: ['custom'], gpu: ['custom'] },
     startsAlone: false,
+    prefersProcess: false,
     environment: () => ({}),
   },
 };
@@ -46,7 +61,7 @@ export function engineFor(format: ModelFormat): EngineName {
 }
 
 /** `gpu`, `gpu:1` and `cpu` are devices; anything else is a typing error. */
-export function parseDevice(device: string): { kind: 'cpu' | 'gpu'; index: number } {
+export function parseDevice(device: string): Device {
   const match = /^(cpu|gpu)(?::(\d{1,3}))?$/.exec(device);
   if (!match) {
     throw new TandemError('TANDEM_USAGE', `"${device}" is not a device`, {

@@ -15,7 +15,7 @@ export interface Summary {
   readonly microBatches: number;
   readonly microBatchRows: number;
   readonly depth: number;
-  readonly isolation: 'thread';
+  readonly isolation: 'thread' | 'process';
   readonly engine: string;
   readonly cutBy: 'layers' | 'flops' | 'weights';
   readonly stages: readonly StageSummary[];
@@ -54,9 +54,15 @@ export interface SummaryFiles {
   readonly errorsFile: string | null;
 }
 
-export function summarise(pipeline: Pipeline, result: JobResult, loadSeconds: number, files: SummaryFiles): Summary {
+export async function summarise(
+  pipeline: Pipeline,
+  result: JobResult,
+  loadSeconds: number,
+  files: SummaryFiles,
+): Promise<Summary> {
   const { plan, timeline, graph } = pipeline;
   const uses = timeline.uses();
+  const peaks = await pipeline.peakRss();
   const stageTimes = uses.map(({ meanSeconds }, j) => ({ seconds: meanSeconds, workers: plan.stages[j]!.workers }));
   const ideal = predict(stageTimes, result.microBatches, plan.depth).seconds;
   return {
@@ -69,20 +75,20 @@ export function summarise(pipeline: Pipeline, result: JobResult, loadSeconds: nu
     microBatches: result.microBatches,
     microBatchRows: plan.microBatch,
     depth: plan.depth,
-    isolation: 'thread',
+    isolation: plan.isolation,
     engine: plan.stages[0]!.engine,
     cutBy: plan.cutBy,
     stages: plan.stages.map(({ device, provider, layers, threads, workers }, stage) => {
       const { ranOn, deviceName, weightBytes } = pipeline.loaded[stage]!;
       const { busySeconds, waitSeconds, utilisation } = uses[stage]!;
       const range = { ...layers, of: graph.layers.length };
-      const measured = { busySeconds, waitSeconds, utilisation, peakRssBytes: null, weightBytes };
+      const measured = { busySeconds, waitSeconds, utilisation, peakRssBytes: peaks[stage] ?? null, weightBytes };
       return { stage, device, provider, ranOn, deviceName, layers: range, threads, workers, ...measured };
     }),
     bubble: timeline.bubble(plan.depth),
     predicted: { rowsPerSecond: perSecond(result.rows, ideal) },
     arenaBytes: pipeline.arenaBytes,
-    peakRssBytes: process.resourceUsage().maxRSS * 1024,
+    peakRssBytes: peaks.reduce<number>((sum, peak) => sum + (peak ?? 0), process.resourceUsage().maxRSS * 1024),
     stopped: result.stopped,
     ...files,
   };

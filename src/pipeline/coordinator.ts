@@ -3,7 +3,7 @@ import type { Arena } from '../arena/arena.js';
 import type { Slot } from '../arena/slot.js';
 import { TandemError } from '../errors.js';
 import type { Pool } from '../pool/pool.js';
-import { micros } from '../pool/protocol.js';
+import { micros, type Ran } from '../pool/protocol.js';
 import { type Feed, firstRows, type MicroBatch, zeroRowsFrom } from './micro-batch.js';
 import type { Timeline } from './timeline.js';
 
@@ -68,6 +68,7 @@ export class Coordinator {
       }
       if (rows === 0) return;
       for (const region of regions) slot.setDims(region, [fixedRows ?? rows, ...region.shape.slice(1)]);
+      arena.flush(slot, regions);
       slot.publish(microBatch, rows);
       const landed = this.#fly(slot);
       // The consumer meets a failure when its turn comes; until then it must not count as unhandled.
@@ -89,15 +90,21 @@ export class Coordinator {
   }
 
   /** A worker that dies has written nothing but its own outputs, so the stage can simply be run again. */
-  async #runStage(slot: Slot, stage: number, pool: Pool) {
+  async #runStage(slot: Slot, stage: number, pool: Pool): Promise<Ran> {
     for (;;) {
       try {
         return await pool.run(slot.index);
       } catch (error) {
         if (!(error instanceof TandemError) || error.code !== 'TANDEM_STAGE_DIED') throw error;
         await pool.revive(error);
-        if (slot.state.state === 'RUNNING') slot.fail(stage);
-        if (slot.state.state === 'FAILED') slot.retry(stage);
+        const { state, stage: at } = slot.state;
+        // It had finished and given the slot away; only its word of it was lost.
+        if (state === 'DONE' || (state === 'READY' && at > stage)) {
+          const now = micros();
+          return { worker: 0, acceptedAt: now, finishedAt: now };
+        }
+        if (state === 'RUNNING') slot.fail(stage);
+        if (state !== 'READY') slot.retry(stage);
       }
     }
   }
@@ -105,8 +112,11 @@ export class Coordinator {
   #result(slot: Slot): MicroBatch {
     const { arena, outputs, fixedRows } = this.#options;
     const { rows, microBatch } = slot;
-    const tensors = outputs.map((name) => {
-      const tensor = slot.tensor(arena.region(name));
+    const regions = outputs.map((name) => arena.region(name));
+    // A graph input that is also an output has never left this process, and flushed it was all the same.
+    arena.fetch(slot, regions);
+    const tensors = outputs.map((name, n) => {
+      const tensor = slot.tensor(regions[n]!);
       return [name, fixedRows === null ? tensor : firstRows(tensor, rows)] as const;
     });
     return { index: microBatch, rows, outputs: new Map(tensors) };

@@ -6,9 +6,9 @@ import { TandemError } from '../errors.js';
 import type { ModelGraph } from '../model/graph.js';
 import { type Slice, slicesOf } from '../model/slice.js';
 import type { Plan } from '../plan/plan.js';
+import { closePools, openPools, type Pools } from '../pool/isolation.js';
 import type { Pool } from '../pool/pool.js';
 import type { Loaded } from '../pool/protocol.js';
-import { ThreadPool } from '../pool/thread-pool.js';
 import { allocate, type Tensor, type TensorSpec } from '../tensor.js';
 import { Coordinator } from './coordinator.js';
 import type { Feed, MicroBatch } from './micro-batch.js';
@@ -35,20 +35,23 @@ export class Pipeline {
   /** What each stage's workers said after loading. */
   readonly loaded: readonly Loaded[];
   readonly #pools: readonly Pool[];
+  readonly #arenaFile: number | null;
   #warm: Warm | undefined;
   #running = false;
+  #closed = false;
 
   private constructor(
     graph: ModelGraph,
     plan: Plan,
     slices: readonly Slice[],
-    pools: readonly Pool[],
+    { pools, arenaFile }: Pools,
     loaded: readonly Loaded[],
   ) {
     this.graph = graph;
     this.plan = plan;
     this.slices = slices;
     this.#pools = pools;
+    this.#arenaFile = arenaFile;
     this.loaded = loaded;
   }
 
@@ -58,21 +61,22 @@ export class Pipeline {
       graph,
       plan.stages.slice(1).map(({ ops }) => ops.from),
     );
-    const pools = plan.stages.map(
-      ({ engine, provider, threads, workers, device }) =>
-        new ThreadPool({
-          engine,
-          engineOptions: { provider, threads, deviceIndex: parseDevice(device).index },
-          workers,
-          deadline: settings.deadline,
-        }),
+    const opened = openPools(
+      plan.isolation,
+      plan.stages.map(({ engine, provider, threads, workers, device }) => ({
+        device,
+        engine,
+        engineOptions: { provider, threads, deviceIndex: parseDevice(device).index },
+        workers,
+        deadline: settings.deadline,
+      })),
     );
     try {
-      const loaded = await loadAll(plan, pools, slices);
+      const loaded = await loadAll(plan, opened.pools, slices);
       if (!settings.allowFallback) checkDevices(plan, loaded);
-      return new Pipeline(graph, plan, slices, pools, loaded);
+      return new Pipeline(graph, plan, slices, opened, loaded);
     } catch (error) {
-      await Promise.all(pools.map((pool) => pool.close()));
+      await closePools(opened);
       throw error;
     }
   }
@@ -104,8 +108,8 @@ export class Pipeline {
     }
     for (const name of this.graph.outputs) checkRowsAxis(name, found.get(name)!, microBatch);
 
-    const arena = new Arena(layOut(this.#residents(found), stages.length, depth));
-    for (const [j, pool] of this.#pools.entries()) await pool.attach(j, arena.memory, arena.layout);
+    const arena = new Arena(layOut(this.#residents(found), stages.length, depth), { file: this.#arenaFile });
+    for (const [j, pool] of this.#pools.entries()) await pool.attach(j, arena);
     const timeline = new Timeline(stages.map(({ workers }) => workers));
     const coordinator = new Coordinator({
       arena,
@@ -134,8 +138,15 @@ export class Pipeline {
     }
   }
 
+  /** The most memory that each stage's own process has held resident, in bytes; `null` for stages without one. */
+  peakRss(): Promise<(number | null)[]> {
+    return Promise.all(this.#pools.map((pool) => pool.peakRss()));
+  }
+
   async close(): Promise<void> {
-    await Promise.all(this.#pools.map((pool) => pool.close()));
+    if (this.#closed) return;
+    this.#closed = true;
+    await closePools({ pools: this.#pools, arenaFile: this.#arenaFile });
   }
 
   /** Every tensor that must lie in a slot, from the stage that makes it to the last that reads it. */
@@ -157,7 +168,7 @@ export class Pipeline {
 
 /** One after another where the engine cannot stand being started twice at once, else side by side. */
 async function loadAll(plan: Plan, pools: readonly Pool[], slices: readonly Slice[]): Promise<Loaded[]> {
-  const serial = plan.stages.some(({ engine }) => ENGINES[engine].startsAlone);
+  const serial = plan.isolation === 'thread' && plan.stages.some(({ engine }) => ENGINES[engine].startsAlone);
   if (!serial) return Promise.all(pools.map((pool, j) => pool.load(slices[j]!)));
   const loaded: Loaded[] = [];
   for (const [j, pool] of pools.entries()) loaded.push(await pool.load(slices[j]!));

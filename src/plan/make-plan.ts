@@ -1,15 +1,18 @@
 /** Makes the plan of a job from what the user asked for and what the model is. */
+
+import { parseDevice } from '../engine/registry.js';
 import { TandemError } from '../errors.js';
-import type { ModelGraph, TensorFacts } from '../model/graph.js';
+import { type ModelGraph, type TensorFacts, weightBytes } from '../model/graph.js';
 import { settleThreads } from '../pool/environment.js';
+import { closePools, type ISOLATIONS, type Isolation, openPools, resolveIsolation } from '../pool/isolation.js';
 import { factsOf } from '../pool/protocol.js';
-import { ThreadPool } from '../pool/thread-pool.js';
 import { allocate, type TensorSpec } from '../tensor.js';
 import { estimateRanges } from './estimate.js';
 import {
   DEFAULT_MICRO_BATCH,
   defaultDepth,
   defaultStages,
+  type LayerRange,
   opsOf,
   type Plan,
   rangesFromLayers,
@@ -23,6 +26,7 @@ export interface PlanRequest {
   readonly stages?: readonly StageOptions[];
   readonly microBatch?: number;
   readonly depth?: number;
+  readonly isolation?: (typeof ISOLATIONS)[number];
   /** The shape of one row for each graph input, in order, where it is known; what `describe` computes with. */
   readonly rowSpecs: readonly TensorSpec[] | null;
   /** Milliseconds. */
@@ -33,20 +37,40 @@ type UncutStage = Omit<StagePlan, 'layers' | 'ops'>;
 
 export async function makePlan(graph: ModelGraph, request: PlanRequest): Promise<Plan> {
   const asked = request.stages?.length ? request.stages : fittingStages(graph);
-  const stages = resolveStages(graph, asked).map((stage, j) => ({
-    ...stage,
-    threads: settleThreads(stage.engine, stage.threads, asked[j]!.threads !== undefined),
-  }));
+  const resolved = resolveStages(graph, asked);
+  const isolation = resolveIsolation(request.isolation ?? 'auto', resolved);
+  const stages = isolation === 'process' ? resolved : shareThreads(resolved, asked);
   const named = rangesFromLayers(graph, asked);
-  const facts = named ? null : await describe(graph, stages[0]!, request);
+  const facts = named ? null : await describe(graph, stages[0]!, isolation, request);
   const ranges = named ?? estimateRanges(graph, stages, facts);
   const ops = opsOf(graph, ranges);
+  checkMemory(graph, asked, ops);
   return {
     stages: stages.map((stage, j) => ({ ...stage, layers: ranges[j]!, ops: ops[j]! })),
     microBatch: microBatchOf(graph, request.microBatch),
     depth: request.depth ?? defaultDepth(stages),
+    isolation,
     cutBy: named ? 'layers' : facts ? 'flops' : 'weights',
   };
+}
+
+/** What stages of one process must agree on. */
+function shareThreads(stages: readonly UncutStage[], asked: readonly StageOptions[]): UncutStage[] {
+  return stages.map((stage, j) => ({
+    ...stage,
+    threads: settleThreads(stage.engine, stage.threads, parseDevice(stage.device), asked[j]!.threads !== undefined),
+  }));
+}
+
+/** Weights alone are the least that a stage holds. What else it holds is measured only once it is loaded. */
+function checkMemory(graph: ModelGraph, asked: readonly StageOptions[], ops: readonly LayerRange[]): void {
+  for (const [j, { memory }] of asked.entries()) {
+    const bytes = weightBytes(graph, ops[j]!.from, ops[j]!.to);
+    if (memory === undefined || bytes <= memory) continue;
+    throw new TandemError('TANDEM_PLAN_IMPOSSIBLE', `stage ${j} has ${bytes} bytes of weights and may hold ${memory}`, {
+      remedy: `give it at least memory=${Math.ceil(bytes / 2 ** 20)}MiB, or fewer layers`,
+    });
+  }
 }
 
 /** A model of one layer runs in one stage. */
@@ -67,7 +91,8 @@ function microBatchOf({ fixedBatch }: ModelGraph, asked: number | undefined): nu
 /** The tensors' shapes, computed in a worker of its own that is gone afterwards; `null` when the rows' shape is not known. */
 export async function describe(
   graph: ModelGraph,
-  { engine, provider, threads }: Pick<UncutStage, 'engine' | 'provider' | 'threads'>,
+  { device, engine, provider, threads }: Pick<UncutStage, 'device' | 'engine' | 'provider' | 'threads'>,
+  isolation: Isolation,
   { rowSpecs, deadline }: Pick<PlanRequest, 'rowSpecs' | 'deadline'>,
 ): Promise<TensorFacts | null> {
   if (!rowSpecs) return null;
@@ -75,11 +100,11 @@ export async function describe(
     const one = [1, ...(shape as number[])];
     return { dtype, shape: one, data: allocate(dtype, one) };
   });
-  const pool = new ThreadPool({ engine, engineOptions: { provider, threads }, workers: 1, deadline });
+  const opened = openPools(isolation, [{ device, engine, engineOptions: { provider, threads }, workers: 1, deadline }]);
   try {
-    return factsOf(await pool.describe({ model: graph.path, feeds }));
+    return factsOf(await opened.pools[0]!.describe({ model: graph.path, feeds }));
   } finally {
-    await pool.close();
+    await closePools(opened);
   }
 }
 

@@ -1,10 +1,11 @@
 /** The plan: the ordered stages, the micro-batch size and the depth. */
-import { availableParallelism } from 'node:os';
 import type { EngineName } from '../engine/engine.js';
 import { engineFor, parseDevice, providerFor } from '../engine/registry.js';
 import { TandemError } from '../errors.js';
 import { isLegalCut } from '../model/cut.js';
 import type { ModelGraph } from '../model/graph.js';
+import type { Isolation } from '../pool/isolation.js';
+import { readMachine } from './machine.js';
 
 /** Layers by the numbers that `tandem inspect` prints, both included. */
 export interface LayerRange {
@@ -43,6 +44,8 @@ export interface Plan {
   readonly microBatch: number;
   /** Micro-batches in flight at most. */
   readonly depth: number;
+  /** Where the stages' workers live. */
+  readonly isolation: Isolation;
   /** Where the cuts come from: the user's `layers`, or the FLOPs of each layer, which are an estimate of its time. */
   readonly cutBy: 'layers' | 'flops' | 'weights';
 }
@@ -52,7 +55,7 @@ export const DEFAULT_MICRO_BATCH = 32;
 
 /** The stages that are taken when none are named: two on the CPU where it has two cores to give. */
 export function defaultStages(): StageOptions[] {
-  return availableParallelism() >= 2 ? [{ device: 'cpu' }, { device: 'cpu' }] : [{ device: 'cpu' }];
+  return readMachine().cores >= 2 ? [{ device: 'cpu' }, { device: 'cpu' }] : [{ device: 'cpu' }];
 }
 
 /** Engine, provider, threads and workers of each stage, before the model is cut. Throws TANDEM_USAGE. */
@@ -60,7 +63,7 @@ export function resolveStages(graph: ModelGraph, stages: readonly StageOptions[]
   const engine = engineFor(graph.format);
   const onCpu = stages.filter(({ device }) => parseDevice(device).kind === 'cpu');
   const cpuWorkers = onCpu.reduce((sum, { workers }) => sum + (workers ?? 1), 0);
-  const spare = stages.length > onCpu.length ? availableParallelism() - 1 : availableParallelism();
+  const spare = stages.length > onCpu.length ? readMachine().cores - 1 : readMachine().cores;
   const fairShare = Math.max(1, Math.floor(spare / Math.max(1, cpuWorkers)));
   return stages.map(({ device, provider, threads, workers = 1 }) => ({
     device,

@@ -1,6 +1,6 @@
 /** Engine settings that a native library reads once per process, from environment variables, when it is loaded. */
 import type { EngineName } from '../engine/engine.js';
-import { ENGINES } from '../engine/registry.js';
+import { type Device, ENGINES } from '../engine/registry.js';
 import { TandemError } from '../errors.js';
 
 /** Threads that each engine was loaded with in this process; set at its first use and true until the process ends. */
@@ -10,9 +10,9 @@ const loadedWith = new Map<EngineName, number>();
  * Makes `threads` the engine's thread count in this process and returns the count that is in force. An engine that reads
  * its environment once keeps the first one: a different `asked` count then throws TANDEM_USAGE, a default one gives way.
  */
-export function settleThreads(engine: EngineName, threads: number, asked: boolean): number {
+export function settleThreads(engine: EngineName, threads: number, device: Device, asked: boolean): number {
   const { environment } = ENGINES[engine];
-  const variables = environment(threads);
+  const variables = environment(threads, device);
   if (Object.keys(variables).length === 0) return threads;
   const inForce = loadedWith.get(engine);
   if (inForce === undefined) {

@@ -1,11 +1,12 @@
 /** The pool seam: the workers of one stage, wherever they live. */
-import type { Layout } from '../arena/layout.js';
+import type { Arena } from '../arena/arena.js';
 import type { EngineName, EngineOptions } from '../engine/engine.js';
 import type { Slice } from '../model/slice.js';
 import type { Tensor } from '../tensor.js';
 import type { Answer, Ask, Loaded, Probed, Ran } from './protocol.js';
 
 export interface PoolOptions {
+  readonly device: string;
   readonly engine: EngineName;
   readonly engineOptions: EngineOptions;
   readonly workers: number;
@@ -24,13 +25,15 @@ export interface Pool {
   /** Runs `inputs` (in the order of `slice.inputs`) through each worker in turn: warm-up, and the first one's answer. */
   probe(inputs: readonly Tensor[]): Promise<Probed>;
   /** Tells every worker which slots it works on, and as which stage. */
-  attach(stage: number, memory: SharedArrayBuffer, layout: Layout): Promise<void>;
+  attach(stage: number, arena: Arena): Promise<void>;
   /** Computes the micro-batch in slot number `slot` on whichever worker is free first. */
   run(slot: number): Promise<Ran>;
   /** After TANDEM_STAGE_DIED: brings replacements to where the dead were. Rejects with `death` once that has been done too often. */
   revive(death: unknown): Promise<void>;
   /** What a whole model's tensors are, computed by the first worker; needs no load. */
   describe(ask: Ask<'describe'>): Promise<Answer<'describe'>>;
+  /** The most bytes that the stage's own process has held resident; `null` when it has none of its own. */
+  peakRss(): Promise<number | null>;
   /** Ends the workers; waiting calls reject. */
   close(): Promise<void>;
 }

@@ -29,6 +29,33 @@ export interface Calls {
   describe: { ask: { model: string; feeds: readonly Tensor[] }; answer: [string, Described][] };
 }
 
+/** The calls that a stage's host answers: those of its workers, with what a slot in another process must be told. */
+export interface HostCalls {
+  load: Calls['load'];
+  probe: Calls['probe'];
+  describe: Calls['describe'];
+  attach: { ask: { layout: Layout; stage: number }; answer: null };
+  /** `words` are the slot's header but its state. */
+  run: { ask: { slot: number; words: readonly number[] }; answer: Ran & { words: readonly number[] } };
+  peakRss: { ask: Record<string, never>; answer: number };
+}
+
+export interface HostAsk<K extends keyof HostCalls = keyof HostCalls> {
+  /** Repeated in the answer. */
+  readonly id: number;
+  readonly name: K;
+  readonly ask: HostCalls[K]['ask'];
+}
+
+export interface HostAnswer {
+  readonly id: number;
+  readonly reply: Reply<unknown>;
+}
+
+/** File descriptors that a host finds open: the pipe for frames, and the arena's file. */
+export const HOST_PIPE = 3;
+export const HOST_ARENA = 4;
+
 export type CallName = keyof Calls;
 export type Ask<K extends CallName> = Calls[K]['ask'];
 export type Answer<K extends CallName> = Calls[K]['answer'];

@@ -1,11 +1,12 @@
 /** A pool whose workers are threads of this process, kept by Piscina. */
 import { Piscina, type PiscinaTask } from 'piscina';
-import type { Layout } from '../arena/layout.js';
+import type { Arena } from '../arena/arena.js';
 import { asTandemError, fromWire, TandemError } from '../errors.js';
 import type { Slice } from '../model/slice.js';
 import type { Tensor } from '../tensor.js';
 import type { Pool, PoolOptions } from './pool.js';
 import type { Answer, Ask, CallName, Loaded, Probed, Ran, Reply, WorkerSetup } from './protocol.js';
+import { Revival } from './revival.js';
 
 /** The one place that knows where the other side of the wall is. */
 const WORKER_FILE = new URL('../../workers/stage-worker.js', import.meta.url).href;
@@ -15,9 +16,6 @@ const TASKS_PER_WORKER = 2;
 
 /** Milliseconds that loading, warming up or describing may take: a large model on a slow disk, but not for ever. */
 const PREPARE_DEADLINE = 30 * 60_000;
-
-/** Times that dead workers of one stage are replaced before the stage is given up. */
-const MAX_REVIVALS = 3;
 
 type LoadBalancer = NonNullable<NonNullable<ConstructorParameters<typeof Piscina>[0]>['loadBalancer']>;
 type Candidates = Parameters<LoadBalancer>[1];
@@ -32,8 +30,10 @@ export class ThreadPool implements Pool {
   /** Micro-batches that workers hold, and those that wait until one may. */
   #held = 0;
   readonly #waiting: (() => void)[] = [];
-  #reviving: Promise<void> | undefined;
-  #revivals = 0;
+  readonly #revival = new Revival(
+    () => this.#bringBack(),
+    (death) => this.#end(asTandemError(death, 'TANDEM_STAGE_DIED')),
+  );
   /** Why the pool takes no more calls, once it does not. */
   #ended: TandemError | undefined;
 
@@ -61,7 +61,7 @@ export class ThreadPool implements Pool {
     return this.#prepare('probe', { inputs });
   }
 
-  async attach(stage: number, memory: SharedArrayBuffer, layout: Layout): Promise<void> {
+  async attach(stage: number, { memory, layout }: Arena): Promise<void> {
     await this.#prepare('attach', { memory, layout, stage });
   }
 
@@ -86,21 +86,20 @@ export class ThreadPool implements Pool {
     return this.#call('describe', ask, this.#workerIds()[0]);
   }
 
+  /** Threads share the memory of their process: it cannot be told apart. */
+  async peakRss(): Promise<null> {
+    return null;
+  }
+
   revive(death: unknown): Promise<void> {
-    this.#reviving ??= this.#bringBack(death).finally(() => {
-      this.#reviving = undefined;
-    });
-    return this.#reviving;
+    return this.#revival.after(death);
   }
 
   async close(): Promise<void> {
     await this.#end(new TandemError('TANDEM_CLOSED', 'the pipeline has been closed'));
   }
 
-  async #bringBack(death: unknown): Promise<void> {
-    this.#revivals += 1;
-    if (this.#revivals > MAX_REVIVALS) await this.#end(asTandemError(death, 'TANDEM_STAGE_DIED'));
-    if (this.#ended) throw this.#ended;
+  async #bringBack(): Promise<void> {
     for (const step of this.#history) await step();
     this.#wakeAll();
   }

@@ -1,4 +1,4 @@
-/** The coordinator over real thread pools: order, back-pressure, partial and padded micro-batches, faults, reuse. */
+/** The coordinator over real pools, threads and processes: order, back-pressure, partial and padded micro-batches, faults, reuse. */
 import assert from 'node:assert/strict';
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -16,7 +16,7 @@ const rejectsWith = (promise: Promise<unknown>, code: string, message?: RegExp) 
     (error) => error instanceof TandemError && error.code === code && (!message || message.test(error.message)),
   );
 
-async function using<T>(
+async function withChain<T>(
   options: ChainOptions,
   body: (pipeline: Awaited<ReturnType<typeof openChain>>) => Promise<T>,
 ): Promise<T> {
@@ -28,129 +28,139 @@ async function using<T>(
   }
 }
 
-test('any rows, micro-batch, depth, stages and workers: every row once, in order, through every stage', async () => {
-  const shapes = fc.record({
-    rows: fc.integer({ min: 0, max: 60 }),
-    microBatch: fc.integer({ min: 1, max: 7 }),
-    depth: fc.integer({ min: 1, max: 6 }),
-    workers: fc.array(fc.integer({ min: 1, max: 3 }), { minLength: 1, maxLength: 3 }),
-  });
-  await fc.assert(
-    fc.asyncProperty(shapes, async ({ rows, microBatch, depth, workers }) => {
-      await using({ providers: workers.map(() => 'ok'), workers, microBatch, depth }, async (pipeline) => {
-        assert.deepEqual(await firstsOf(pipeline, new CountingFeed(rows)), expected(rows, workers.length));
-      });
-    }),
-    { numRuns: 12 },
-  );
-});
-
-test('no more rows are read than slots can hold while the consumer does nothing', async () => {
-  await using({ providers: ['ok', 'ok'], depth: 3, microBatch: 4 }, async (pipeline) => {
-    const feed = new CountingFeed(1000);
-    const run = pipeline.run(feed);
-    await run.next();
-    // Everything that can move has moved once the loop has been idle for a while of its own turns.
-    for (let turn = 0; turn < 200; turn++) await new Promise(setImmediate);
-    assert.ok(feed.read <= 3 * 4, `read ${feed.read}`);
-    await run.return(undefined);
-  });
-});
-
-test('a model with a fixed batch gets padded micro-batches and gives back only real rows', async () => {
-  await using({ providers: ['ok', 'ok'], microBatch: 8, fixedBatch: 8 }, async (pipeline) => {
-    assert.deepEqual(await firstsOf(pipeline, new CountingFeed(19)), expected(19, 2));
-  });
-});
-
-test('a consumer that leaves early frees every slot, and the pipeline runs again', async () => {
-  await using({ providers: ['ok', 'ok'] }, async (pipeline) => {
-    for await (const { index } of pipeline.run(new CountingFeed(500))) if (index === 2) break;
-    assert.deepEqual(await firstsOf(pipeline, new CountingFeed(30)), expected(30, 2));
-  });
-});
-
-test('a second run beside the first is refused', async () => {
-  await using({ providers: ['ok'] }, async (pipeline) => {
-    const first = pipeline.run(new CountingFeed(10));
-    await first.next();
-    await rejectsWith(pipeline.run(new CountingFeed(1)).next(), 'TANDEM_USAGE', /already runs/);
-    await first.return(undefined);
-  });
-});
-
-test('a feed that fails is reported after the rows before it, with its own error', async () => {
-  await using({ providers: ['ok', 'ok'] }, async (pipeline) => {
-    const good = new CountingFeed(8);
-    const feed = {
-      fill: async (into: Parameters<typeof good.fill>[0]) =>
-        (await good.fill(into)) || Promise.reject(new TandemError('TANDEM_INPUT_CHANGED', 'gone')),
-    };
-    let rows = 0;
-    await rejectsWith(
-      (async () => {
-        for await (const batch of pipeline.run(feed)) rows += batch.rows;
-      })(),
-      'TANDEM_INPUT_CHANGED',
+for (const isolation of ['thread', 'process'] as const) {
+  const using: typeof withChain = (options, body) => withChain({ isolation, ...options }, body);
+  test(`${isolation}: any rows, micro-batch, depth, stages and workers: every row once, in order, through every stage`, async () => {
+    const shapes = fc.record({
+      rows: fc.integer({ min: 0, max: 60 }),
+      microBatch: fc.integer({ min: 1, max: 7 }),
+      depth: fc.integer({ min: 1, max: 6 }),
+      workers: fc.array(fc.integer({ min: 1, max: 3 }), { minLength: 1, maxLength: 3 }),
+    });
+    await fc.assert(
+      fc.asyncProperty(shapes, async ({ rows, microBatch, depth, workers }) => {
+        await using({ providers: workers.map(() => 'ok'), workers, microBatch, depth }, async (pipeline) => {
+          assert.deepEqual(await firstsOf(pipeline, new CountingFeed(rows)), expected(rows, workers.length));
+        });
+      }),
+      { numRuns: 12 },
     );
-    assert.equal(rows, 8);
-    assert.deepEqual(await firstsOf(pipeline, new CountingFeed(9)), expected(9, 2));
   });
-});
 
-for (const stage of [0, 1]) {
-  test(`a worker of stage ${stage} that exits in mid-job is replaced, and the rows are the same`, async () => {
-    const providers = ['ok', 'ok'];
-    providers[stage] = `exit@${flag()}`;
-    await using({ providers, workers: [2, 2] }, async (pipeline) => {
-      assert.deepEqual(await firstsOf(pipeline, new CountingFeed(80)), expected(80, 2));
+  test(`${isolation}: no more rows are read than slots can hold while the consumer does nothing`, async () => {
+    await using({ providers: ['ok', 'ok'], depth: 3, microBatch: 4 }, async (pipeline) => {
+      const feed = new CountingFeed(1000);
+      const run = pipeline.run(feed);
+      await run.next();
+      // Everything that can move has moved once the loop has been idle for a while of its own turns.
+      for (let turn = 0; turn < 200; turn++) await new Promise(setImmediate);
+      assert.ok(feed.read <= 3 * 4, `read ${feed.read}`);
+      await run.return(undefined);
+    });
+  });
+
+  test(`${isolation}: a model with a fixed batch gets padded micro-batches and gives back only real rows`, async () => {
+    await using({ providers: ['ok', 'ok'], microBatch: 8, fixedBatch: 8 }, async (pipeline) => {
+      assert.deepEqual(await firstsOf(pipeline, new CountingFeed(19)), expected(19, 2));
+    });
+  });
+
+  test(`${isolation}: a consumer that leaves early frees every slot, and the pipeline runs again`, async () => {
+    await using({ providers: ['ok', 'ok'] }, async (pipeline) => {
+      for await (const { index } of pipeline.run(new CountingFeed(500))) if (index === 2) break;
+      assert.deepEqual(await firstsOf(pipeline, new CountingFeed(30)), expected(30, 2));
+    });
+  });
+
+  test(`${isolation}: a second run beside the first is refused`, async () => {
+    await using({ providers: ['ok'] }, async (pipeline) => {
+      const first = pipeline.run(new CountingFeed(10));
+      await first.next();
+      await rejectsWith(pipeline.run(new CountingFeed(1)).next(), 'TANDEM_USAGE', /already runs/);
+      await first.return(undefined);
+    });
+  });
+
+  test(`${isolation}: a feed that fails is reported after the rows before it, with its own error`, async () => {
+    await using({ providers: ['ok', 'ok'] }, async (pipeline) => {
+      const good = new CountingFeed(8);
+      const feed = {
+        fill: async (into: Parameters<typeof good.fill>[0]) =>
+          (await good.fill(into)) || Promise.reject(new TandemError('TANDEM_INPUT_CHANGED', 'gone')),
+      };
+      let rows = 0;
+      await rejectsWith(
+        (async () => {
+          for await (const batch of pipeline.run(feed)) rows += batch.rows;
+        })(),
+        'TANDEM_INPUT_CHANGED',
+      );
+      assert.equal(rows, 8);
+      assert.deepEqual(await firstsOf(pipeline, new CountingFeed(9)), expected(9, 2));
+    });
+  });
+
+  for (const stage of [0, 1]) {
+    test(`${isolation}: a worker of stage ${stage} that exits in mid-job is replaced, and the rows are the same`, async () => {
+      const providers = ['ok', 'ok'];
+      providers[stage] = `exit@${flag()}`;
+      await using({ providers, workers: [2, 2] }, async (pipeline) => {
+        assert.deepEqual(await firstsOf(pipeline, new CountingFeed(80)), expected(80, 2));
+      });
+    });
+  }
+
+  test(`${isolation}: a stage whose workers always die is given up after bounded tries`, async () => {
+    await using({ providers: ['ok', 'exit'] }, async (pipeline) => {
+      await rejectsWith(firstsOf(pipeline, new CountingFeed(80)), 'TANDEM_STAGE_DIED');
+    });
+  });
+
+  test(`${isolation}: an error of the engine keeps its code and remedy, and the pipeline can be used again`, async () => {
+    await using({ providers: ['ok', `throw@${flag()}`] }, async (pipeline) => {
+      await assert.rejects(firstsOf(pipeline, new CountingFeed(80)), (error) => {
+        assert.ok(error instanceof TandemError);
+        assert.deepEqual(
+          [error.code, error.message, error.remedy],
+          ['TANDEM_ENGINE_FAILED', 'the op broke', 'mend it'],
+        );
+        return true;
+      });
+      assert.deepEqual(await firstsOf(pipeline, new CountingFeed(20)), expected(20, 2));
+    });
+  });
+
+  test(`${isolation}: a result that outgrows its room is an error, not a write over its neighbour`, async () => {
+    await using({ providers: [`grow@${flag()}`, 'ok'] }, (pipeline) =>
+      rejectsWith(firstsOf(pipeline, new CountingFeed(80)), 'TANDEM_STAGE_FAILED', /its room is/),
+    );
+  });
+
+  test(`${isolation}: a stage that hangs ends at the deadline`, async () => {
+    await using({ providers: ['ok', 'hang'], deadline: 300 }, (pipeline) =>
+      rejectsWith(firstsOf(pipeline, new CountingFeed(80)), 'TANDEM_STAGE_TIMEOUT'),
+    );
+  });
+
+  test(`${isolation}: a stage that cannot load says why, and nothing is left running`, async () => {
+    await rejectsWith(
+      openChain({ providers: ['ok', 'load-throws'], isolation }),
+      'TANDEM_MODEL_INVALID',
+      /no such slice/,
+    );
+  });
+
+  test(`${isolation}: the timeline counts every micro-batch in every stage and never more than the time there was`, async () => {
+    await using({ providers: ['ok', 'ok'], workers: [2, 1], microBatch: 2 }, async (pipeline) => {
+      await firstsOf(pipeline, new CountingFeed(40));
+      const { timeline } = pipeline;
+      assert.equal(timeline.spans.length, 40);
+      for (const use of timeline.uses()) {
+        assert.equal(use.microBatches, 20);
+        assert.ok(use.utilisation > 0 && use.utilisation <= 1);
+      }
+      for (const { readyAt, acceptedAt, finishedAt } of timeline.spans)
+        assert.ok(readyAt <= acceptedAt && acceptedAt <= finishedAt);
     });
   });
 }
-
-test('a stage whose workers always die is given up after bounded tries', async () => {
-  await using({ providers: ['ok', 'exit'] }, async (pipeline) => {
-    await rejectsWith(firstsOf(pipeline, new CountingFeed(80)), 'TANDEM_STAGE_DIED');
-  });
-});
-
-test('an error of the engine keeps its code and remedy, and the pipeline can be used again', async () => {
-  await using({ providers: ['ok', `throw@${flag()}`] }, async (pipeline) => {
-    await assert.rejects(firstsOf(pipeline, new CountingFeed(80)), (error) => {
-      assert.ok(error instanceof TandemError);
-      assert.deepEqual([error.code, error.message, error.remedy], ['TANDEM_ENGINE_FAILED', 'the op broke', 'mend it']);
-      return true;
-    });
-    assert.deepEqual(await firstsOf(pipeline, new CountingFeed(20)), expected(20, 2));
-  });
-});
-
-test('a result that outgrows its room is an error, not a write over its neighbour', async () => {
-  await using({ providers: [`grow@${flag()}`, 'ok'] }, (pipeline) =>
-    rejectsWith(firstsOf(pipeline, new CountingFeed(80)), 'TANDEM_STAGE_FAILED', /its room is/),
-  );
-});
-
-test('a stage that hangs ends at the deadline', async () => {
-  await using({ providers: ['ok', 'hang'], deadline: 300 }, (pipeline) =>
-    rejectsWith(firstsOf(pipeline, new CountingFeed(80)), 'TANDEM_STAGE_TIMEOUT'),
-  );
-});
-
-test('a stage that cannot load says why, and nothing is left running', async () => {
-  await rejectsWith(openChain({ providers: ['ok', 'load-throws'] }), 'TANDEM_MODEL_INVALID', /no such slice/);
-});
-
-test('the timeline counts every micro-batch in every stage and never more than the time there was', async () => {
-  await using({ providers: ['ok', 'ok'], workers: [2, 1], microBatch: 2 }, async (pipeline) => {
-    await firstsOf(pipeline, new CountingFeed(40));
-    const { timeline } = pipeline;
-    assert.equal(timeline.spans.length, 40);
-    for (const use of timeline.uses()) {
-      assert.equal(use.microBatches, 20);
-      assert.ok(use.utilisation > 0 && use.utilisation <= 1);
-    }
-    for (const { readyAt, acceptedAt, finishedAt } of timeline.spans)
-      assert.ok(readyAt <= acceptedAt && acceptedAt <= finishedAt);
-  });
-});

@@ -1,0 +1,35 @@
+/** Where a stage's workers live: threads of this process, or a process of their own. */
+import { closeSharedFile, openSharedFile } from '../arena/shared-file.js';
+import { ENGINES } from '../engine/registry.js';
+import type { Pool, PoolOptions } from './pool.js';
+import { ProcessPool } from './process-pool.js';
+import { ThreadPool } from './thread-pool.js';
+
+export const ISOLATIONS = ['auto', 'thread', 'process'] as const;
+export type Isolation = 'thread' | 'process';
+
+/** `auto` takes processes for engines whose threads cannot be told different things, or that take the process down with them. */
+export function resolveIsolation(
+  asked: (typeof ISOLATIONS)[number],
+  stages: readonly Pick<PoolOptions, 'engine'>[],
+): Isolation {
+  if (asked !== 'auto') return asked;
+  return stages.some(({ engine }) => ENGINES[engine].prefersProcess) ? 'process' : 'thread';
+}
+
+/** The pools of a pipeline, and the file that joins their arenas when they are processes. */
+export interface Pools {
+  readonly pools: readonly Pool[];
+  readonly arenaFile: number | null;
+}
+
+export function openPools(isolation: Isolation, options: readonly PoolOptions[]): Pools {
+  if (isolation === 'thread') return { pools: options.map((each) => new ThreadPool(each)), arenaFile: null };
+  const arenaFile = openSharedFile();
+  return { pools: options.map((each) => new ProcessPool(each, arenaFile)), arenaFile };
+}
+
+export async function closePools({ pools, arenaFile }: Pools): Promise<void> {
+  await Promise.all(pools.map((pool) => pool.close()));
+  if (arenaFile !== null) closeSharedFile(arenaFile);
+}

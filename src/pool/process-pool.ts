@@ -1,0 +1,174 @@
+/** A pool whose workers live in a child process of their own: another library beside ours, a crash that stays theirs, memory that can be told apart. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import type { Socket } from 'node:net';
+import { fileURLToPath } from 'node:url';
+import type { Arena } from '../arena/arena.js';
+import { ENGINES, parseDevice } from '../engine/registry.js';
+import { asTandemError, fromWire, TandemError } from '../errors.js';
+import type { Slice } from '../model/slice.js';
+import type { Tensor } from '../tensor.js';
+import { Frames } from './frames.js';
+import type { Pool, PoolOptions } from './pool.js';
+import type { Answer, Ask, HostAnswer, HostAsk, HostCalls, Loaded, Probed, Ran } from './protocol.js';
+import { Revival } from './revival.js';
+
+/** The one place that knows where the other side of this wall is. */
+const HOST_FILE = fileURLToPath(new URL('../../workers/stage-host.js', import.meta.url));
+
+type Waiting = { resolve: (answer: unknown) => void; reject: (error: unknown) => void };
+
+interface Host {
+  readonly child: ChildProcess;
+  readonly socket: Socket;
+  readonly frames: Frames;
+  readonly waiting: Map<number, Waiting>;
+}
+
+export class ProcessPool implements Pool {
+  readonly options: PoolOptions;
+  readonly #arenaFile: number;
+  #host: Host | undefined;
+  #nextId = 0;
+  #arena: Arena | undefined;
+  #stage = 0;
+  /** The calls that brought the host to where it is: what its successor must be told again. */
+  readonly #history: (() => Promise<unknown>)[] = [];
+  readonly #revival = new Revival(
+    () => this.#bringBack(),
+    async (death) => this.#end(asTandemError(death, 'TANDEM_STAGE_DIED')),
+  );
+  #ended: TandemError | undefined;
+
+  constructor(options: PoolOptions, arenaFile: number) {
+    this.options = options;
+    this.#arenaFile = arenaFile;
+  }
+
+  load(slice: Slice): Promise<Loaded> {
+    return this.#remember(() => this.#call('load', { slice }));
+  }
+
+  probe(inputs: readonly Tensor[]): Promise<Probed> {
+    return this.#remember(() => this.#call('probe', { inputs }));
+  }
+
+  async attach(stage: number, arena: Arena): Promise<void> {
+    this.#stage = stage;
+    this.#arena = arena;
+    await this.#remember(() => this.#call('attach', { stage, layout: arena.layout }));
+  }
+
+  /** The coordinator's own slot follows what the host does to its copy. */
+  async run(number: number): Promise<Ran> {
+    const slot = this.#arena!.slots[number]!;
+    slot.accept(this.#stage);
+    try {
+      const { words, ...ran } = await this.#call('run', { slot: number, words: slot.words() });
+      slot.setWords(words);
+      slot.advance(this.#stage);
+      return ran;
+    } catch (error) {
+      slot.fail(this.#stage);
+      throw error;
+    }
+  }
+
+  describe(ask: Ask<'describe'>): Promise<Answer<'describe'>> {
+    return this.#call('describe', ask);
+  }
+
+  async peakRss(): Promise<number | null> {
+    return this.#host ? this.#call('peakRss', {}) : null;
+  }
+
+  revive(death: unknown): Promise<void> {
+    return this.#revival.after(death);
+  }
+
+  /** Settles when the child is gone, so that its memory is free and nothing is left to look after. */
+  async close(): Promise<void> {
+    const child = this.#host?.child;
+    const gone = new Promise<void>((resolve) => {
+      if (!child || child.exitCode !== null || child.signalCode !== null) resolve();
+      child?.ref();
+      child?.once('exit', () => resolve());
+    });
+    this.#end(new TandemError('TANDEM_CLOSED', 'the pipeline has been closed'));
+    await gone;
+  }
+
+  async #bringBack(): Promise<void> {
+    this.#dropHost();
+    for (const step of this.#history) await step();
+  }
+
+  /** From here on every call, waiting ones too, rejects with `reason`; the first reason stays. */
+  #end(reason: TandemError): void {
+    this.#ended ??= reason;
+    this.#dropHost();
+  }
+
+  /** A host has nothing to save: what it computes lies in the arena or is computed again. */
+  #dropHost(): void {
+    this.#host?.child.kill('SIGKILL');
+    this.#host = undefined;
+  }
+
+  async #remember<T>(step: () => Promise<T>): Promise<T> {
+    const answer = await step();
+    this.#history.push(step);
+    return answer;
+  }
+
+  async #call<K extends keyof HostCalls>(name: K, ask: HostCalls[K]['ask']): Promise<HostCalls[K]['answer']> {
+    if (this.#ended) throw this.#ended;
+    this.#host ??= this.#start();
+    const { frames, waiting, child, socket } = this.#host;
+    const id = this.#nextId++;
+    const answer = new Promise((resolve, reject) => waiting.set(id, { resolve, reject }));
+    // Only a call that waits keeps this process alive: for its answer, or for the child's exit.
+    for (const handle of [child, socket]) handle.ref();
+    const frame: HostAsk<K> = { id, name, ask };
+    frames.send(frame);
+    try {
+      return (await answer) as HostCalls[K]['answer'];
+    } finally {
+      waiting.delete(id);
+      if (waiting.size === 0) for (const handle of [child, socket]) handle.unref();
+    }
+  }
+
+  #start(): Host {
+    const { engine, engineOptions, device } = this.options;
+    const child = spawn(process.execPath, [HOST_FILE, JSON.stringify(this.options)], {
+      env: { ...process.env, ...ENGINES[engine].environment(engineOptions.threads, parseDevice(device)) },
+      // Nothing that an engine prints may end up among the rows on stdout. The last two are HOST_PIPE and HOST_ARENA.
+      stdio: ['ignore', 2, 2, 'pipe', this.#arenaFile],
+    });
+    const socket = child.stdio[3] as Socket;
+    const waiting = new Map<number, Waiting>();
+    const frames = new Frames(socket, (frame) => {
+      const { id, reply } = frame as HostAnswer;
+      const waiter = waiting.get(id);
+      if ('error' in reply) waiter?.reject(fromWire(reply.error));
+      else waiter?.resolve(reply.ok);
+    });
+    const host = { child, socket, frames, waiting };
+    // A write to a host that is just dying fails too; its exit is what is reported.
+    socket.on('error', () => {});
+    child.on('error', (error) => this.#bury(host, `a stage's process could not be started: ${error.message}`));
+    child.on('exit', (code, signal) => this.#bury(host, `a stage's process ${epitaph(code, signal)}`));
+    return host;
+  }
+
+  #bury(host: Host, message: string): void {
+    if (this.#host === host) this.#host = undefined;
+    const death = this.#ended ?? new TandemError('TANDEM_STAGE_DIED', message);
+    for (const { reject } of host.waiting.values()) reject(death);
+  }
+}
+
+function epitaph(code: number | null, signal: string | null): string {
+  if (signal === 'SIGKILL') return 'was killed (SIGKILL): by somebody, or by the system because memory ran out';
+  return signal ? `died of ${signal}` : `exited with status ${code}`;
+}

@@ -1,0 +1,70 @@
+/** What runs as a stage's own process: a thread pool behind a pipe, and slots that follow the coordinator's through a shared file. */
+import { Socket } from 'node:net';
+import { Arena } from '../src/arena/arena.js';
+import type { Region } from '../src/arena/layout.js';
+import { toWire } from '../src/errors.js';
+import type { Slice } from '../src/model/slice.js';
+import { Frames } from '../src/pool/frames.js';
+import type { PoolOptions } from '../src/pool/pool.js';
+import { HOST_ARENA, HOST_PIPE, type HostAsk, type HostCalls } from '../src/pool/protocol.js';
+import { ThreadPool } from '../src/pool/thread-pool.js';
+
+const pool = new ThreadPool(JSON.parse(process.argv[2]!) as PoolOptions);
+
+let slice: Slice | undefined;
+let stage = 0;
+let arena: Arena;
+let inputs: readonly Region[] = [];
+let outputs: readonly Region[] = [];
+
+type Handlers = { [K in keyof HostCalls]: (ask: HostCalls[K]['ask']) => Promise<HostCalls[K]['answer']> };
+
+const handlers: Handlers = {
+  load(ask) {
+    slice = ask.slice;
+    return pool.load(ask.slice);
+  },
+  probe: (ask) => pool.probe(ask.inputs),
+  describe: (ask) => pool.describe(ask),
+  async attach({ layout, stage: index }) {
+    arena = new Arena(layout, { file: HOST_ARENA });
+    stage = index;
+    inputs = slice!.inputs.map((name) => arena.region(name));
+    outputs = slice!.outputs.map((name) => arena.region(name));
+    await pool.attach(stage, arena);
+    return null;
+  },
+  async run({ slot: number, words }) {
+    const slot = arena.slots[number]!;
+    slot.adopt(stage, words);
+    try {
+      arena.fetch(slot, inputs);
+      const ran = await pool.run(number);
+      arena.flush(slot, outputs);
+      return { ...ran, words: slot.words() };
+    } finally {
+      slot.giveBack();
+    }
+  },
+  async peakRss() {
+    return process.resourceUsage().maxRSS * 1024;
+  },
+};
+
+const socket = new Socket({ fd: HOST_PIPE });
+// The coordinator is gone: nobody is left to compute for, and a thread deep in native code would not let `exit` return.
+socket.on('close', () => process.kill(process.pid, 'SIGKILL'));
+socket.on('error', () => {});
+const frames = new Frames(socket, (frame) => void answer(frame as HostAsk));
+
+async function answer({ id, name, ask }: HostAsk): Promise<void> {
+  try {
+    frames.send({ id, reply: { ok: await (handlers[name] as (ask: unknown) => Promise<unknown>)(ask) } });
+  } catch (error) {
+    frames.send({ id, reply: { error: toWire(error) } });
+  }
+}
+
+// Ctrl-C goes to the whole group of a terminal; the coordinator decides when a stage ends.
+process.on('SIGINT', () => {});
+process.on('SIGTERM', () => {});
