@@ -48,7 +48,7 @@ function askProgram(smi: string): NvidiaDriver | null {
 
 function readDriverFiles(folder: string): NvidiaDriver | null {
   try {
-    const version = /(?:Kernel Module\D*?)\s+(\d+(?:\.\d+)+)/.exec(readFileSync(join(folder, 'version'), 'utf8'))?.[1];
+    const version = /Kernel Module(?: for \S+)?\s+([\d.]+)/.exec(readFileSync(join(folder, 'version'), 'utf8'))?.[1];
     if (version === undefined) return null;
     const cards = readdirSync(join(folder, 'gpus')).map((bus) => {
       const information = readFileSync(join(folder, 'gpus', bus, 'information'), 'utf8');
