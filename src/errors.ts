@@ -27,6 +27,7 @@ const EXIT_OF = {
   TANDEM_CUT_ILLEGAL: EXIT.usage,
   TANDEM_LAYERS_INVALID: EXIT.usage,
   // engine and pool
+  TANDEM_SETUP_FAILED: EXIT.impossible,
   TANDEM_ENGINE_MISSING: EXIT.impossible,
   TANDEM_ENGINE_FAILED: EXIT.unexpected,
   TANDEM_DEVICE_MISSING: EXIT.impossible,

@@ -1,0 +1,103 @@
+/** tfjs-node's native addon: its own two source files, compiled against the cached library and put where the package looks for it. */
+import { createHash } from 'node:crypto';
+import { copyFile, mkdir, readdir, readFile, rename, rm, symlink } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { lastWords, runCommand } from './command.js';
+import { requireCompiler } from './compiler.js';
+import { setupFailure } from './failure.js';
+import { sha256Of } from './wheel.js';
+
+/** Node's stable addon interface: the package looks in the folder of the highest one it knows, which every Node since 16 has. */
+const NAPI_VERSION = 8;
+
+/** Where the package loads its addon from. */
+export function addonFile(packageFolder: string): string {
+  return join(packageFolder, 'lib', `napi-v${NAPI_VERSION}`, 'tfjs_binding.node');
+}
+
+/**
+ * Give the package its library and its addon. The addon looks for the library in `deps/lib` of its package; that is one link to the
+ * cached `tensorflow/`, beside which TensorFlow itself looks for `../nvidia`. Throws TANDEM_SETUP_FAILED.
+ */
+export async function linkAddon(packageFolder: string, libraryFolder: string, env: NodeJS.ProcessEnv): Promise<void> {
+  const addon =
+    (await builtAddon(packageFolder, libraryFolder)) ?? (await buildAddon(packageFolder, libraryFolder, env));
+  await replace(join(packageFolder, 'deps', 'lib'), (path) => symlink(join(libraryFolder, 'tensorflow'), path));
+  await replace(addonFile(packageFolder), (path) => copyFile(addon, path));
+}
+
+/** Remove whatever stands in the package's places. */
+export async function unlinkAddon(packageFolder: string): Promise<void> {
+  for (const name of ['deps', 'lib']) await rm(join(packageFolder, name), { recursive: true, force: true });
+}
+
+/**
+ * Addons are kept beside the library, named by what they were built from and by their own hash, so that the next checkout needs no
+ * compiler: `addon/SOURCES-CONTENT.node`.
+ */
+async function builtAddon(packageFolder: string, libraryFolder: string): Promise<string | null> {
+  const folder = join(libraryFolder, 'addon');
+  const sources = await hashOfSources(packageFolder);
+  for (const name of await readdir(folder).catch(() => [])) {
+    const file = join(folder, name);
+    if (name === `${sources}-${await sha256Of(file)}.node`) return file;
+  }
+  return null;
+}
+
+async function buildAddon(packageFolder: string, libraryFolder: string, env: NodeJS.ProcessEnv): Promise<string> {
+  const { command } = await requireCompiler(env);
+  const folder = join(libraryFolder, 'addon');
+  const partial = join(folder, `${process.pid}.partial`);
+  await mkdir(folder, { recursive: true });
+  const built = await runCommand(command, compileArguments(packageFolder, join(libraryFolder, 'tensorflow'), partial), {
+    env,
+  });
+  if (built.status !== 0) {
+    await rm(partial, { force: true });
+    throw setupFailure(
+      "cannot build TensorFlow's addon",
+      `${command} says "${lastWords(built)}"`,
+      'use g++ 9 or newer (CXX=g++-12 chooses one), then run this again',
+    );
+  }
+  const file = join(folder, `${await hashOfSources(packageFolder)}-${await sha256Of(partial)}.node`);
+  await rename(partial, file);
+  return file;
+}
+
+/** @param tensorflow the cached folder that holds the libraries and `include/`. */
+function compileArguments(packageFolder: string, tensorflow: string, output: string): string[] {
+  const { include_dir: nodeHeaders } = createRequire(import.meta.url)('node-api-headers') as { include_dir: string };
+  return [
+    ...['-std=c++17', '-O2', '-fPIC', '-shared', '-w', `-DNAPI_VERSION=${NAPI_VERSION}`],
+    ...[`-I${nodeHeaders}`, `-I${join(tensorflow, 'include')}`],
+    ...SOURCES.map((name) => join(packageFolder, 'binding', name)),
+    ...[`-L${tensorflow}`, '-l:libtensorflow_cc.so.2', '-l:libtensorflow_framework.so.2'],
+    ...['-Wl,-rpath,$ORIGIN/../../deps/lib', '-o', output],
+  ];
+}
+
+const SOURCES = ['tfjs_backend.cc', 'tfjs_binding.cc'];
+
+async function hashOfSources(packageFolder: string): Promise<string> {
+  const hash = createHash('sha256').update(`napi-v${NAPI_VERSION}`);
+  const folder = join(packageFolder, 'binding');
+  for (const name of (await readdir(folder)).sort()) hash.update(await readFile(join(folder, name)));
+  return hash.digest('hex').slice(0, 16);
+}
+
+/** Make something under another name and rename it into place: a process that loads the package at this moment sees the old or the new. */
+async function replace(path: string, make: (path: string) => Promise<void>): Promise<void> {
+  const partial = `${path}.${process.pid}.partial`;
+  await mkdir(dirname(path), { recursive: true });
+  await make(partial);
+  try {
+    await rename(partial, path);
+  } catch {
+    // A folder cannot be replaced by a link in one step.
+    await rm(path, { recursive: true, force: true });
+    await rename(partial, path);
+  }
+}

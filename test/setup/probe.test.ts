@@ -1,0 +1,45 @@
+/** Trying an engine in a child process: what works tells about itself, and whatever goes wrong there is only a reason here. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { tensorflowFolder } from '../../src/setup/link-tensorflow.js';
+import { probeEngine } from '../../src/setup/probe.js';
+import { scratch, writeFiles } from './tiny-tensorflow.js';
+
+test('onnxruntime works from npm alone', async () => {
+  const probe = await probeEngine('onnxruntime', 'onnxruntime-node');
+  assert.ok(probe.works, JSON.stringify(probe));
+  assert.match(probe.version, /^\d+\.\d+/);
+  assert.ok(probe.providers.includes('cpu'));
+});
+
+test('TensorFlow is found as npm test has set it up', async () => {
+  const probe = await probeEngine('tfjs', tensorflowFolder('cpu')!);
+  assert.ok(probe.works, JSON.stringify(probe));
+  assert.match(probe.version, /^2\.\d+/);
+  assert.equal(probe.device, 'CPU');
+});
+
+for (const [what, code, reason] of [
+  ['a crash', 'process.kill(process.pid, "SIGSEGV"); while (true);', /^it was ended by SIGSEGV$/],
+  ['an end without a word', 'process.exit(3);', /^it ended with status 3$/],
+  ['a loader’s paragraph', 'throw new Error("libx.so: cannot open\\nsecond line");', /^libx\.so: cannot open$/],
+  ['an engine that computes nonsense', wrongEngine(), /^computed a wrong answer$/],
+] as const) {
+  test(`${what} is a reason`, async (t) => {
+    const folder = scratch(t);
+    writeFiles(folder, { 'index.js': code });
+    const probe = await probeEngine('tfjs', folder);
+    assert.ok(!probe.works);
+    assert.match(probe.reason, reason);
+  });
+}
+
+test('a package that is not there is a reason', async () => {
+  const probe = await probeEngine('onnxruntime', '/no/such/package');
+  assert.ok(!probe.works);
+  assert.match(probe.reason, /^Cannot find module/);
+});
+
+function wrongEngine(): string {
+  return 'exports.tensor2d = (v) => v; exports.matMul = () => ({ data: async () => [5, 0, 0, 5] });';
+}
