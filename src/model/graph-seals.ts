@@ -46,20 +46,34 @@ function frameDepths(order: readonly GraphNode[]): Map<string, number> {
   return depths;
 }
 
-/** Positions k at which a tensor lives that cannot cross a cut. `order` is 1:1 with `ops`; `outputs` are what the model returns. */
-export function sealedCuts(ops: readonly Op[], outputs: readonly string[], order: readonly GraphNode[]): Set<number> {
+/** Ops that hand a value on as it is, handles too. */
+const HANDS_ON = /^(Identity|Enter|Exit|Switch|Merge|NextIteration)$/;
+
+/** Tensors that a slot cannot hold: no plain values, or such as only one branch or one turn of a loop makes. `order` is 1:1 with `ops`. */
+function boundTensors(ops: readonly Op[], order: readonly GraphNode[]): Set<string> {
   const depths = frameDepths(order);
+  const opaque = new Set<string>();
+  for (const node of order) {
+    const isHandedOn = HANDS_ON.test(node.op) && node.edges.some((edge) => !edge.isControl && opaque.has(edge.node));
+    if (isHandedOn || makesOpaque(node)) opaque.add(node.name);
+  }
+  return new Set(ops.filter(({ name }) => opaque.has(name) || depths.get(name)! > 0).flatMap((op) => op.outputs));
+}
+
+/** Positions k at which a tensor lives that a slot cannot hold. `order` is 1:1 with `ops`; `outputs` are what the model returns. */
+export function sealedCuts(ops: readonly Op[], outputs: readonly string[], order: readonly GraphNode[]): Set<number> {
+  const bound = boundTensors(ops, order);
   const returned = new Set(outputs);
   const born = new Map<string, number>();
-  for (const [k, node] of order.entries()) {
-    if (!makesOpaque(node) && depths.get(node.name) === 0) continue;
-    for (const name of ops[k]!.outputs) born.set(name, k);
-  }
   const sealed = new Set<number>();
+  const seal = (from: number, to: number) => {
+    for (let k = from + 1; k <= to; k++) sealed.add(k);
+  };
   for (const { index, inputs, outputs: made } of ops) {
-    for (const name of inputs) for (let k = born.get(name) ?? index; k < index; k++) sealed.add(k + 1);
+    for (const name of inputs) if (bound.has(name)) seal(born.get(name) ?? index, index);
     for (const name of made) {
-      if (born.has(name) && returned.has(name)) for (let k = index + 1; k < ops.length; k++) sealed.add(k);
+      born.set(name, index);
+      if (bound.has(name) && returned.has(name)) seal(index, ops.length - 1);
     }
   }
   return sealed;

@@ -1,41 +1,47 @@
 /** The tfjs engine: slices of LayersModels and GraphModels on TensorFlow, through tfjs-node or tfjs-node-gpu. */
 import type { Tensor as TfTensor } from '@tensorflow/tfjs-node';
-import { TandemError } from '../../errors.js';
+import type { ModelGraph, TensorFacts } from '../../model/graph.js';
 import { readGraphModel } from '../../model/graph-model.js';
 import { readLayersModel } from '../../model/layers-model.js';
 import { readModelJson } from '../../model/open.js';
 import type { Slice } from '../../model/slice.js';
 import type { Tensor } from '../../tensor.js';
+import { describeByRunning } from '../describe.js';
 import type { Engine, EngineOptions, LoadedSlice } from '../engine.js';
 import { engineFailure } from './failure.js';
 import { loadGraphSlice } from './graph-slice.js';
+import { layersFacts } from './layers-facts.js';
 import { loadLayersSlice } from './layers-slice.js';
 import { lend, readOut } from './lend.js';
 import { deviceOf, openTfjs, type Tfjs } from './native.js';
 import type { TfSlice } from './tf-slice.js';
 
-export const tfjs: Engine = {
-  name: 'tfjs',
-  load,
-  describe: () => Promise.reject(new TandemError('TANDEM_INTERNAL', 'describe is not there yet')),
-};
+export const tfjs: Engine = { name: 'tfjs', load, describe };
 
 async function load(slice: Slice, { provider }: EngineOptions): Promise<LoadedSlice> {
   const tf = openTfjs(provider);
-  const loaded = await loadSlice(tf, slice);
-  return {
-    ...deviceOf(tf),
-    weightBytes: loaded.weightBytes,
-    run: (inputs) => run(tf, loaded, inputs),
-    dispose: () => loaded.dispose(),
-  };
+  const manifest = await readModelJson(slice.path);
+  const loaded =
+    slice.format === 'graph-model'
+      ? await loadGraphSlice(tf, await readGraphModel(slice.path, manifest), slice)
+      : await loadLayersSlice(tf, await readLayersModel(slice.path, manifest), slice);
+  return { ...deviceOf(tf), ...onTensors(tf, loaded) };
 }
 
-async function loadSlice(tf: Tfjs, slice: Slice): Promise<TfSlice> {
-  const manifest = await readModelJson(slice.path);
-  return slice.format === 'graph-model'
-    ? loadGraphSlice(tf, await readGraphModel(slice.path, manifest), slice)
-    : loadLayersSlice(tf, await readLayersModel(slice.path, manifest), slice);
+async function describe(
+  { format, path }: ModelGraph,
+  { provider }: EngineOptions,
+  feeds: readonly Tensor[],
+): Promise<TensorFacts> {
+  const tf = openTfjs(provider);
+  const manifest = await readModelJson(path);
+  if (format !== 'graph-model') return layersFacts(tf, await readLayersModel(path, manifest), feeds);
+  const graph = await readGraphModel(path, manifest);
+  return describeByRunning(graph, feeds, async (chunk) => onTensors(tf, await loadGraphSlice(tf, graph, chunk)));
+}
+
+function onTensors(tf: Tfjs, slice: TfSlice): Pick<LoadedSlice, 'weightBytes' | 'run' | 'dispose'> {
+  return { weightBytes: slice.weightBytes, run: (inputs) => run(tf, slice, inputs), dispose: () => slice.dispose() };
 }
 
 async function run(tf: Tfjs, slice: TfSlice, inputs: readonly Tensor[]): Promise<Tensor[]> {
