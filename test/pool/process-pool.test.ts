@@ -1,0 +1,90 @@
+/** Stages in processes of their own: they may be killed at any time, leave nothing behind, and go when their parent goes. */
+import assert from 'node:assert/strict';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { CountingFeed, openChain } from '../fixtures/chain.js';
+
+const linux = existsSync('/proc/self/stat') ? false : 'the children are found through /proc, which only Linux has';
+
+/** Processes whose parent is `pid`. */
+function childrenOf(pid: number): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .filter((name) => {
+      try {
+        // The name in parentheses may hold anything; what follows it is state and parent.
+        return Number(readFileSync(`/proc/${name}/stat`, 'utf8').split(') ').at(-1)!.split(' ')[1]) === pid;
+      } catch {
+        return false;
+      }
+    })
+    .map(Number);
+}
+
+const hostsOf = (pid: number) =>
+  childrenOf(pid).filter((child) => {
+    try {
+      return readFileSync(`/proc/${child}/cmdline`, 'utf8').includes('stage-host');
+    } catch {
+      return false;
+    }
+  });
+
+const leftInSharedMemory = () =>
+  existsSync('/dev/shm') ? readdirSync('/dev/shm').filter((name) => name.startsWith('tandem-')) : [];
+
+test('processes that are killed in mid-job are replaced, and the rows are the same', { skip: linux }, async () => {
+  const pipeline = await openChain({ providers: ['ok', 'ok'], isolation: 'process', microBatch: 2 });
+  try {
+    const rows = 60;
+    const firsts: number[] = [];
+    let kills = 0;
+    for await (const { rows: count, outputs, index } of pipeline.run(new CountingFeed(rows))) {
+      for (let row = 0; row < count; row++) firsts.push(Number(outputs.get('y')!.data[row * 4]));
+      if (index % 8 === 3 && kills < 3) {
+        const hosts = hostsOf(process.pid);
+        process.kill(hosts[kills % hosts.length]!, 'SIGKILL');
+        kills += 1;
+      }
+    }
+    assert.equal(kills, 3);
+    assert.deepEqual(
+      firsts,
+      Array.from({ length: rows }, (_, row) => row + 2),
+    );
+  } finally {
+    await pipeline.close();
+  }
+  assert.deepEqual(hostsOf(process.pid), []);
+  assert.deepEqual(leftInSharedMemory(), []);
+});
+
+test('each stage tells its own peak memory', async () => {
+  const pipeline = await openChain({ providers: ['ok', 'ok'], isolation: 'process' });
+  try {
+    for (const bytes of await pipeline.peakRss()) assert.ok(bytes !== null && bytes > 10e6 && bytes < 1e9, `${bytes}`);
+  } finally {
+    await pipeline.close();
+  }
+});
+
+test('when the parent is killed, its stages end and leave nothing in shared memory', { skip: linux }, async () => {
+  const source = `
+    import { CountingFeed, openChain } from '${new URL('../fixtures/chain.js', import.meta.url).href}';
+    const pipeline = await openChain({ providers: ['ok', 'ok'], isolation: 'process' });
+    process.stdout.write('ready');
+    for await (const batch of pipeline.run(new CountingFeed(1e9))) ;`;
+  const parent: ChildProcess = spawn(process.execPath, ['--input-type=module', '-e', source], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  await once(parent.stdout!, 'data');
+  const hosts = hostsOf(parent.pid!);
+  assert.equal(hosts.length, 2);
+  parent.kill('SIGKILL');
+  await once(parent, 'exit');
+  // `tail --pid` ends when the process does; a stage that stays makes this time out.
+  for (const host of hosts) execFileSync('tail', ['-f', `--pid=${host}`, '/dev/null'], { timeout: 5000 });
+  assert.deepEqual(leftInSharedMemory(), []);
+});
