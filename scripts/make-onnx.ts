@@ -3,9 +3,20 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
-import { type Graph, type ModelOptions, writeModel } from './make-onnx/builder.js';
+import { Graph } from './make-onnx/graph.js';
+import { type LocalFunction, type ModelOptions, writeModel } from './make-onnx/model-file.js';
 import { int4, qdq } from './make-onnx/quantised.js';
-import { cnn, controlFlow, innerStrings, mlp, sequences, strings, twoInTwoOut } from './make-onnx/small-models.js';
+import {
+  callers,
+  cnn,
+  controlFlow,
+  innerStrings,
+  mlp,
+  oddWeights,
+  sequences,
+  strings,
+  twoInTwoOut,
+} from './make-onnx/small-models.js';
 import { BERT_BASE, bert, type TransformerShape } from './make-onnx/transformer.js';
 
 export type MakeOptions = Partial<TransformerShape> & ModelOptions & { readonly seed?: number };
@@ -21,7 +32,10 @@ const TINY: TransformerShape = {
   positions: 32,
 };
 
-const MODELS: Record<string, (options: MakeOptions) => Graph> = {
+type Made = Graph | { readonly graph: Graph; readonly functions: readonly LocalFunction[] };
+
+/** Every model that can be made. */
+export const ONNX_MODELS: Record<string, (options: MakeOptions) => Made> = {
   mlp: ({ layers, hidden, seed }) => mlp(layers, hidden, seed),
   cnn: ({ layers, hidden, seed }) => cnn(layers, hidden, seed),
   'two-in-two-out': ({ seed }) => twoInTwoOut(seed),
@@ -29,6 +43,8 @@ const MODELS: Record<string, (options: MakeOptions) => Graph> = {
   sequences: ({ seed }) => sequences(seed),
   strings: () => strings(),
   'inner-strings': () => innerStrings(),
+  'odd-weights': ({ seed }) => oddWeights(seed),
+  functions: ({ seed }) => callers(seed),
   qdq: ({ layers, seed }) => qdq(layers, seed),
   int4: ({ layers, seed }) => int4(layers, seed),
   transformer: ({ seed, ...shape }) => bert({ ...TINY, ...given(shape) }, seed),
@@ -37,10 +53,12 @@ const MODELS: Record<string, (options: MakeOptions) => Graph> = {
 
 /** Writes `folder/model.onnx` (and `model.onnx_data` where weights lie outside) and gives its path. BERT's weights lie outside unless told otherwise. */
 export function makeOnnx(name: string, folder: string, options: MakeOptions = {}): string {
-  const make = Object.hasOwn(MODELS, name) ? MODELS[name] : undefined;
-  if (!make) throw new Error(`no model "${name}"; there are ${Object.keys(MODELS).join(', ')}`);
+  const make = Object.hasOwn(ONNX_MODELS, name) ? ONNX_MODELS[name] : undefined;
+  if (!make) throw new Error(`no model "${name}"; there are ${Object.keys(ONNX_MODELS).join(', ')}`);
   mkdirSync(folder, { recursive: true });
-  return writeModel(join(folder, 'model.onnx'), make(options), { external: name === 'bert', ...options });
+  const made = make(options);
+  const { graph, functions = [] } = made instanceof Graph ? { graph: made } : made;
+  return writeModel(join(folder, 'model.onnx'), graph, { external: name === 'bert', functions, ...options });
 }
 
 function given<T extends object>(options: T): T {
@@ -66,7 +84,7 @@ function main(): void {
   const [name, folder] = positionals;
   if (!name || !folder) {
     process.stderr.write(
-      `usage: node dist/scripts/make-onnx.js NAME FOLDER [--layers N --hidden N …]\nNAME: ${Object.keys(MODELS).join(', ')}\n`,
+      `usage: node dist/scripts/make-onnx.js NAME FOLDER [--layers N --hidden N …]\nNAME: ${Object.keys(ONNX_MODELS).join(', ')}\n`,
     );
     process.exitCode = 2;
     return;

@@ -1,5 +1,5 @@
 /** Quantised ONNX models: int8 with QuantizeLinear and DequantizeLinear, int4 with MatMulNBits. */
-import { Graph } from './builder.js';
+import { Graph } from './graph.js';
 
 /** Convolutions between quantise and dequantise, as `quantize_static` writes them: image (batch, 3, 8, 8) to (batch, 4, 8, 8). */
 export function qdq(blocks = 3, seed = 1): Graph {

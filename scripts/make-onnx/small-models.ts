@@ -1,5 +1,6 @@
 /** Small ONNX models, each for one thing that a cut must get right. */
-import { Graph } from './builder.js';
+import { Graph } from './graph.js';
+import type { LocalFunction } from './model-file.js';
 
 /** `layers` of MatMul, Add, Relu with `width` features: x (batch, width) to y (batch, width). */
 export function mlp(layers = 4, width = 16, seed = 1): Graph {
@@ -127,4 +128,41 @@ export function innerStrings(): Graph {
   });
   g.output(g.node('Not', [same], { name: '/Not' }), 'bool', ['batch']);
   return g;
+}
+
+/** Weights in every way that a file may hold them: inside, sparse, declared as inputs too, as a Constant, as a function of weights. */
+export function oddWeights(seed = 1): Graph {
+  const g = new Graph('odd_weights', seed);
+  let x = g.input('x', 'float32', ['batch', 16]);
+  g.input('overridable', 'float32', [16, 16]);
+  x = g.node('MatMul', [x, g.weight('overridable', [16, 16])], { name: '/overridable' });
+  x = g.node('MatMul', [x, g.sparse('sparse', [16, 16], [0, 17, 34, 200], [1, -1, 0.5, 2])], { name: '/sparse' });
+  const fixed = { dtype: 'float32', shape: [16, 16], data: new Float32Array(256).fill(0.25) };
+  const constant = g.node('Constant', [], { name: '/constant', value: { tensor: fixed } });
+  x = g.node('Add', [g.node('MatMul', [x, constant], { name: '/with_constant' }), x], { name: '/Add' });
+  const turned = g.node('Transpose', [g.weight('turned', [16, 16])], { name: '/turned', perm: [1, 0] });
+  x = g.node('Tanh', [g.node('MatMul', [x, turned], { name: '/with_turned' })], { name: '/Tanh' });
+  x = g.node('MatMul', [x, turned], { name: '/with_turned_again' });
+  g.output(x, 'float32', ['batch', 16]);
+  g.output('overridable', 'float32', [16, 16]);
+  return g;
+}
+
+/** Calls functions of the model's own, one of which calls the other. */
+export function callers(seed = 1): { graph: Graph; functions: LocalFunction[] } {
+  const g = new Graph('callers', seed);
+  const x = g.node('Twice', [g.input('x', 'float32', ['batch', 8])], { name: '/first', domain: 'own' });
+  const w = g.weight('w', [8, 8]);
+  const y = g.node('Scaled', [g.node('MatMul', [x, w], { name: '/MatMul' }), w], { name: '/second', domain: 'own' });
+  g.output(g.node('Relu', [y], { name: '/Relu' }), 'float32', ['batch', 8]);
+  const twice = new Graph('twice');
+  const scaled = new Graph('scaled');
+  const product = scaled.node('MatMul', [scaled.node('Twice', ['a'], { domain: 'own' }), 'b']);
+  return {
+    graph: g,
+    functions: [
+      { domain: 'own', name: 'Twice', inputs: ['a'], outputs: [twice.node('Add', ['a', 'a'])], body: twice },
+      { domain: 'own', name: 'Scaled', inputs: ['a', 'b'], outputs: [product], body: scaled },
+    ],
+  };
 }

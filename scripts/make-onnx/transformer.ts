@@ -1,6 +1,6 @@
 /** Transformer encoders with seeded weights, laid out and named as PyTorch's exporter does. */
 import type { DType } from '../../src/tensor.js';
-import { Graph } from './builder.js';
+import { Graph } from './graph.js';
 import { toHalf } from './seeded.js';
 
 export interface TransformerShape {

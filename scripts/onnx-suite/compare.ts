@@ -1,14 +1,19 @@
 /** Whether two tensors are the same, to the bit or as ONNX's own backend runner means it. */
 import { bytesOf, type Tensor, type TypedArray } from '../../src/tensor.js';
 
-/** The runner's tolerances. */
-const RELATIVE = 1e-3;
-const ABSOLUTE = 1e-7;
+/** How far values may be apart: |a - b| <= absolute + relative |b|. */
+export interface Tolerance {
+  readonly relative: number;
+  readonly absolute: number;
+}
+
+/** The runner's own. */
+const RUNNER: Tolerance = { relative: 1e-3, absolute: 1e-7 };
 
 export type Likeness = 'same' | 'close' | 'different';
 
-/** `same` to the bit; `close` within |a - b| <= 1e-7 + 1e-3 |b| element by element, NaN equal to NaN. */
-export function compare(a: Tensor, b: Tensor): Likeness {
+/** `same` to the bit; `close` within the tolerance element by element, NaN equal to NaN. */
+export function compare(a: Tensor, b: Tensor, { relative, absolute } = RUNNER): Likeness {
   if (a.dtype !== b.dtype || a.shape.join() !== b.shape.join()) return 'different';
   if (Buffer.compare(bytesOf(a.data), bytesOf(b.data)) === 0) return 'same';
   const left = numbersOf(a);
@@ -17,7 +22,7 @@ export function compare(a: Tensor, b: Tensor): Likeness {
     const x = Number(left[i]);
     const y = Number(right[i]);
     if (Object.is(x, y) || x === y) continue;
-    if (!(Math.abs(x - y) <= ABSOLUTE + RELATIVE * Math.abs(y))) return 'different';
+    if (!(Math.abs(x - y) <= absolute + relative * Math.abs(y))) return 'different';
   }
   return 'close';
 }

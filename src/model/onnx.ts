@@ -55,6 +55,7 @@ export function readOnnx(path: string): OnnxModel {
   }
   const specs = inputs.map(specOf);
   const holds = heldValues(proto, ordered);
+  const sealed = sealedCuts(proto, ordered.ops, holds);
   const ops = opsOf(ordered, tensors, returned);
   const graph: ModelGraph = {
     format: 'onnx',
@@ -63,9 +64,9 @@ export function readOnnx(path: string): OnnxModel {
     inputs: specs,
     outputs: returned,
     ops,
-    layers: layersOf(ops),
+    layers: layersOf({ ops, nodes: ordered.ops, sealed, inputs: specs.map(({ name }) => name), outputs: returned }),
     weights: weightsOf(tensors),
-    sealed: sealedCuts(proto, ordered.ops, holds),
+    sealed,
     fixedBatch: specs.map(({ shape }) => shape[0] ?? null).find((dim) => dim !== null) ?? null,
   };
   return { graph, proto, nodes: ordered.ops, derived: ordered.derived, tensors, holds };

@@ -1,6 +1,128 @@
-/** Ops grouped into the blocks that a person sees. */
+/** Ops grouped into the blocks that a person sees: the embeddings, encoder layer by layer, the head. */
 import type { Layer, Op } from '../graph.js';
+import type { OnnxNode } from './node.js';
+import { type Member, memberOf, type Scope, scopeOf } from './scope.js';
 
-export function layersOf(ops: readonly Op[]): Layer[] {
-  return ops.map(({ index, name, type }) => ({ index, name, type, from: index, to: index + 1 }));
+interface Mark {
+  /** First op of the block. */
+  readonly from: number;
+  readonly name: string;
+  readonly type: string;
+}
+
+interface Graph {
+  readonly ops: readonly Op[];
+  readonly nodes: readonly OnnxNode[];
+  readonly sealed: ReadonlySet<number>;
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+}
+
+/** Modules of fewer ops than this, on average, are not worth a block of their own. */
+const MIN_OPS = 2;
+
+/** The blocks, one after the other, at least one. No block begins where the graph must not be cut. */
+export function layersOf(graph: Graph): Layer[] {
+  const marks = scopedMarks(graph.nodes) ?? narrowMarks(graph);
+  const legal: Mark[] = [];
+  for (const mark of marks) {
+    const next = marks.find(({ from }) => from > mark.from)?.from ?? graph.ops.length;
+    let from = legal.length === 0 ? 0 : mark.from;
+    while (from > 0 && from < next && graph.sealed.has(from)) from++;
+    if (from < next) legal.push({ ...mark, from });
+  }
+  return legal.map(({ from, name, type }, index) => ({
+    index,
+    name,
+    type,
+    from,
+    to: legal[index + 1]?.from ?? graph.ops.length,
+  }));
+}
+
+/**
+ * Blocks by the modules that ops say they belong to, or `null` where no modules repeat. A block begins with its first op;
+ * ops of no module that stand between a repeated module and another go to the other, so that what repeats stays alike.
+ */
+function scopedMarks(nodes: readonly OnnxNode[]): Mark[] | null {
+  const scopes = nodes.map(scopeOf);
+  const members = scopes.map(memberOf);
+  const families = repeatedFamilies(members);
+  if (families.size === 0) return null;
+  const parents = [...families].map((family) => family.split('/').slice(0, -1));
+  const seen = new Set<string>();
+  const marks: Mark[] = [];
+  let loose = 0;
+  for (const [k, scope] of scopes.entries()) {
+    const member = members[k];
+    const inside = member && families.has(member.family) ? member : null;
+    const name = inside ? inside.path : outside(scope, parents);
+    const from = inside ? k : k - loose;
+    loose = name === '' ? loose + 1 : 0;
+    if (name === '' || seen.has(name)) continue;
+    seen.add(name);
+    marks.push({ from, name, type: (inside ? inside.family : name).replaceAll('/', ' ') });
+  }
+  return marks;
+}
+
+function repeatedFamilies(members: readonly (Member | null)[]): Set<string> {
+  const families = new Map<string, { ops: number; paths: Set<string> }>();
+  for (const member of members) {
+    if (!member) continue;
+    const known = families.get(member.family) ?? { ops: 0, paths: new Set() };
+    known.ops++;
+    known.paths.add(member.path);
+    families.set(member.family, known);
+  }
+  const repeated = [...families].filter(([, { ops, paths }]) => paths.size > 1 && ops >= MIN_OPS * paths.size);
+  return new Set(repeated.map(([family]) => family));
+}
+
+/** The module beside the repeated ones that a scope lies in: one step past what it shares with the nearest of them. */
+function outside(scope: Scope, parents: readonly Scope[]): string {
+  const shared = parents.map((parent) => {
+    const differs = scope.findIndex((part, n) => part !== parent[n]);
+    return differs < 0 ? scope.length : differs;
+  });
+  return scope.slice(0, Math.max(0, ...shared) + 1).join('/');
+}
+
+/** Without modules: blocks end where few values live, and each has weights. */
+function narrowMarks({ ops, inputs, outputs }: Graph): Mark[] {
+  const live = liveCounts(ops, inputs, outputs);
+  const narrow = Math.min(...live.slice(1, -1), Number.POSITIVE_INFINITY);
+  const marks: Mark[] = [];
+  let weighty = true;
+  for (const [from, op] of ops.entries()) {
+    if (from === 0 || (weighty && live[from] === narrow && op.weights.length > 0)) {
+      marks.push({ from, name: op.name, type: op.type });
+      weighty = false;
+    }
+    weighty ||= op.weights.length > 0;
+  }
+  return marks;
+}
+
+/** How many values live across each cut k = 0 … ops.length. */
+function liveCounts(ops: readonly Op[], inputs: readonly string[], outputs: readonly string[]): number[] {
+  const born = new Map(inputs.map((name) => [name, 0]));
+  const lastUse = new Map<string, number>();
+  for (const { index, inputs: reads, outputs: makes } of ops) {
+    for (const name of reads) lastUse.set(name, index);
+    for (const name of makes) born.set(name, index + 1);
+  }
+  for (const name of outputs) lastUse.set(name, ops.length);
+  const steps = new Array<number>(ops.length + 2).fill(0);
+  for (const [name, from] of born) {
+    const to = lastUse.get(name);
+    if (to === undefined || to < from) continue;
+    steps[from]!++;
+    steps[to + 1]!--;
+  }
+  let count = 0;
+  return steps.slice(0, -1).map((step) => {
+    count += step;
+    return count;
+  });
 }

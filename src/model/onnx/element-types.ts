@@ -3,7 +3,7 @@ import type { OnnxNode } from './node.js';
 import { elementOf } from './schema.js';
 import type { ValueType } from './value-type.js';
 
-/** The element type of a tensor (`float32`, `string`, `int4` …), the kind of another value (`sequence` …), or '' where unknown. */
+/** The element type of a tensor (`float32`, `string`, `int4` …), the kind of another value (`sequence of float32`, `map` …), or '' where unknown. */
 export type Holds = string;
 
 /** Ops whose outputs are of one type whatever goes in; an output past the list is as the last one. */
@@ -18,10 +18,10 @@ const FIXED: Record<string, readonly Holds[]> = {
   ...of('string', 'StringNormalizer StringConcat'),
   ...of('float32', 'TfIdfVectorizer Scaler Normalizer OneHotEncoder FeatureVectorizer LinearRegressor SVMRegressor'),
   ...of('float32', 'TreeEnsembleRegressor MatMulIntegerToFloat DynamicQuantizeMatMul'),
-  ...of('sequence', 'SequenceEmpty SequenceConstruct SequenceInsert SequenceErase SequenceMap SplitToSequence ZipMap'),
+  ...of('sequence', 'SequenceEmpty SequenceMap ZipMap'),
   ...of('optional', 'Optional'),
-  // What an optional or a sequence holds is not followed.
-  ...of('unknown', 'OptionalGetElement SequenceAt DictVectorizer CastMap'),
+  // What an optional or a map holds is not followed.
+  ...of('unknown', 'OptionalGetElement DictVectorizer CastMap'),
   StringSplit: ['string', 'int64'],
   DynamicQuantizeLinear: ['uint8', 'float32', 'uint8'],
 };
@@ -35,6 +35,10 @@ const AS_INPUT: Record<string, number> = {
   QLinearConv: 7,
   QLinearMatMul: 7,
 };
+
+const INTO_SEQUENCE = new Set(['SequenceConstruct', 'SplitToSequence']);
+const OUT_OF_SEQUENCE = new Set(['SequenceAt', 'ConcatFromSequence']);
+const SEQUENCE_OF = 'sequence of ';
 
 /** Outputs after the first that are indices or counts. */
 const THEN_INT64 = new Set(['TopK', 'MaxPool', 'Unique']);
@@ -66,6 +70,9 @@ function outputOf(node: OnnxNode, n: number, input: (index: number) => Holds): H
   const fixed = Object.hasOwn(FIXED, type) ? FIXED[type] : undefined;
   if (fixed) return fixed[Math.min(n, fixed.length - 1)]!;
   if (n > 0 && THEN_INT64.has(type)) return 'int64';
+  if (INTO_SEQUENCE.has(type)) return SEQUENCE_OF + input(0);
+  if (OUT_OF_SEQUENCE.has(type))
+    return input(0).startsWith(SEQUENCE_OF) ? input(0).slice(SEQUENCE_OF.length) : 'unknown';
   if (type === 'Cast') return elementOf(integers.get('to') ?? 0)?.name ?? '';
   if (type === 'QuantizeLinear') return elementOf(integers.get('output_dtype') ?? 0)?.name || input(2) || 'uint8';
   if (type === 'LabelEncoder' || type === 'CategoryMapper') return labels(attributes, input(0));

@@ -1,6 +1,7 @@
 /** A node of an ONNX graph: what it reads and makes, also through the bodies of its subgraphs; its bytes stay in the file. */
 import type { ByteRange, FileBytes } from './file-bytes.js';
 import { ATTRIBUTE, ENTRY, GRAPH, NODE, SPARSE, TENSOR } from './schema.js';
+import { SCOPE_KEY } from './scope.js';
 import { readValueInfo, type ValueType } from './value-type.js';
 import { expectBytes, fieldsOf, invalid, textOf, VARINT } from './wire.js';
 
@@ -29,8 +30,6 @@ export interface OnnxNode {
 
 /** Bodies in bodies; protobuf readers stop at 100 levels of messages, and each body is three. */
 const MAX_DEPTH = 30;
-/** The newer PyTorch exporter's metadata key: a Python list of module paths. */
-const SCOPE_KEY = 'pkg.torch.onnx.name_scopes';
 
 /** Reads a NodeProto. Throws TANDEM_MODEL_INVALID. */
 export function readNode(file: FileBytes, message: ByteRange, depth = 0): OnnxNode {

@@ -56,13 +56,20 @@ export function heldValues(proto: ModelProto, { ops, derived }: Ordered): Map<st
   return known;
 }
 
+/** What ORT takes into the op before it. */
+const ACTIVATIONS = new Set(['Relu', 'Clip', 'LeakyRelu', 'Sigmoid', 'HardSigmoid', 'HardSwish']);
+
 /**
- * Values inside DequantizeLinear -> op -> QuantizeLinear. ORT computes such a group with integers; parted, it would compute in
+ * Values inside DequantizeLinear -> op (-> activation) -> QuantizeLinear. ORT computes such a group with integers; parted, it would compute in
  * floating point and could round to the neighbouring integer. The cheap cut is beside the group, where bytes are quantised.
  */
 function quantisedGroups(ops: readonly OnnxNode[]): Set<string> {
   const inside = new Set<string>();
-  const quantised = new Set(ops.filter((op) => op.type === 'QuantizeLinear').map((op) => op.inputs[0]!));
+  const quantised = new Set<string>();
+  for (const op of [...ops].reverse()) {
+    const within = ACTIVATIONS.has(op.type) && quantised.has(op.outputs[0]!);
+    if (op.type === 'QuantizeLinear' || within) quantised.add(op.inputs[0]!);
+  }
   for (const op of ops) {
     if (op.type === 'DequantizeLinear') inside.add(op.outputs[0]!);
     else if (op.inputs.some((name) => inside.has(name))) {

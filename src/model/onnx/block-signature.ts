@@ -1,0 +1,79 @@
+/** A block's signature: equal for blocks that compute the same from other weights, so that one measurement serves all. */
+import { createHash, type Hash } from 'node:crypto';
+import type { Layer, ModelGraph } from '../graph.js';
+import { type OnnxModel, readOnnx } from '../onnx.js';
+import { type ByteRange, FileBytes } from './file-bytes.js';
+import type { OnnxNode } from './node.js';
+import { readsOf } from './order.js';
+import { elementOf, NODE, TENSOR } from './schema.js';
+import { fieldsOf } from './wire.js';
+
+/**
+ * For each of `layers`, a hash of its op types, attributes, wiring, and of its weights' dtypes and shapes (of small whole numbers, as
+ * shapes and axes are, also the values). Names do not count, but for those inside bodies of control flow.
+ */
+export function blockSignatures(
+  graph: ModelGraph,
+  layers: readonly Pick<Layer, 'from' | 'to'>[] = graph.layers,
+): string[] {
+  const model = readOnnx(graph.path);
+  using file = new FileBytes(graph.path);
+  return layers.map((layer) => signatureOf(file, model, layer));
+}
+
+function signatureOf(file: FileBytes, model: OnnxModel, { from, to }: Pick<Layer, 'from' | 'to'>): string {
+  const { graph } = model;
+  const hash = createHash('sha256');
+  const wiring = new Wiring();
+  for (const node of model.nodes.slice(from, to)) addNode(hash, file, model, node, wiring);
+  const after = new Set([...graph.outputs, ...graph.ops.slice(to).flatMap((op) => op.inputs)]);
+  for (const name of graph.ops.slice(from, to).flatMap((op) => op.outputs)) {
+    if (after.has(name)) hash.update(`out ${wiring.number(name)};`);
+  }
+  return hash.digest('hex');
+}
+
+/** Element types whose small tensors steer an op. */
+const WHOLE = new Set(['int64', 'int32', 'bool']);
+
+/** Numbers values in the order in which they first come up. */
+class Wiring {
+  readonly #numbers = new Map<string, number>();
+
+  has(name: string): boolean {
+    return this.#numbers.has(name);
+  }
+
+  number(name: string): number {
+    const known = this.#numbers.get(name) ?? this.#numbers.size;
+    this.#numbers.set(name, known);
+    return known;
+  }
+}
+
+function addNode(hash: Hash, file: FileBytes, model: OnnxModel, node: OnnxNode, wiring: Wiring): void {
+  for (const name of readsOf(node)) addWeight(hash, file, model, name, wiring);
+  const numbers = (names: readonly string[]) => names.map((name) => (name === '' ? '' : wiring.number(name))).join();
+  hash.update(`${node.domain}:${node.type}(${numbers(node.inputs)})${numbers(node.outputs)};`);
+  for (const field of fieldsOf(file, node.message)) {
+    if (field.number === NODE.attribute) hash.update(file.copy(field));
+  }
+}
+
+/** What a weight is when it first comes up, or the nodes that make it. */
+function addWeight(hash: Hash, file: FileBytes, model: OnnxModel, name: string, wiring: Wiring): void {
+  if (wiring.has(name)) return;
+  const tensor = model.tensors.get(name);
+  const node = model.derived.get(name);
+  if (tensor) {
+    hash.update(`weight ${wiring.number(name)} ${tensor.element} [${tensor.dims.join()}];`);
+    const whole = WHOLE.has(elementOf(tensor.element)?.name ?? '');
+    if (whole && tensor.storage.kind === 'message') addValues(hash, file, tensor.storage.message);
+  } else if (node) {
+    addNode(hash, file, model, node, wiring);
+  }
+}
+
+function addValues(hash: Hash, file: FileBytes, message: ByteRange): void {
+  for (const field of fieldsOf(file, message)) if (field.number !== TENSOR.name) hash.update(file.copy(field));
+}

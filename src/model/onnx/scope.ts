@@ -1,0 +1,54 @@
+/** Where an op stands in the module tree that its model was written as, told by the exporter in the op's name or metadata. */
+import type { OnnxNode } from './node.js';
+
+/** A module path, outermost first: `['encoder', 'layer.0', 'attention']`. */
+export type Scope = readonly string[];
+
+/** The newer PyTorch exporter's metadata key: a Python list of module paths, outermost first, the op itself last. */
+export const SCOPE_KEY = 'pkg.torch.onnx.name_scopes';
+
+/** `layer.3`, `block_3`, `h3`: a name and a number. */
+const NUMBERED = /^(.*?)[._]?(\d+)$/;
+/** `layer.3`: the member of a list, as PyTorch writes it. */
+const MEMBER = /\.\d+$/;
+
+/** The scope of a node: of `/encoder/layer.0/attention/MatMul`, all but the last part. */
+export function scopeOf({ name, scope }: OnnxNode): Scope {
+  const parts =
+    scope.length > 0
+      ? scope
+      : name
+          .split('/')
+          .filter((part) => part !== '')
+          .slice(0, -1);
+  const joined: string[] = [];
+  for (const part of parts) {
+    // `layer`, `0` is the same as `layer.0`.
+    if (/^\d+$/.test(part) && joined.length > 0) joined.push(`${joined.pop()}.${part}`);
+    else joined.push(part);
+  }
+  return joined;
+}
+
+/** One of several numbered modules of the same name at the same place. */
+export interface Member {
+  /** The whole path: `encoder/layer.0`. */
+  readonly path: string;
+  /** The path without the number, the same for all that belong together: `encoder/layer`. */
+  readonly family: string;
+  readonly depth: number;
+}
+
+/**
+ * The outermost numbered module that a scope lies in, or, when lists lie in it directly, the innermost of those:
+ * `layer1/layer1.0/conv1` lies in `layer1.0`, `layers.2/mlp/net.0` in `layers.2`.
+ */
+export function memberOf(scope: Scope): Member | null {
+  let depth = scope.findIndex((part) => NUMBERED.test(part));
+  if (depth < 0) return null;
+  while (depth + 1 < scope.length && MEMBER.test(scope[depth + 1]!)) depth++;
+  const [, base = ''] = NUMBERED.exec(scope[depth]!)!;
+  // A list within a numbered module belongs with those of its neighbours: layer1.0 and layer2.0 are of one family.
+  const family = [...scope.slice(0, depth), base].map((part) => NUMBERED.exec(part)?.[1] || part).join('/');
+  return { path: scope.slice(0, depth + 1).join('/'), family, depth: depth + 1 };
+}

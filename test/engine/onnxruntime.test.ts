@@ -1,0 +1,136 @@
+/** The law for ONNX: cut anywhere legal, the model gives what it gives whole. */
+import assert from 'node:assert/strict';
+import { after, test } from 'node:test';
+import fc from 'fast-check';
+import { compare } from '../../scripts/onnx-suite/compare.js';
+import { onnxruntime } from '../../src/engine/onnxruntime/onnxruntime.js';
+import { legalCuts } from '../../src/model/cut.js';
+import { openModel } from '../../src/model/open.js';
+import { slicesOf } from '../../src/model/slice.js';
+import { bytesOf, viewOf } from '../../src/tensor.js';
+import { CPU, feedsOf, likeness, made, runCut, runWhole, temporaryFolder } from '../fixtures/onnx-runs.js';
+
+const folder = temporaryFolder();
+after(folder.remove);
+
+/**
+ * Whether each model is the same to the bit however it is cut. The others are `close` (1e-3 relative, as ONNX's own runner has it):
+ * ORT computes Add + LayerNormalization, Conv + Add + Relu or Gelu in one kernel, which sums in another order than the
+ * parts do, and it packs a weight only when it is not also an input, as in the slices it never is.
+ */
+const MODELS = {
+  mlp: 'same',
+  cnn: 'close',
+  'two-in-two-out': 'same',
+  'control-flow': 'same',
+  sequences: 'same',
+  'inner-strings': 'same',
+  'odd-weights': 'close',
+  functions: 'same',
+  qdq: 'same',
+  int4: 'same',
+  transformer: 'close',
+} as const;
+
+for (const [name, least] of Object.entries(MODELS)) {
+  test(`${name}: any legal cuts give what the whole model gives`, async () => {
+    const graph = await openModel(made(folder.path, name));
+    const legal = legalCuts(graph);
+    assert.ok(legal.length > 0);
+    const property = fc.asyncProperty(
+      fc.uniqueArray(fc.constantFrom(...legal), { maxLength: 3 }),
+      fc.integer({ min: 1, max: 3 }),
+      fc.nat(),
+      async (cuts, rows, seed) => {
+        const feeds = feedsOf(graph, rows, 5, seed);
+        const whole = await runWhole(graph, feeds);
+        const found = likeness(
+          await runCut(
+            graph,
+            [...cuts].sort((a, b) => a - b),
+            feeds,
+          ),
+          whole,
+        );
+        assert.ok(found === 'same' || found === least, `cut at [${cuts}]: ${found}`);
+      },
+    );
+    await fc.assert(property, { numRuns: 12, seed: 1 });
+  });
+}
+
+test('half precision stays near: each part rounds what it hands on', async () => {
+  const graph = await openModel(made(folder.path, 'transformer', { dtype: 'float16' }));
+  assert.deepEqual([...new Set([...graph.weights.values()].map(({ dtype }) => dtype))].sort(), ['float16', 'int64']);
+  const feeds = feedsOf(graph, 2);
+  const [whole] = await runWhole(graph, feeds);
+  const block = graph.layers[2]!.from;
+  const [cut] = await runCut(graph, [block], feeds);
+  assert.equal(cut!.dtype, 'float16');
+  // One step of half precision is 1e-3 of the value, and values of a normalised layer are about 1.
+  assert.notEqual(compare(cut!, whole!, { relative: 1e-2, absolute: 1e-2 }), 'different');
+});
+
+test('weights outside the file give the same as weights inside', async () => {
+  const inside = await openModel(made(folder.path, 'transformer', { external: false }));
+  const outside = await openModel(made(folder.path, 'transformer', { external: true }));
+  const feeds = feedsOf(inside, 2);
+  const cut = [outside.layers[1]!.from, outside.layers[2]!.from];
+  assert.equal(likeness(await runCut(outside, cut, feeds), await runCut(inside, cut, feeds)), 'same');
+});
+
+test('a model of IR version 3, where every weight is an input too, runs cut', async () => {
+  const graph = await openModel(made(folder.path, 'mlp', { irVersion: 3, opset: 8 }));
+  const feeds = feedsOf(graph, 2);
+  assert.equal(likeness(await runCut(graph, [4], feeds), await runWhole(graph, feeds)), 'same');
+});
+
+test('inputs may be views over shared memory, and outputs belong to the caller', async () => {
+  const graph = await openModel(made(folder.path, 'mlp'));
+  const slices = slicesOf(graph, []);
+  const loaded = await onnxruntime.load(slices[0]!, CPU);
+  const shared = viewOf('float32', [2, 16], new SharedArrayBuffer(256), 64);
+  const [feed] = feedsOf(graph, 2);
+  bytesOf(shared.data).set(bytesOf(feed!.data));
+  const [first] = await loaded.run([shared]);
+  const kept = Float32Array.from(first!.data as Float32Array);
+  bytesOf(shared.data).fill(0);
+  await loaded.run([shared]);
+  assert.deepEqual(first!.data, kept);
+  await loaded.dispose();
+});
+
+test('describe says dtype and shape of every tensor, with null where the rows decide', async () => {
+  const graph = await openModel(made(folder.path, 'transformer'));
+  const facts = await onnxruntime.describe(graph, CPU, feedsOf(graph, 1, 7));
+  assert.deepEqual(facts.get('input_ids'), { dtype: 'int64', shape: [null, 7] });
+  assert.deepEqual(facts.get('/Mul_output_0'), { dtype: 'float32', shape: [null, 1, 1, 7] });
+  assert.deepEqual(facts.get('/encoder/layer.1/attention/self/MatMul_output_0')?.shape, [null, 4, 7, 7]);
+  assert.deepEqual(facts.get('/embeddings/position_embeddings/Slice_output_0')?.shape, [7, 32]);
+  assert.equal(facts.size, graph.inputs.length + graph.ops.flatMap((op) => op.outputs).length);
+});
+
+test('describe leaves out what no slot can carry', async () => {
+  const graph = await openModel(made(folder.path, 'sequences'));
+  const facts = await onnxruntime.describe(graph, CPU, feedsOf(graph, 1));
+  assert.deepEqual(
+    [...facts.keys()],
+    ['x', '/before_output_0', '/at_output_0', '/join_output_0', '/after_output_0', '/after_too_output_0'],
+  );
+});
+
+test('a provider that the package lacks is a missing engine', async () => {
+  const graph = await openModel(made(folder.path, 'mlp'));
+  const [slice] = slicesOf(graph, []);
+  await assert.rejects(onnxruntime.load(slice!, { provider: 'tpu', threads: 1 }), { code: 'TANDEM_ENGINE_MISSING' });
+});
+
+test('an input of another width is refused by code, and the slice goes on', async () => {
+  const graph = await openModel(made(folder.path, 'mlp'));
+  const loaded = await onnxruntime.load(slicesOf(graph, [])[0]!, CPU);
+  const wrong = { dtype: 'float32', shape: [1, 7], data: new Float32Array(7) } as const;
+  await assert.rejects(async () => loaded.run([wrong]), { code: 'TANDEM_ENGINE_FAILED' });
+  const [right] = await loaded.run(feedsOf(graph, 1));
+  assert.deepEqual(right!.shape, [1, 16]);
+  await loaded.dispose();
+});
