@@ -1,0 +1,82 @@
+/** NumPy's element types: their names in a header, and which of them can become which element type of a model. */
+import type { DType } from '../../tensor.js';
+
+/** A `descr` such as `<f4` or `>i8`, understood. */
+export interface NpyDType {
+  readonly dtype: DType;
+  /** Bytes of each element lie most significant first. */
+  readonly bigEndian: boolean;
+}
+
+/** NumPy has no bfloat16. */
+const CODE_OF: Readonly<Record<Exclude<DType, 'bfloat16'>, string>> = {
+  bool: '|b1',
+  int8: '|i1',
+  uint8: '|u1',
+  int16: '<i2',
+  uint16: '<u2',
+  int32: '<i4',
+  uint32: '<u4',
+  int64: '<i8',
+  uint64: '<u8',
+  float16: '<f2',
+  float32: '<f4',
+  float64: '<f8',
+};
+
+const DTYPE_OF: ReadonlyMap<string, DType> = new Map(
+  Object.entries(CODE_OF).map(([dtype, code]) => [code.slice(1), dtype as DType]),
+);
+
+/** What the kinds that are refused are called. */
+const REFUSED_KINDS: Readonly<Record<string, string>> = {
+  O: 'Python objects (pickled: never read)',
+  V: 'structured or raw records',
+  S: 'byte strings',
+  a: 'byte strings',
+  U: 'strings',
+  c: 'complex numbers',
+  M: 'dates',
+  m: 'time spans',
+};
+
+/** The `descr` that NumPy itself writes for `dtype`, or `null` for one that it does not have. Little endian. */
+export function descrOf(dtype: DType): string | null {
+  return dtype === 'bfloat16' ? null : CODE_OF[dtype];
+}
+
+export function parseDescr(descr: string): NpyDType | null {
+  const match = /^([<>=|])(\w+)$/.exec(descr);
+  const dtype = DTYPE_OF.get(match?.[2] ?? '');
+  return match && dtype ? { dtype, bigEndian: match[1] === '>' } : null;
+}
+
+/** What a `descr` that `parseDescr` does not know stands for, in words. */
+export function describeDescr(descr: string): string {
+  const kind = REFUSED_KINDS[/^[<>=|]?([A-Za-z])/.exec(descr)?.[1] ?? ''];
+  return kind ? `holds ${kind}, dtype ${descr}` : `has the dtype ${descr}, which no model takes`;
+}
+
+/** By type of a model's input: which other types its rows may have in a file. */
+const ACCEPTED: Partial<Record<DType, readonly DType[]>> = {
+  int16: ['int8', 'uint8'],
+  uint16: ['uint8'],
+  // NumPy makes int64 of Python's integers, and float64 of its floats: both are taken, the integers with a look at each.
+  int32: ['int8', 'uint8', 'int16', 'uint16', 'int64'],
+  uint32: ['uint8', 'uint16'],
+  int64: ['int8', 'uint8', 'int16', 'uint16', 'int32', 'uint32'],
+  uint64: ['uint8', 'uint16', 'uint32'],
+  float32: ['float16', 'float64'],
+  float64: ['float16', 'float32'],
+};
+
+/** Whether rows of type `from` in a file can feed an input of type `to`, without more loss than the rounding of a float64 to float32. */
+export function isAccepted(from: DType, to: DType): boolean {
+  return from === to || (ACCEPTED[to]?.includes(from) ?? false);
+}
+
+/** `np.float32`: how the type is written in Python. */
+export function numpyName(dtype: DType): string | null {
+  if (dtype === 'bfloat16') return null;
+  return dtype === 'bool' ? 'np.bool_' : `np.${dtype}`;
+}
