@@ -113,8 +113,8 @@ function shapeOf(one: readonly number[], two: readonly number[]): Shape | null {
 
 /** `rows` times the row in `feed`. */
 function repeated({ dtype, shape, data }: Tensor, rows: number): Tensor {
-  const [held = 1, ...rest] = shape;
-  if (held === rows) return { dtype, shape, data };
+  const [held, ...rest] = shape;
+  if (held === undefined || held === rows) return { dtype, shape, data };
   const tiled = { dtype, shape: [rows, ...rest], data: allocate(dtype, [rows, ...rest]) };
   const row = bytesOf(data).subarray(0, data.byteLength / held);
   for (let n = 0; n < rows; n++) bytesOf(tiled.data).set(row, n * row.byteLength);

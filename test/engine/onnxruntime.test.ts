@@ -3,7 +3,9 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import fc from 'fast-check';
 import { compare } from '../../scripts/onnx-suite/compare.js';
+import type { LoadedSlice } from '../../src/engine/engine.js';
 import { onnxruntime } from '../../src/engine/onnxruntime/onnxruntime.js';
+import { onWebGpu } from '../../src/engine/onnxruntime/placement.js';
 import { legalCuts } from '../../src/model/cut.js';
 import { openModel } from '../../src/model/open.js';
 import { slicesOf } from '../../src/model/slice.js';
@@ -113,10 +115,8 @@ test('describe says dtype and shape of every tensor, with null where the rows de
 test('describe leaves out what no slot can carry', async () => {
   const graph = await openModel(made(folder.path, 'sequences'));
   const facts = await onnxruntime.describe(graph, CPU, feedsOf(graph, 1));
-  assert.deepEqual(
-    [...facts.keys()],
-    ['x', '/before_output_0', '/at_output_0', '/join_output_0', '/after_output_0', '/after_too_output_0'],
-  );
+  assert.deepEqual(facts.get('/before_output_0'), { dtype: 'float32', shape: [null, 6] });
+  assert.ok(!facts.has('/split_output_0'));
 });
 
 test('a provider that the package lacks is a missing engine', async () => {
@@ -133,4 +133,43 @@ test('an input of another width is refused by code, and the slice goes on', asyn
   const [right] = await loaded.run(feedsOf(graph, 1));
   assert.deepEqual(right!.shape, [1, 16]);
   await loaded.dispose();
+});
+
+test('a WebGPU slice says what it ran on', () => {
+  const all = new Map([['WebGpuExecutionProvider', 18]]);
+  const most = new Map([
+    ['WebGpuExecutionProvider', 15],
+    ['CPUExecutionProvider', 3],
+  ]);
+  const few = new Map([
+    ['WebGpuExecutionProvider', 3],
+    ['CPUExecutionProvider', 15],
+  ]);
+  const nvidia = ['/usr/lib/libGLX_nvidia.so.0', '/usr/lib/libvulkan_lvp.so'];
+  assert.deepEqual(onWebGpu(all, nvidia), { ranOn: 'gpu', deviceName: 'an NVIDIA card, through WebGPU' });
+  assert.deepEqual(onWebGpu(most, nvidia), {
+    ranOn: 'gpu',
+    deviceName: 'an NVIDIA card, through WebGPU (15 of 18 ops)',
+  });
+  assert.equal(onWebGpu(few, nvidia).ranOn, 'cpu');
+  assert.equal(onWebGpu(all, ['/usr/lib/chromium/libvk_swiftshader.so']).ranOn, 'cpu');
+  assert.equal(onWebGpu(null, []).deviceName, 'the adapter that WebGPU chose, through WebGPU');
+});
+
+test('a slice on WebGPU gives what the CPU gives', async (t) => {
+  const graph = await openModel(made(folder.path, 'mlp'));
+  const [first, second] = slicesOf(graph, [6]);
+  const feeds = feedsOf(graph, 2);
+  let loaded: LoadedSlice;
+  try {
+    loaded = await onnxruntime.load(first!, { provider: 'webgpu', threads: 1 });
+  } catch (error) {
+    return t.skip((error as Error).message);
+  }
+  t.diagnostic(`on ${loaded.deviceName}`);
+  const middle = await loaded.run(feeds);
+  await loaded.dispose();
+  const rest = await onnxruntime.load(second!, CPU);
+  assert.notEqual(likeness(await rest.run(middle), await runWhole(graph, feeds)), 'different');
+  await rest.dispose();
 });

@@ -1,13 +1,15 @@
 /** A slice of an ONNX model in an ONNX Runtime session. */
-import { cpus } from 'node:os';
 import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
 import { TandemError } from '../../errors.js';
 import { weightBytes } from '../../model/graph.js';
+import { canCross } from '../../model/onnx/schema.js';
 import { sliceProto } from '../../model/onnx/slice-proto.js';
+import type { ValueType } from '../../model/onnx/value-type.js';
 import type { OnnxModel } from '../../model/onnx.js';
 import type { Slice } from '../../model/slice.js';
 import { allocate, bytesOf, isDType, type Tensor, type TypedArray } from '../../tensor.js';
 import type { EngineOptions, LoadedSlice } from '../engine.js';
+import { onCpu, onWebGpu, type Placement, record } from './placement.js';
 import { type Ort, openOrt, openSession, ortError } from './session.js';
 import { inferTypes } from './value-types.js';
 
@@ -21,11 +23,37 @@ export async function openSlice(
   const ort = await openOrt();
   const types = await inferTypes(model, slice.from, slice.inputs);
   const bytes = sliceProto(model, { ...slice, types });
-  const session = await openSession({ bytes, folder: model.graph.folder, engine, sketch });
-  return new OrtSlice(ort, session, slice, engine, weightBytes(model.graph, slice.from, slice.to));
+  const request = { bytes, folder: model.graph.folder, engine, sketch };
+  const weights = weightBytes(model.graph, slice.from, slice.to);
+  if (engine.provider === 'cpu' || sketch) {
+    return new OrtSlice({ ort, slice, session: await openSession(request), placement: onCpu(), weights });
+  }
+  using recording = record();
+  const session = await openSession({ ...request, options: recording.options });
+  const zeros = slice.inputs.map((name) => zerosOf(types.get(name)));
+  const trial = new OrtSlice({ ort, slice, session, placement: onCpu(), weights });
+  // A model may refuse zeros, or rows of one; it is then believed to be where it was put.
+  const ran = zeros.every((tensor) => tensor !== null) && (await trial.run(zeros).then(Boolean, () => false));
+  const counts = recording.read(session);
+  return new OrtSlice({ ort, slice, session, placement: onWebGpu(ran ? counts : null), weights });
 }
 
-export class OrtSlice implements LoadedSlice {
+/** Zeros of a type with every open dimension 1, or `null` where the type is not known. */
+function zerosOf(type: ValueType | undefined): Tensor | null {
+  if (!type || !type.shape || !canCross(type.element)) return null;
+  const shape = type.shape.map((dim) => (typeof dim === 'number' ? dim : 1));
+  return { dtype: type.element, shape, data: allocate(type.element, shape) };
+}
+
+interface Opened {
+  readonly ort: Ort;
+  readonly session: InferenceSession;
+  readonly slice: Slice;
+  readonly placement: Placement;
+  readonly weights: number;
+}
+
+class OrtSlice implements LoadedSlice {
   readonly ranOn: string;
   readonly deviceName: string;
   readonly weightBytes: number;
@@ -35,13 +63,13 @@ export class OrtSlice implements LoadedSlice {
   /** One private tensor per input, kept while the shape stays: ORT reads no shared memory. */
   readonly #staged = new Map<string, OrtTensor>();
 
-  constructor(ort: Ort, session: InferenceSession, slice: Slice, { provider }: EngineOptions, bytes: number) {
+  constructor({ ort, session, slice, placement, weights }: Opened) {
     this.#ort = ort;
     this.#session = session;
     this.#slice = slice;
-    this.weightBytes = bytes;
-    this.ranOn = provider === 'cpu' ? 'cpu' : 'gpu';
-    this.deviceName = provider === 'cpu' ? cpus()[0]?.model.trim() || process.arch : `a card behind ${provider}`;
+    this.weightBytes = weights;
+    this.ranOn = placement.ranOn;
+    this.deviceName = placement.deviceName;
   }
 
   async run(inputs: readonly Tensor[]): Promise<Tensor[]> {

@@ -12,7 +12,7 @@ export function openOrt(): Promise<Ort> {
   loading ??= import('onnxruntime-node').then(
     (ort) => {
       // Its warnings are about models, not about us, and would land on the user's stderr.
-      ort.env.logLevel = 'error';
+      ort.env.logLevel = 'fatal';
       return ort;
     },
     (cause) => {
@@ -33,10 +33,17 @@ export interface SessionRequest {
   readonly engine: EngineOptions;
   /** Only to look at: no optimisation, one thread. */
   readonly sketch?: boolean;
+  readonly options?: InferenceSession.SessionOptions;
 }
 
 /** Throws TANDEM_MODEL_INVALID, TANDEM_OUT_OF_MEMORY, TANDEM_ENGINE_MISSING. */
-export async function openSession({ bytes, folder, engine, sketch }: SessionRequest): Promise<InferenceSession> {
+export async function openSession({
+  bytes,
+  folder,
+  engine,
+  sketch,
+  options,
+}: SessionRequest): Promise<InferenceSession> {
   const ort = await openOrt();
   const bundled = ort.listSupportedBackends().map(({ name }) => name);
   if (!bundled.includes(engine.provider)) {
@@ -53,16 +60,54 @@ export async function openSession({ bytes, folder, engine, sketch }: SessionRequ
       interOpNumThreads: 1,
       executionMode: 'sequential',
       logSeverityLevel: 4,
-      extra: { session: { model_external_initializers_file_folder_path: folder } },
+      ...options,
+      extra: {
+        session: {
+          model_external_initializers_file_folder_path: folder,
+          // Threads that wait for work must leave the core to the other stage.
+          intra_op: { allow_spinning: '0' },
+          ...(sketch ? { disable_prepacking: '1' } : {}),
+        },
+      },
     });
   } catch (cause) {
-    throw ortError(cause, 'TANDEM_MODEL_INVALID');
+    throw loadError(cause, engine);
   }
+}
+
+/** What keeps a provider from starting, apart from the model. */
+const NO_PROVIDER = /Failed to load shared library|ExecutionProvider_\w+: Failed/;
+const NO_ADAPTER = /WebGPU adapter|WebGpuContext::Initialize/;
+
+/** ORT's own words, without the place in its sources. */
+function saidBy(cause: unknown): string {
+  const message = cause instanceof Error ? cause.message : String(cause);
+  return message.replace(/\/onnxruntime_src\/\S+:\d+ .*? was false\. /s, '').trim();
+}
+
+function loadError(cause: unknown, { provider }: EngineOptions): TandemError {
+  const message = saidBy(cause);
+  if (NO_ADAPTER.test(message)) {
+    return new TandemError('TANDEM_DEVICE_MISSING', `WebGPU finds no card: ${message}`, {
+      remedy: 'install the driver of the card with Vulkan (libvulkan1), or use --stage cpu',
+      cause,
+    });
+  }
+  if (NO_PROVIDER.test(message)) {
+    return new TandemError('TANDEM_ENGINE_MISSING', `ONNX Runtime's "${provider}" provider is not installed`, {
+      remedy:
+        provider === 'cuda'
+          ? 'npm rebuild onnxruntime-node --ignore-scripts=false, or use provider=webgpu'
+          : 'use provider=cpu',
+      cause,
+    });
+  }
+  return ortError(cause, 'TANDEM_MODEL_INVALID');
 }
 
 /** Anything that ORT throws, as `code`, or as the code of what it complains about. */
 export function ortError(cause: unknown, code: ErrorCode): TandemError {
-  const message = cause instanceof Error ? cause.message : String(cause);
+  const message = saidBy(cause);
   if (/bad_alloc|out of memory|failed to allocate/i.test(message)) {
     return new TandemError('TANDEM_OUT_OF_MEMORY', `ONNX Runtime has no memory left: ${message}`, {
       remedy: 'use a smaller --micro-batch, or more stages',
