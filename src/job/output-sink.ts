@@ -26,10 +26,18 @@ export class OutputSink implements Sink {
     this.#parts = parts;
   }
 
+  /** The micro-batch is in the partial file wholly or, when this throws, not at all. */
   async write(batch: RowsDone): Promise<void> {
+    const { writer, file } = this.#parts;
     const failures = [...batch.failures].sort((a, b) => a.index - b.index);
-    await this.#parts.writer.write({ ...batch, failures });
-    await this.#parts.file?.errors.write(failures);
+    const size = file?.partial.size ?? 0;
+    try {
+      await writer.write({ ...batch, failures });
+    } catch (error) {
+      await file?.partial.truncate(size).catch(() => {});
+      throw error;
+    }
+    await file?.errors.write(failures);
   }
 
   /** What fails here leaves the output as `abandon` does. */
@@ -58,7 +66,7 @@ export class OutputSink implements Sink {
       () => this.#seal(),
       () => writer.dispose(),
       () => file?.errors.abandon(),
-      () => file?.partial.close(),
+      () => file?.partial.abandon(),
       () => file?.lock.release(),
     ];
     for (const step of steps) await step()?.catch(() => {});

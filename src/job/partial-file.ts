@@ -61,12 +61,26 @@ export class PartialFile {
     }
   }
 
+  /** Drop what lies from `size` on. */
+  async truncate(size: number): Promise<void> {
+    try {
+      await this.#handle.truncate(size);
+      this.#position = size;
+    } catch (cause) {
+      throw outputError(this.#output, cause);
+    }
+  }
+
   /** Read back what was written, filling `into`. */
   async readAt(into: Uint8Array, position: number): Promise<void> {
-    for (let done = 0; done < into.length; ) {
-      const { bytesRead } = await this.#handle.read(into, done, into.length - done, position + done);
-      if (bytesRead === 0) throw outputError(this.#output, new Error('it was shortened while the job ran'));
-      done += bytesRead;
+    try {
+      for (let done = 0; done < into.length; ) {
+        const { bytesRead } = await this.#handle.read(into, done, into.length - done, position + done);
+        if (bytesRead === 0) throw new Error('it was shortened while the job ran');
+        done += bytesRead;
+      }
+    } catch (cause) {
+      throw outputError(this.#output, cause);
     }
   }
 
@@ -83,16 +97,22 @@ export class PartialFile {
     }
   }
 
-  /** Leave `<path>.partial` as it is. */
+  /** Leave `<path>.partial` as it is; one in which nothing was written is of use to nobody and goes. */
+  async abandon(): Promise<void> {
+    if (this.#position === 0) await this.remove();
+    else await this.close();
+  }
+
+  async remove(): Promise<void> {
+    if (!this.#open) return;
+    await this.close();
+    await rm(partialPath(this.path), { force: true });
+  }
+
   async close(): Promise<void> {
     if (!this.#open) return;
     this.#open = false;
     await this.#handle.close();
-  }
-
-  async remove(): Promise<void> {
-    await this.close();
-    await rm(partialPath(this.path), { force: true });
   }
 }
 

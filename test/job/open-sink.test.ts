@@ -1,23 +1,8 @@
-/** Rows out, into real files and streams: names, locks, force, failures of the disk and of the reader. */
+/** Rows out into files: names, locks, force, and the rows that failed. */
 import assert from 'node:assert/strict';
-import { execFileSync, spawn } from 'node:child_process';
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmdirSync,
-  symlinkSync,
-  unlinkSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { Writable } from 'node:stream';
-import { type TestContext, test } from 'node:test';
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
+import { test } from 'node:test';
 import { openSink } from '../../src/job/open-sink.js';
-import { isBrokenPipe } from '../../src/job/output-error.js';
 import { batch, failedRow, sharedTensor } from './rows-done.js';
 import { tempFolder } from './temp-folder.js';
 
@@ -48,6 +33,15 @@ test('an abandoned output stays beside the final name', async (t) => {
   await again.write(TWO_ROWS());
   await again.finish();
   assert.equal(readFileSync(at('out.jsonl'), 'utf8'), TWO_LINES, 'an orphan is replaced, not added to');
+});
+
+test('an output that was opened for nothing leaves nothing', async (t) => {
+  const at = tempFolder(t);
+  for (const name of ['out.jsonl', 'out.npy', 'out.npz']) {
+    const sink = await openSink(at(name));
+    await sink.abandon();
+    assert.deepEqual(readdirSync(at('')), []);
+  }
 });
 
 test('an output that exists is refused at once, and replaced only by force', async (t) => {
@@ -155,141 +149,4 @@ test('formats that an output cannot have', async (t) => {
   await assert.rejects(openSink('-', { format: 'npz' }), { code: 'TANDEM_OUTPUT_UNSUPPORTED' });
   await assert.rejects(openSink('-', { format: 'npy' }), { code: 'TANDEM_OUTPUT_UNSUPPORTED' });
   assert.deepEqual(readdirSync(at('')), []);
-});
-
-/** A stream that takes one write at a time, and only when told. */
-class Gate extends Writable {
-  readonly taken: Buffer[] = [];
-  #release: (() => void) | null = null;
-
-  constructor() {
-    super({ highWaterMark: 1 });
-  }
-
-  override _write(chunk: Buffer, _encoding: string, callback: () => void): void {
-    this.taken.push(Buffer.from(chunk));
-    this.#release = callback;
-  }
-
-  release(): void {
-    this.#release?.();
-  }
-}
-
-test('stdout: a write waits until the stream has taken it, and the stream stays open', async () => {
-  const stdout = new Gate();
-  const sink = await openSink('-', { stdout });
-  let settled = false;
-  const written = sink.write(TWO_ROWS()).then(() => {
-    settled = true;
-  });
-  await new Promise(setImmediate);
-  assert.equal(settled, false);
-  assert.equal(Buffer.concat(stdout.taken).toString(), TWO_LINES);
-  stdout.release();
-  await written;
-  await sink.finish();
-  assert(!stdout.writableEnded);
-});
-
-test('stdout: a reader that goes away is told apart', async () => {
-  const broken = Object.assign(new Error('write EPIPE'), { code: 'EPIPE' });
-  const stdout = new Writable({ write: (_chunk, _encoding, callback) => callback(broken) });
-  const sink = await openSink('-', { stdout });
-  for (let n = 0; n < 2; n++) {
-    const error = await sink.write(TWO_ROWS()).then(
-      () => null,
-      (reason: unknown) => reason,
-    );
-    assert(isBrokenPipe(error), `write ${n}`);
-  }
-  await sink.abandon();
-  assert(!isBrokenPipe(new Error('EPIPE')));
-});
-
-const SINK_URL = new URL('../../src/job/open-sink.js', import.meta.url).href;
-const ERROR_URL = new URL('../../src/job/output-error.js', import.meta.url).href;
-/** Writes rows to stdout for ever, and tells on stderr how it ended. */
-const ENDLESS = `
-  const { openSink } = await import(${JSON.stringify(SINK_URL)});
-  const { isBrokenPipe } = await import(${JSON.stringify(ERROR_URL)});
-  const sink = await openSink('-');
-  const outputs = new Map([['y', { dtype: 'float32', shape: [100], data: new Float32Array(100) }]]);
-  try {
-    for (let firstRow = 0; ; firstRow += 100) await sink.write({ firstRow, rows: 100, outputs, failures: [], ids: null });
-  } catch (error) {
-    process.stderr.write(error.code + ' ' + error.cause?.code + ' ' + isBrokenPipe(error));
-  }
-`;
-
-test('stdout of a real process: the pipe is closed by its reader', { skip: onWindows() }, async () => {
-  const child = spawn(process.execPath, ['--input-type=module', '-e', ENDLESS], { stdio: ['ignore', 'pipe', 'pipe'] });
-  child.stdout.once('data', () => child.stdout.destroy());
-  let told = '';
-  child.stderr.on('data', (chunk) => {
-    told += chunk;
-  });
-  await new Promise((resolve) => child.once('close', resolve));
-  assert.equal(told, 'TANDEM_OUTPUT_FAILED EPIPE true');
-});
-
-test('stdout of a real process: the disk is full', {
-  skip: !existsSync('/dev/full') && 'there is no /dev/full here',
-}, () => {
-  const told = execFileSync('/bin/sh', [
-    '-c',
-    '"$0" --input-type=module -e "$1" 2>&1 >/dev/full',
-    process.execPath,
-    ENDLESS,
-  ]);
-  assert.equal(told.toString(), 'TANDEM_OUTPUT_FAILED ENOSPC false');
-});
-
-function onWindows(): string | false {
-  return process.platform === 'win32' && 'Windows has no EPIPE';
-}
-
-/** A file system of 256 KiB, or the reason why there is none. */
-function tinyDisk(t: TestContext, options = ''): { folder: string } | { reason: string } {
-  const folder = mkdtempSync(join(tmpdir(), 'tandem-disk-'));
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=256k${options}`, 'tmpfs', folder], { stdio: 'pipe' });
-  } catch (error) {
-    rmdirSync(folder);
-    return { reason: `a small file system cannot be mounted here: ${(error as Error).message.split('\n')[0]}` };
-  }
-  t.after(() => {
-    execFileSync('umount', [folder]);
-    rmdirSync(folder);
-  });
-  return { folder };
-}
-
-for (const name of ['out.jsonl', 'out.npy', 'out.npz']) {
-  test(`a disk that fills up: ${name}`, async (t) => {
-    const disk = tinyDisk(t);
-    if ('reason' in disk) return t.skip(disk.reason);
-    const path = join(disk.folder, name);
-    const sink = await openSink(path);
-    const rows = batch(0, { y: sharedTensor('float32', [64, 64], new Array(4096).fill(1 / 3)) });
-    const writeMany = async () => {
-      for (let n = 0; n < 100; n++) await sink.write(rows);
-    };
-    await assert.rejects(writeMany(), {
-      code: 'TANDEM_OUTPUT_FAILED',
-      message: new RegExp(`^the output ${path} cannot be written: no space is left`),
-      remedy: /free some space/,
-    });
-    await sink.abandon();
-    assert.deepEqual(readdirSync(disk.folder), [`${name}.partial`]);
-  });
-}
-
-test('a folder that may not be written to', async (t) => {
-  const disk = tinyDisk(t, ',ro');
-  if ('reason' in disk) return t.skip(disk.reason);
-  await assert.rejects(openSink(join(disk.folder, 'out.jsonl')), {
-    code: 'TANDEM_OUTPUT_FAILED',
-    message: /may not be written to/,
-  });
 });

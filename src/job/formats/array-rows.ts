@@ -9,7 +9,7 @@ export class ArrayRows {
   readonly name: string;
   readonly #dtype: DType;
   readonly #rowShape: readonly number[];
-  /** Failed rows that can be written at once: one row of the filler. */
+  /** The bytes of one failed row, made when the first row fails. */
   #filler: Uint8Array | null = null;
   #rows = 0;
 
@@ -25,9 +25,9 @@ export class ArrayRows {
     return this.#rows;
   }
 
-  /** Bytes of the rows so far. */
-  get bytes(): number {
-    return this.#rows * this.#rowBytes;
+  /** Bytes of `rows` rows, without the header. */
+  bytesFor(rows: number): number {
+    return rows * this.#rowBytes;
   }
 
   /** The NPY header for `rows` rows: as many bytes for any count. */

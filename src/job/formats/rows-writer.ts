@@ -8,7 +8,7 @@ export interface RowsWriter {
   write(batch: RowsDone): Promise<void>;
   /** Make the bytes so far a whole file: headers, tables of contents. Nothing is written after it. */
   seal(): Promise<void>;
-  /** Free what only this writer holds; called last, sealed or not. */
+  /** Close what only this writer has open; called last, sealed or not. */
   dispose(): Promise<void>;
 }
 

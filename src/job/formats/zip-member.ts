@@ -5,7 +5,7 @@ import { crc32, createInflateRaw } from 'node:zlib';
 import { type ByteReader, chunksOf, FileRange, StreamBytes } from './byte-reader.js';
 import { invalid, LOCAL_BYTES, LOCAL_SIGNATURE, type ZipMember } from './zip-directory.js';
 
-/** Packed bytes that are read at once. */
+/** Packed bytes that are read at once, and unpacked bytes that come at once. */
 const CHUNK = 1 << 18;
 
 /** The unpacked bytes of `member` of the zip file `path`, which stays open for its owner. Throws TANDEM_INPUT_INVALID. */
@@ -23,7 +23,7 @@ export async function openZipMember(handle: FileHandle, path: string, member: Zi
 }
 
 async function* inflate(packed: FileRange, path: string, name: string): AsyncGenerator<Uint8Array> {
-  const inflater = createInflateRaw();
+  const inflater = createInflateRaw({ chunkSize: CHUNK });
   // The callback is told what the iteration below throws anyway.
   pipeline(Readable.from(chunksOf(packed, CHUNK)), inflater, () => {});
   try {
