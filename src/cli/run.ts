@@ -7,16 +7,18 @@ import { runJob } from '../job/job.js';
 import { openSink } from '../job/open-sink.js';
 import { openSource } from '../job/open-source.js';
 import { isBrokenPipe } from '../job/output-error.js';
+import type { Sink } from '../job/sink.js';
 import type { Source } from '../job/source.js';
-import { type Summary, summarise } from '../job/summary.js';
+import { summarise } from '../job/summary.js';
 import type { ModelGraph } from '../model/graph.js';
 import { openModel } from '../model/open.js';
 import { Pipeline } from '../pipeline/pipeline.js';
 import { makePlan } from '../plan/make-plan.js';
 import type { StageOptions } from '../plan/plan.js';
+import { ISOLATIONS } from '../pool/isolation.js';
 import { formatPlan, formatSummary } from './print-run.js';
 import { ProgressBar } from './progress.js';
-import { stopOnSignals } from './signals.js';
+import { type Signals, stopOnSignals } from './signals.js';
 import { parseCount, parseStageFlag } from './stage-flag.js';
 
 export interface RunFlags {
@@ -25,6 +27,7 @@ export interface RunFlags {
   readonly stage: readonly StageOptions[];
   readonly microBatch?: number;
   readonly depth?: number;
+  readonly isolation: (typeof ISOLATIONS)[number];
   readonly deadline: number;
   readonly inputFormat?: string;
   readonly outputFormat?: string;
@@ -65,6 +68,12 @@ export function runCommand(): Command {
         .default(600)
         .argParser((text) => parseCount(text, '--deadline')),
     )
+    .addOption(
+      new Option('--isolation <where>', 'where the workers of a stage live')
+        .env('TANDEM_ISOLATION')
+        .choices(ISOLATIONS)
+        .default('auto'),
+    )
     .option('--input-format <format>', 'jsonl, npy or npz, where the name does not tell')
     .option('--output-format <format>', 'likewise for the output')
     .option('--force', 'write over an output that exists', false)
@@ -85,6 +94,7 @@ export function stageOption(): Option {
     .default([], 'two on the CPU');
 }
 
+/** Runs the job and returns the exit status; everything that was opened is closed however it ends. */
 export async function run(modelPath: string, flags: RunFlags): Promise<number> {
   if (flags.json && flags.output === STANDARD_STREAM) {
     throw new TandemError('TANDEM_USAGE', '--json and --output - both want stdout', {
@@ -93,67 +103,68 @@ export async function run(modelPath: string, flags: RunFlags): Promise<number> {
   }
   const startedAt = performance.now();
   const graph = await openModel(modelPath);
-  const source = await openSource(inputsOf(graph, flags.input), graph.inputs, { format: flags.inputFormat });
-  try {
-    return await runFrom(graph, source, flags, startedAt);
-  } finally {
-    await source.close();
-  }
-}
-
-async function runFrom(graph: ModelGraph, source: Source, flags: RunFlags, startedAt: number): Promise<number> {
-  const deadline = flags.deadline * 1000;
-  const plan = await makePlan(graph, {
-    stages: flags.stage,
-    microBatch: flags.microBatch,
-    depth: flags.depth,
-    rowSpecs: source.rowSpecs,
-    deadline,
-  });
-  const sink = await openSink(flags.output, { format: flags.outputFormat, force: flags.force, rows: source.rows });
-  let pipeline: Pipeline;
-  try {
-    if (!flags.quiet) process.stderr.write(formatPlan(graph, plan));
-    pipeline = await Pipeline.open(graph, plan, { allowFallback: flags.allowFallback, deadline });
-  } catch (error) {
-    await sink.abandon();
-    throw error;
-  }
+  const input = inputsOf(graph, flags.input);
+  const source = await openSource(input, graph.inputs, { format: flags.inputFormat });
   const signals = stopOnSignals();
   try {
-    await pipeline.warmUp(source.rowSpecs);
-    const loadSeconds = (performance.now() - startedAt) / 1000;
-    const bar = new ProgressBar(
-      process.stderr,
-      plan.stages.map(({ device }) => device),
-    );
-    const since = performance.now();
-    const result = await runJob({
-      pipeline,
-      source,
-      sink,
-      signal: signals.signal,
-      onProgress: ({ rows, failedRows }) => {
-        if (flags.quiet) return;
-        bar.show(() => ({
-          rows,
-          failedRows,
-          total: source.rows,
-          seconds: (performance.now() - since) / 1000,
-          uses: pipeline.timeline.uses(),
-        }));
-      },
-    }).finally(() => bar.clear());
-    const summary = await summarise(pipeline, result, loadSeconds, filesOf(flags, result.failedRows));
-    report(summary, flags);
-    return signals.exitCode ?? (result.failedRows > 0 ? EXIT.failedRows : EXIT.ok);
+    const sink = await openSink(flags.output, {
+      format: flags.outputFormat,
+      force: flags.force,
+      rows: source.rows,
+      outputs: graph.outputs,
+      inputs: typeof input === 'string' ? [input] : [...input.values()],
+    });
+    const pipeline = await open(graph, source, flags).catch(async (error) => {
+      await sink.abandon();
+      throw error;
+    });
+    return await runRows(pipeline, { source, sink, signals, flags, startedAt }).finally(() => pipeline.close());
   } catch (error) {
     if (isBrokenPipe(error)) return EXIT.ok;
     throw error;
   } finally {
     signals.release();
-    await pipeline.close();
+    await source.close();
   }
+}
+
+async function open(graph: ModelGraph, source: Source, flags: RunFlags): Promise<Pipeline> {
+  const deadline = flags.deadline * 1000;
+  const plan = await makePlan(graph, {
+    stages: flags.stage,
+    microBatch: flags.microBatch,
+    depth: flags.depth,
+    isolation: flags.isolation,
+    rowSpecs: source.rowSpecs,
+    deadline,
+  });
+  if (!flags.quiet) process.stderr.write(formatPlan(graph, plan));
+  return Pipeline.open(graph, plan, { allowFallback: flags.allowFallback, deadline });
+}
+
+interface Running {
+  readonly source: Source;
+  readonly sink: Sink;
+  readonly signals: Signals;
+  readonly flags: RunFlags;
+  readonly startedAt: number;
+}
+
+async function runRows(pipeline: Pipeline, { source, sink, signals, flags, startedAt }: Running): Promise<number> {
+  const names = pipeline.plan.stages.map(({ device }) => device);
+  const bar = flags.quiet ? null : new ProgressBar(process.stderr, names);
+  const result = await runJob({
+    pipeline,
+    source,
+    sink,
+    signal: signals.signal,
+    onProgress: (progress) => bar?.show(() => ({ ...progress, total: source.rows, uses: pipeline.timeline.uses() })),
+  }).finally(() => bar?.clear());
+  const loadSeconds = (result.startedAt - startedAt) / 1000;
+  const summary = await summarise(pipeline, result, loadSeconds, filesOf(flags, result.failedRows));
+  if (!flags.quiet) process.stderr.write(formatSummary(summary));
+  if (flags.json) process.stdout.write(`${JSON.stringify(summary)}\n`);
+  return signals.exitCode ?? (result.failedRows > 0 ? EXIT.failedRows : EXIT.ok);
 }
 
 /** One path, or a file for each named input. A name that the model does not have is part of a path. */
@@ -177,9 +188,4 @@ export function inputsOf(graph: ModelGraph, inputs: readonly string[]): string |
 function filesOf({ output }: RunFlags, failedRows: number) {
   const toFile = output !== STANDARD_STREAM;
   return { output: toFile ? output : null, errorsFile: toFile && failedRows > 0 ? errorsPath(output) : null };
-}
-
-function report(summary: Summary, { json, quiet }: RunFlags): void {
-  if (!quiet) process.stderr.write(formatSummary(summary));
-  if (json) process.stdout.write(`${JSON.stringify(summary)}\n`);
 }

@@ -20,35 +20,35 @@ export interface Progress {
   readonly rows: number;
   readonly failedRows: number;
   readonly microBatches: number;
+  /** Seconds since the first row was read. */
+  readonly seconds: number;
 }
 
 export interface JobResult extends Progress {
-  /** From the first row read to the last row written. */
-  readonly seconds: number;
+  /** When the first row was read, on the clock of `performance.now()`: loading and warm-up were over. */
+  readonly startedAt: number;
   /** Whether it was stopped before the rows ended; the sink then holds what was done, under its unfinished name. */
   readonly stopped: boolean;
 }
 
 /** Throws what the source, the pipeline or the sink throws; the sink has then been abandoned. */
 export async function runJob({ pipeline, source, sink, signal, onProgress }: JobOptions): Promise<JobResult> {
-  await pipeline.warmUp(source.rowSpecs);
   const feed = new SourceFeed(source, signal);
-  const startedAt = process.hrtime.bigint();
-  let progress: Progress = { rows: 0, failedRows: 0, microBatches: 0 };
+  let startedAt = performance.now();
+  const seconds = () => (performance.now() - startedAt) / 1000;
+  let progress: Progress = { rows: 0, failedRows: 0, microBatches: 0, seconds: 0 };
   try {
+    await pipeline.warmUp(source.rowSpecs);
+    startedAt = performance.now();
     for await (const batch of pipeline.run(feed)) {
       const { failures, ids } = feed.takeRead();
-      await sink.write({
-        firstRow: progress.rows,
-        rows: batch.rows,
-        outputs: publicOutputs(pipeline.graph, batch),
-        failures,
-        ids,
-      });
+      const outputs = publicOutputs(pipeline.graph, batch);
+      await sink.write({ firstRow: progress.rows, rows: batch.rows, outputs, failures, ids });
       progress = {
         rows: progress.rows + batch.rows,
         failedRows: progress.failedRows + failures.length,
         microBatches: progress.microBatches + 1,
+        seconds: seconds(),
       };
       onProgress?.(progress);
     }
@@ -58,7 +58,7 @@ export async function runJob({ pipeline, source, sink, signal, onProgress }: Job
   }
   const stopped = signal?.aborted ?? false;
   await (stopped ? sink.abandon() : sink.finish());
-  return { ...progress, seconds: Number(process.hrtime.bigint() - startedAt) / 1e9, stopped };
+  return { ...progress, startedAt, seconds: seconds(), stopped };
 }
 
 /** Outputs by the names that the model shows to its users. */
