@@ -75,6 +75,8 @@ function compileArguments(packageFolder: string, tensorflow: string, output: str
     ...[`-I${nodeHeaders}`, `-I${join(tensorflow, 'include')}`],
     ...SOURCES.map((name) => join(packageFolder, 'binding', name)),
     ...[`-L${tensorflow}`, '-l:libtensorflow_cc.so.2', '-l:libtensorflow_framework.so.2'],
+    // Node closes an addon with the last thread that used it, but TensorFlow's own threads live on and crash without its code.
+    '-Wl,-z,nodelete',
     ...['-Wl,-rpath,$ORIGIN/../../deps/lib', '-o', output],
   ];
 }
@@ -82,7 +84,7 @@ function compileArguments(packageFolder: string, tensorflow: string, output: str
 const SOURCES = ['tfjs_backend.cc', 'tfjs_binding.cc'];
 
 async function hashOfSources(packageFolder: string): Promise<string> {
-  const hash = createHash('sha256').update(`napi-v${NAPI_VERSION}`);
+  const hash = createHash('sha256').update(`napi-v${NAPI_VERSION} nodelete`);
   const folder = join(packageFolder, 'binding');
   for (const name of (await readdir(folder)).sort()) hash.update(await readFile(join(folder, name)));
   return hash.digest('hex').slice(0, 16);
