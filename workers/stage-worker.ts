@@ -65,6 +65,12 @@ export const run = answering<'run'>(async ({ slot: number }) => {
   return { worker: threadId, acceptedAt, finishedAt: micros() };
 });
 
+export const dispose = answering<'dispose'>(async () => {
+  await stage.loaded?.dispose();
+  stage.loaded = undefined;
+  return null;
+});
+
 export const describe = answering<'describe'>(async ({ model, feeds }) => {
   const graph = await openModel(model);
   return [...(await (await openEngine()).describe(graph, options, feeds))];

@@ -25,6 +25,8 @@ export interface Calls {
   attach: { ask: { memory: SharedArrayBuffer; layout: Layout; stage: number }; answer: null };
   /** Compute the micro-batch in a slot: small integers only. */
   run: { ask: { slot: number }; answer: Ran };
+  /** Free what the engine holds, while the thread that it belongs to still stands. */
+  dispose: { ask: Record<string, never>; answer: null };
   /** What the tensors of a whole model are; for planning, in a worker of its own. */
   describe: { ask: { model: string; feeds: readonly Tensor[] }; answer: [string, Described][] };
 }

@@ -96,6 +96,10 @@ export class ThreadPool implements Pool {
   }
 
   async close(): Promise<void> {
+    // TensorFlow frees tensors through the thread that made them, and crashes the process when that thread has ended before.
+    if (!this.#ended && this.#held === 0) {
+      await Promise.allSettled(this.#workerIds().map((id) => this.#call('dispose', {}, id)));
+    }
     await this.#end(new TandemError('TANDEM_CLOSED', 'the pipeline has been closed'));
   }
 
