@@ -2,7 +2,14 @@
 import { Argument, Command } from 'commander';
 import { asTandemError } from '../errors.js';
 import { readNvidiaDriver } from '../plan/nvidia.js';
-import { type LinkResult, linkTensorflow, TENSORFLOW_PACKAGES } from '../setup/link-tensorflow.js';
+import {
+  type LinkOptions,
+  type LinkResult,
+  linkTensorflow,
+  megabytes,
+  TENSORFLOW_PACKAGES,
+} from '../setup/link-tensorflow.js';
+
 import { printError } from './fail.js';
 
 export interface SetupOptions {
@@ -29,10 +36,10 @@ export function setupCommand(): Command {
 
 /** Link the TensorFlow packages, telling each step and its time on stderr. Throws TANDEM_SETUP_FAILED, TANDEM_ENGINE_MISSING. */
 export async function setUpTensorflow({ gpu, quiet, ...options }: SetupOptions): Promise<void> {
-  await report('cpu', () => linkTensorflow({ kind: 'cpu', say: sayFor('cpu'), force: options.force }), quiet);
+  await report('cpu', () => linkTensorflow({ kind: 'cpu', force: options.force, ...voiceOf('cpu') }), quiet);
   if (!(gpu ?? readNvidiaDriver() !== null)) return;
   try {
-    await report('gpu', () => linkTensorflow({ kind: 'gpu', say: sayFor('gpu'), ...options }), quiet);
+    await report('gpu', () => linkTensorflow({ kind: 'gpu', ...options, ...voiceOf('gpu') }), quiet);
   } catch (error) {
     if (gpu) throw error;
     // Nobody asked for the GPU: what works goes on without it.
@@ -46,10 +53,17 @@ async function report(kind: 'cpu' | 'gpu', link: () => Promise<LinkResult>, quie
   if (kept && quiet) return;
   const seconds = ((performance.now() - start) / 1000).toFixed(1);
   const name = `TensorFlow ${version} on the ${device}`;
-  sayFor(kind)(kept ? `linked already: ${name}` : `linked in ${seconds} s: ${name}`);
+  voiceOf(kind).say(kept ? `linked already: ${name}` : `linked in ${seconds} s: ${name}`);
 }
 
-function sayFor(kind: 'cpu' | 'gpu'): (line: string) => void {
+/** Lines on stderr; the download's progress only where somebody watches, on a line that goes away. */
+function voiceOf(kind: 'cpu' | 'gpu'): Required<Pick<LinkOptions, 'say' | 'progress'>> {
   const name = TENSORFLOW_PACKAGES[kind].split('/')[1]!;
-  return (line) => void process.stderr.write(`${name}: ${line}\n`);
+  const clear = process.stderr.isTTY ? '\r\x1b[K' : '';
+  return {
+    say: (line) => void process.stderr.write(`${clear}${name}: ${line}\n`),
+    progress: (fetched, total) => {
+      if (clear) process.stderr.write(`${clear}${name}: ${megabytes(fetched)} of about ${megabytes(total)}`);
+    },
+  };
 }

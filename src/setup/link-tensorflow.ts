@@ -25,6 +25,8 @@ export interface LinkOptions {
   readonly allowCpuLibrary?: boolean;
   /** Told, in a few words, what takes time. */
   readonly say?: (line: string) => void;
+  /** Told, now and then, how many bytes of how many are fetched. */
+  readonly progress?: (fetched: number, total: number) => void;
   /** For the programs that it runs, and for where the user's cache lies. */
   readonly env?: NodeJS.ProcessEnv;
   /** The package to link; default: the one that tandem itself would load. */
@@ -139,19 +141,21 @@ class Linking {
         'run this again; it builds the addon anew',
       );
     }
-    if (kind === 'gpu' && probe.device === 'CPU' && !allowCpuLibrary) this.#explainNoGpu();
+    if (kind === 'gpu' && probe.device === 'CPU' && !allowCpuLibrary) this.#explainCpu();
     return { ...(await writeLinked(this.#packageFolder, 'wheel', probe)), kept: false };
   }
 
   /** An image may be built where no card is; a driver whose card stays unused is a fault. */
-  #explainNoGpu(): void {
+  #explainCpu(): void {
     const driver = readNvidiaDriver();
-    if (driver === null) return this.#say('no NVIDIA driver here: this computes on the CPU until there is one');
-    throw setupFailure(
-      'TensorFlow is linked but computes on the CPU',
-      `it can use no card of the NVIDIA driver ${driver.version}`,
-      'update the driver (CUDA 12 needs 525 or newer); npx tandem doctor shows what is found',
-    );
+    if (driver !== null) {
+      throw setupFailure(
+        'TensorFlow is linked but computes on the CPU',
+        `it can use no card of the NVIDIA driver ${driver.version}`,
+        'update the driver (CUDA 12 needs 525 or newer); npx tandem doctor shows what is found',
+      );
+    }
+    this.#say('no NVIDIA driver here: this computes on the CPU until there is one');
   }
 
   #probe(): Promise<Probe> {
@@ -165,7 +169,7 @@ class Linking {
   }
 
   #libraryOptions() {
-    return { cache: this.cache, env: this.#env, say: this.#say };
+    return { cache: this.cache, env: this.#env, say: this.#say, progress: this.#options.progress };
   }
 }
 
@@ -177,6 +181,7 @@ function unsupported(kind: 'cpu' | 'gpu'): TandemError {
   );
 }
 
-function megabytes(bytes: number): string {
+/** As download sizes are told: `274 MB`, `3.4 GB`. */
+export function megabytes(bytes: number): string {
   return bytes < 1e9 ? `${Math.round(bytes / 1e6)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
 }
