@@ -23,6 +23,7 @@ export const LAYERS_MODELS: Readonly<Record<string, ModelRecipe>> = {
   'residual-cnn': { size: { width: 8, blocks: 3, length: 12 }, make: residualCnn },
   'two-in-two-out': { size: { width: 12, blocks: 2, length: 8 }, make: twoInTwoOut },
   transformer: { size: { width: 16, blocks: 2, length: 6 }, make: transformer },
+  nested: { size: { width: 6, blocks: 2, length: 4 }, make: nested },
   'lstm-mask': { size: { width: 8, blocks: 2, length: 6 }, make: lstmMask },
 };
 
@@ -98,7 +99,24 @@ function transformer({ width, blocks, length }: ModelSize): MadeModel {
 function lstmMask({ width, blocks, length }: ModelSize): MadeModel {
   const model = new Layers();
   let x = model.embedding('embed', model.input('tokens', [length]), 20, width, true);
-  for (let n = 0; n < blocks; n++) x = model.lstm(`lstm_${n}`, x, width, n + 1 < blocks);
+  for (let n = 0; n < blocks; n++) x = model.lstm(`lstm_${n}`, x, width, { returnSequences: n + 1 < blocks });
   x = model.dense('hidden', x, width, 'relu');
   return model.functional('lstm_mask', [model.dense('scores', x, 2, 'softmax')]);
+}
+
+/** (length, width) -> recurrent layers, wrapped ones, states used later than sequences, and a model within that is called twice. */
+function nested({ width, length }: ModelSize): MadeModel {
+  const inner = new Layers();
+  const inside = inner.input('inner_input', [width]);
+  const changed = inner.dense('inner_dense', inside, width, 'tanh');
+  const block = inner.functional('block', [inner.add('inner_add', changed, inside)]);
+  const model = new Layers();
+  const x = model.input('steps', [length, width]);
+  const sequence = model.lstm('lstm', x, width, { returnSequences: true, returnState: true });
+  const state: Ref = { ...sequence, tensor: 2, shape: [width] };
+  const timed = model.timeDistributedDense('timed', sequence, width);
+  const both = model.bidirectionalLstm('both', timed, width / 2);
+  const a = model.nested('block', block, [both], [width]);
+  const b = model.nested('block', block, [state], [width]);
+  return model.functional('nested', [model.dense('scores', model.add('sum', a, b), 2, 'softmax'), b]);
 }

@@ -1,4 +1,5 @@
 /** Builds the topology of a LayersModel as Keras writes it, and lists the weights that each layer needs. */
+import { bias, glorot, initializers } from './initializers.js';
 import type { MadeModel, MadeWeight } from './model-files.js';
 
 /** One tensor of one call; `shape` without the rows' axis. */
@@ -52,11 +53,19 @@ export class Layers {
     this.#entries.set(name, {
       name,
       class_name: type,
-      config: { name, trainable: true, ...config },
+      config: { trainable: true, ...config, name },
       inbound_nodes: [inbound],
     });
     this.#weights.push(...weights.map((weight) => ({ ...weight, name: `${name}/${weight.name}` })));
     return { layer: name, node: 0, tensor: 0, shape };
+  }
+
+  /** A model as a layer; a name that is there already is a further call of it. Its first call is node 1: node 0 is its inside. */
+  nested(name: string, inner: MadeModel, inputs: readonly Ref[], shape: readonly number[]): Ref {
+    const { model_config } = inner.modelTopology as { model_config: { class_name: string; config: object } };
+    if (!this.#entries.has(name)) this.#weights.push(...inner.weights);
+    const ref = this.call(model_config.class_name, name, inputs, shape, { ...model_config.config, name });
+    return { ...ref, node: ref.node + 1 };
   }
 
   dense(name: string, x: Ref, units: number, activation = 'linear'): Ref {
@@ -161,33 +170,40 @@ export class Layers {
     return this.call('Embedding', name, [x], [...x.shape, depth], config, weights);
   }
 
-  lstm(name: string, x: Ref, units: number, returnSequences = false): Ref {
+  lstm(name: string, x: Ref, units: number, { returnSequences = false, returnState = false } = {}): Ref {
     const [steps, depth] = x.shape as [number, number];
-    const weights = [
-      glorot('kernel', [depth, 4 * units], depth, units),
-      glorot('recurrent_kernel', [units, 4 * units], units, units),
-      bias(4 * units),
-    ];
-    const config = {
-      units,
-      activation: 'tanh',
-      recurrent_activation: 'sigmoid',
-      use_bias: true,
-      unit_forget_bias: true,
-      return_sequences: returnSequences,
-      return_state: false,
-      go_backwards: false,
-      stateful: false,
-      unroll: false,
-    };
+    const shape = returnSequences ? [steps, units] : [units];
     return this.call(
       'LSTM',
       name,
       [x],
-      returnSequences ? [steps, units] : [units],
-      { ...config, ...initializers('kernel', 'recurrent', 'bias') },
-      weights,
+      shape,
+      lstmConfig(units, returnSequences, returnState),
+      lstmWeights(depth, units),
     );
+  }
+
+  /** Forwards and backwards, the ends joined: (steps, depth) -> (2 x units). */
+  bidirectionalLstm(name: string, x: Ref, units: number): Ref {
+    const layer = { class_name: 'LSTM', config: { name: `${name}_lstm`, ...lstmConfig(units, false, false) } };
+    const weights = ['forward', 'backward'].flatMap((way) =>
+      lstmWeights(x.shape[1]!, units).map((weight) => ({ ...weight, name: `${way}_${name}_lstm/${weight.name}` })),
+    );
+    return this.call('Bidirectional', name, [x], [2 * units], { layer, merge_mode: 'concat' }, weights);
+  }
+
+  /** A Dense at every step: (steps, depth) -> (steps, units). */
+  timeDistributedDense(name: string, x: Ref, units: number): Ref {
+    const [steps, depth] = x.shape as [number, number];
+    const config = {
+      name: `${name}_dense`,
+      units,
+      activation: 'linear',
+      use_bias: true,
+      ...initializers('kernel', 'bias'),
+    };
+    const weights = [glorot('kernel', [depth, units], depth, units), bias(units)];
+    return this.call('TimeDistributed', name, [x], [steps, units], { layer: { class_name: 'Dense', config } }, weights);
   }
 
   activation(name: string, x: Ref, activation: string): Ref {
@@ -231,17 +247,26 @@ export class Layers {
   }
 }
 
-function glorot(name: string, shape: readonly number[], fanIn: number, fanOut: number): MadeWeight {
-  const limit = Math.sqrt(6 / (fanIn + fanOut));
-  return { name, shape, low: -limit, high: limit };
+function lstmConfig(units: number, returnSequences: boolean, returnState: boolean): object {
+  return {
+    units,
+    activation: 'tanh',
+    recurrent_activation: 'sigmoid',
+    use_bias: true,
+    unit_forget_bias: true,
+    return_sequences: returnSequences,
+    return_state: returnState,
+    go_backwards: false,
+    stateful: false,
+    unroll: false,
+    ...initializers('kernel', 'recurrent', 'bias'),
+  };
 }
 
-function bias(units: number): MadeWeight {
-  return { name: 'bias', shape: [units], low: -0.1, high: 0.1 };
-}
-
-function initializers(...names: readonly string[]): object {
-  return Object.fromEntries(
-    names.map((name) => [`${name}_initializer`, { class_name: 'GlorotUniform', config: { seed: null } }]),
-  );
+function lstmWeights(depth: number, units: number): MadeWeight[] {
+  return [
+    glorot('kernel', [depth, 4 * units], depth, units),
+    glorot('recurrent_kernel', [units, 4 * units], units, units),
+    bias(4 * units),
+  ];
 }

@@ -47,7 +47,10 @@ const snakeKeys = (value: unknown): unknown =>
     : value;
 
 const tensorRef = z.tuple([z.string(), z.int().nonnegative(), z.int().nonnegative()]).rest(z.unknown());
-const named = z.looseObject({ name: z.string().regex(LAYER_NAME, { error: 'not a name that tfjs can use' }) });
+const named = z.looseObject({
+  // tfjs keeps layers in plain objects, where some names are taken.
+  name: z.string().refine((name) => LAYER_NAME.test(name) && !(name in {}), { error: 'not a name that tfjs can use' }),
+});
 const layerEntry = z.preprocess(
   snakeKeys,
   z.object({

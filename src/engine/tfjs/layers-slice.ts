@@ -172,7 +172,9 @@ function runStep(
   const { made, mask } = tf.tidy(() => {
     const applied = layer.apply(inputs, kwargs) as TfTensor | TfTensor[];
     const computed = layer.supportsMasking ? layer.computeMask(inputs, inputMasks as TfTensor[]) : null;
-    return { made: [applied].flat(), mask: [computed].flat()[0] } as TensorContainer;
+    // An LSTM returns its last output again as a state: the same object, which must not go when only one of the two is spent.
+    const own = [applied].flat().map((tensor, n, all) => (all.indexOf(tensor) === n ? tensor : tensor.clone()));
+    return { made: own, mask: [computed].flat()[0] } as TensorContainer;
   }) as { made: TfTensor[]; mask?: TfTensor };
   const wanted = new Set(call.tensors);
   tf.dispose(made.filter((_, n) => !wanted.has(n)));
