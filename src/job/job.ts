@@ -67,13 +67,13 @@ export function publicOutputs({ outputNames }: ModelGraph, { outputs }: MicroBat
 }
 
 /** Feeds the pipeline from a source, and keeps what was said of the rows until they come out at the other end. */
-class SourceFeed implements Feed {
+export class SourceFeed implements Feed {
   readonly #source: Source;
   readonly #signal: AbortSignal | undefined;
   /** One for each micro-batch in flight, oldest first. */
   readonly #reads: RowsRead[] = [];
 
-  constructor(source: Source, signal: AbortSignal | undefined) {
+  constructor(source: Source, signal?: AbortSignal) {
     this.#source = source;
     this.#signal = signal;
   }

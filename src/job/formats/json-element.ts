@@ -94,6 +94,6 @@ function beyond(value: number | string, dtype: DType, min: number | bigint, max:
 /** What a JSON value is, in a word that fits into "is … where". */
 export function kindOf(value: unknown): string {
   if (value === null) return 'null';
-  if (Array.isArray(value)) return 'a list';
+  if (Array.isArray(value) || ArrayBuffer.isView(value)) return 'a list';
   return { boolean: 'a boolean', number: 'a number', string: 'a string' }[typeof value as string] ?? 'an object';
 }

@@ -1,4 +1,4 @@
-/** Nested JSON lists of one row, laid flat into a tensor, with the exact place told where they do not fit. */
+/** Nested lists of one row, laid flat into a tensor, with the exact place told where they do not fit. */
 import type { Shape, TensorSpec, TypedArray } from '../../tensor.js';
 import { ENCODE, type Encode, kindOf } from './json-element.js';
 import { RowFault } from './row-fault.js';
@@ -10,10 +10,15 @@ import { RowFault } from './row-fault.js';
 export function dimsOf(value: unknown, shape: Shape): number[] {
   let inner = value;
   return shape.map((dim) => {
-    const length = Array.isArray(inner) ? inner.length : 1;
-    inner = Array.isArray(inner) ? inner[0] : undefined;
+    const length = isList(inner) ? inner.length : 1;
+    inner = isList(inner) ? inner[0] : undefined;
     return dim ?? length;
   });
+}
+
+/** A typed array is a list too: the innermost one, or a whole row laid flat. */
+export function isList(value: unknown): value is ArrayLike<unknown> {
+  return Array.isArray(value) || (ArrayBuffer.isView(value) && !(value instanceof DataView));
 }
 
 /** One input's place in a row: fixed dims, and how its elements are stored. */
@@ -38,18 +43,28 @@ export class NestedList {
   /** Throws RowFault unless `value`, found at path `root`, fits. */
   check(value: unknown, root: string): void {
     this.#start(root);
-    this.#fill(value, 0, null, 0);
+    this.#fillRow(value, null, 0);
   }
 
   /** Write `value` into `data` from element `at` on. Throws RowFault; what was written till then is for the caller to clear. */
   write(value: unknown, root: string, data: TypedArray, at: number): void {
     this.#start(root);
-    this.#fill(value, 0, data, at);
+    this.#fillRow(value, data, at);
   }
 
   #start(root: string): void {
     this.#indexes.length = 0;
     this.#root = root;
+  }
+
+  /** A typed array may hold the whole row laid flat. */
+  #fillRow(value: unknown, data: TypedArray | null, at: number): void {
+    if (Array.isArray(value) || !isList(value)) this.#fill(value, 0, data, at);
+    else if (value.length !== this.elements) {
+      const expected = `${this.elements} belong (${this.#dims.join(' x ')})`;
+      throw new RowFault('TANDEM_ROW_SHAPE', `${this.#path()} has ${count(value.length)} where ${expected}`);
+    } else if (data && value.constructor === data.constructor && !hasNaN(value)) data.set(value as never, at);
+    else for (let n = 0; n < value.length; n++) this.#put(value[n], data, at + n);
   }
 
   /** `axis` lists are around `value` already. Returns the element after the last one written. */
@@ -74,8 +89,8 @@ export class NestedList {
     return at + 1;
   }
 
-  #list(value: unknown, axis: number, length: number): readonly unknown[] {
-    if (!Array.isArray(value)) {
+  #list(value: unknown, axis: number, length: number): ArrayLike<unknown> {
+    if (!isList(value)) {
       throw new RowFault('TANDEM_ROW_SHAPE', `${this.#path()} is ${kindOf(value)} where a list of ${length} belongs`);
     }
     if (value.length === 0) throw new RowFault('TANDEM_ROW_SHAPE', `${this.#path()} is an empty list`);
@@ -89,6 +104,11 @@ export class NestedList {
   #path(): string {
     return `${this.#root}${this.#indexes.map((index) => `[${index}]`).join('')}`;
   }
+}
+
+function hasNaN(values: ArrayLike<unknown>): boolean {
+  for (let n = 0; n < values.length; n++) if (Number.isNaN(values[n])) return true;
+  return false;
 }
 
 function count(values: number): string {

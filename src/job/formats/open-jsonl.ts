@@ -5,7 +5,8 @@ import { openInput } from '../input-file.js';
 import type { Source } from '../source.js';
 import { chunksOf, FileRange, unreadable } from './byte-reader.js';
 import { linesOf } from './jsonl-lines.js';
-import { JsonlSource } from './jsonl-source.js';
+import { parseRow } from './jsonl-row.js';
+import { ObjectSource } from './object-source.js';
 
 export interface LinesOptions {
   readonly firstRow: number;
@@ -46,7 +47,7 @@ async function open(
 ): Promise<Source> {
   const lines = linesOf(chunks, { maxBytes: maxLineBytes, where });
   try {
-    return await JsonlSource.open({ lines, specs, where, firstRow, release });
+    return await ObjectSource.open({ items: lines, parse: parseRow, specs, where, firstRow, release });
   } catch (error) {
     await release();
     throw error;

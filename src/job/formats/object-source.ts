@@ -1,16 +1,18 @@
-/** Rows in from JSON lines. Open dims are set by the first good row, so it is read ahead, and every row is held to it. */
+/** Rows in from objects: JSON lines, or values of the caller's own. Open dims are set by the first good row, so it is read ahead, and every row is held to it. */
 import { TandemError } from '../../errors.js';
 import type { Tensor, TensorSpec } from '../../tensor.js';
 import type { RowFailure, RowId, RowsRead, Source } from '../source.js';
 import { clearRow } from './columns-source.js';
-import type { TOO_LONG } from './jsonl-lines.js';
-import { type JsonlRow, parseRow } from './jsonl-row.js';
 import { dimsOf, NestedList } from './nested-list.js';
+import type { ObjectRow } from './object-row.js';
 import { RowFault } from './row-fault.js';
 
-export interface JsonlOptions {
-  /** Not blank, in order. */
-  readonly lines: AsyncIterator<Buffer | typeof TOO_LONG>;
+export type Parsed = ObjectRow | RowFailure;
+
+export interface ObjectOptions<T> {
+  /** One for each row, in order. */
+  readonly items: AsyncIterator<T>;
+  readonly parse: (item: T, index: number, specs: readonly TensorSpec[]) => Parsed;
   /** The model's inputs, rows' axis first. */
   readonly specs: readonly TensorSpec[];
   /** Names the input for people. */
@@ -23,25 +25,23 @@ export interface JsonlOptions {
 /** Failures in a row that are kept while the first good row is looked for; after so many the file is taken to be the wrong one. */
 const MAX_AHEAD = 10_000;
 
-type Parsed = JsonlRow | RowFailure;
-
-export class JsonlSource implements Source {
+export class ObjectSource<T> implements Source {
   readonly rows = null;
   #rowSpecs: readonly TensorSpec[] = [];
-  readonly #options: JsonlOptions;
+  readonly #options: ObjectOptions<T>;
   /** One for each input. */
   #lists: readonly NestedList[] = [];
   #ahead: Parsed[] = [];
   #next = 0;
   #closed = false;
 
-  private constructor(options: JsonlOptions) {
+  private constructor(options: ObjectOptions<T>) {
     this.#options = options;
   }
 
   /** Throws TANDEM_INPUT_EMPTY, and TANDEM_INPUT_INVALID where no row tells the dims that the model leaves open. */
-  static async open(options: JsonlOptions): Promise<JsonlSource> {
-    const source = new JsonlSource(options);
+  static async open<T>(options: ObjectOptions<T>): Promise<ObjectSource<T>> {
+    const source = new ObjectSource(options);
     await source.#settle();
     await source.#skipTo(options.firstRow);
     return source;
@@ -71,11 +71,11 @@ export class JsonlSource implements Source {
   /** Does not wait for a read that hangs in a pipe: it ends when the stream is released. */
   async close(): Promise<void> {
     this.#closed = true;
-    this.#options.lines.return?.().catch(() => {});
+    this.#options.items.return?.().catch(() => {});
     await this.#options.release();
   }
 
-  #write({ index, id, values }: JsonlRow, into: readonly Tensor[], place: number): RowFailure | null {
+  #write({ index, id, values }: ObjectRow, into: readonly Tensor[], place: number): RowFailure | null {
     return attempt(index, id, () => {
       for (const [n, list] of this.#lists.entries()) {
         const { value, path } = values[n]!;
@@ -87,15 +87,16 @@ export class JsonlSource implements Source {
   async #take(): Promise<Parsed | null> {
     const ahead = this.#ahead.shift();
     if (ahead) return ahead;
-    const { value: line, done } = await this.#options.lines.next();
-    if (!done) return parseRow(line, this.#next++, this.#options.specs);
+    const { items, parse, specs } = this.#options;
+    const { value: item, done } = await items.next();
+    if (!done) return parse(item, this.#next++, specs);
     if (this.#closed) throw closedWhileReading(this.#options.where);
     return null;
   }
 
   async #skipTo(firstRow: number): Promise<void> {
     this.#ahead = this.#ahead.filter(({ index }) => index >= firstRow);
-    while (this.#next < firstRow && !(await this.#options.lines.next()).done) this.#next += 1;
+    while (this.#next < firstRow && !(await this.#options.items.next()).done) this.#next += 1;
   }
 
   /** Read ahead until every dim is known: to the first good row, or just one row where the model leaves none open. */
@@ -122,7 +123,7 @@ export class JsonlSource implements Source {
   }
 
   /** Take the open dims from `row`, which must be good by them itself. */
-  #settleOn({ index, id, values }: JsonlRow): RowFailure | null {
+  #settleOn({ index, id, values }: ObjectRow): RowFailure | null {
     const dims = this.#options.specs.map(({ shape }, n) => dimsOf(values[n]!.value, shape.slice(1)));
     this.#setDims(dims, index);
     return attempt(index, id, () => {
@@ -141,7 +142,7 @@ export class JsonlSource implements Source {
     const [first] = failures;
     if (!first) {
       return new TandemError('TANDEM_INPUT_EMPTY', `${where} has no rows`, {
-        remedy: 'give a file with one JSON value a line',
+        remedy: 'give at least one row',
       });
     }
     return new TandemError(

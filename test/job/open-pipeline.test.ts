@@ -1,0 +1,132 @@
+/** The library: rows of a program through a pipeline, on the real engine. */
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { makeModel } from '../../scripts/make-model.js';
+import { openPipeline, type Row, type RowResult, TandemError } from '../../src/index.js';
+
+let folder: string;
+let mlp: string;
+let twoInTwoOut: string;
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'tandem-library-'));
+  mlp = await makeModel('mlp', join(folder, 'mlp'));
+  twoInTwoOut = await makeModel('two-in-two-out', join(folder, 'two'));
+});
+after(() => rm(folder, { recursive: true }));
+
+const all = async (results: AsyncIterable<RowResult>) => {
+  const list: RowResult[] = [];
+  for await (const result of results) list.push(result);
+  return list;
+};
+const valuesOf = (result: RowResult) => {
+  assert.ok('outputs' in result, 'error' in result ? result.error.message : '');
+  return Object.values(result.outputs).map(({ data }) => [...data].map(Number));
+};
+const oneThread = { device: 'cpu', threads: 1 };
+
+test('nested lists, typed arrays, ids, arrays and async iterables all give the same numbers, in order', async () => {
+  await using pipeline = await openPipeline(mlp, { stages: [oneThread, oneThread], microBatch: 4 });
+  const width = pipeline.inputs[0]!.shape[1]!;
+  const name = pipeline.inputs[0]!.name;
+  const row = (seed: number) => Array.from({ length: width }, (_, k) => Math.sin(seed + k));
+  const seeds = Array.from({ length: 11 }, (_, seed) => seed);
+  const nested = await all(pipeline.run(seeds.map(row)));
+  const typed = await all(pipeline.run(seeds.map((seed) => Float32Array.from(row(seed)))));
+  const named = await all(
+    pipeline.run(
+      (async function* () {
+        for (const seed of seeds) yield { id: `row ${seed}`, inputs: { [name]: row(seed) } };
+      })(),
+    ),
+  );
+  assert.deepEqual(nested.map(valuesOf), typed.map(valuesOf));
+  assert.deepEqual(nested.map(valuesOf), named.map(valuesOf));
+  assert.deepEqual(
+    nested.map(({ index, id }) => [index, id]),
+    seeds.map((seed) => [seed, seed]),
+  );
+  assert.deepEqual(
+    named.map(({ id }) => id),
+    seeds.map((seed) => `row ${seed}`),
+  );
+  assert.deepEqual(await all(pipeline.run([])), []);
+});
+
+test('a bad row is a result with its reason, and the others are as they would be without it', async () => {
+  await using pipeline = await openPipeline(mlp, { stages: [oneThread, oneThread], microBatch: 4 });
+  const width = pipeline.inputs[0]!.shape[1]!;
+  const good = Array.from({ length: width }, (_, k) => k / width);
+  const rows: Row[] = [
+    good,
+    good.slice(1),
+    good,
+    good.map(() => Number.NaN),
+    new Float32Array(width + 1),
+    'text',
+    good,
+  ];
+  const results = await all(pipeline.run(rows));
+  const codes = results.map((result) => ('error' in result ? result.error.code : 'ok'));
+  assert.deepEqual(codes, [
+    'ok',
+    'TANDEM_ROW_SHAPE',
+    'ok',
+    'TANDEM_ROW_NOT_FINITE',
+    'TANDEM_ROW_SHAPE',
+    'TANDEM_ROW_SHAPE',
+    'ok',
+  ]);
+  // The same places, the bad rows being zeros: a micro-batch of another size may differ in its last bits.
+  const without = await all(pipeline.run(rows.map((row) => (row === good ? good : new Float32Array(width)))));
+  for (const n of [0, 2, 6]) assert.deepEqual(valuesOf(results[n]!), valuesOf(without[n]!));
+});
+
+test('several inputs and outputs go by name', async () => {
+  await using pipeline = await openPipeline(twoInTwoOut, { stages: [oneThread, oneThread, oneThread] });
+  const inputs = Object.fromEntries(
+    pipeline.inputs.map(({ name, shape }) => [
+      name,
+      new Float32Array(shape.slice(1).reduce<number>((n, dim) => n * dim!, 1)).fill(0.5),
+    ]),
+  );
+  const [result] = await all(pipeline.run([{ inputs }]));
+  assert.ok(result && 'outputs' in result);
+  assert.equal(Object.keys(result.outputs).length, 2);
+});
+
+test('results that are kept are not changed by later micro-batches', async () => {
+  await using pipeline = await openPipeline(mlp, { stages: [oneThread], microBatch: 2 });
+  const width = pipeline.inputs[0]!.shape[1]!;
+  const kept: { now: number[][]; result: RowResult }[] = [];
+  for await (const result of pipeline.run(Array.from({ length: 20 }, (_, r) => new Float32Array(width).fill(r / 20)))) {
+    kept.push({ now: valuesOf(result), result });
+  }
+  for (const { now, result } of kept) assert.deepEqual(valuesOf(result), now);
+});
+
+test('leaving a run early ends the source and leaves the pipeline usable; after close it says so', async () => {
+  const pipeline = await openPipeline(mlp, { stages: [oneThread, oneThread], microBatch: 2 });
+  const width = pipeline.inputs[0]!.shape[1]!;
+  let ended = false;
+  const endless = (function* () {
+    try {
+      for (;;) yield new Float32Array(width);
+    } finally {
+      ended = true;
+    }
+  })();
+  for await (const { index } of pipeline.run(endless)) if (index === 5) break;
+  assert.ok(ended);
+  assert.equal((await all(pipeline.run([new Float32Array(width)]))).length, 1);
+  await pipeline.close();
+  await pipeline.close();
+  await assert.rejects(
+    all(pipeline.run([new Float32Array(width)])),
+    (error) => error instanceof TandemError && error.code === 'TANDEM_CLOSED',
+  );
+});
