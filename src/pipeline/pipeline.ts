@@ -124,6 +124,7 @@ export class Pipeline {
 
   /** Micro-batches in the feed's order; needs `warmUp` first. One run at a time. */
   async *run(feed: Feed): AsyncGenerator<MicroBatch> {
+    if (this.#closed) throw new TandemError('TANDEM_CLOSED', 'the pipeline has been closed');
     if (!this.#warm) throw new TandemError('TANDEM_INTERNAL', 'the pipeline was run before it was warmed up');
     if (this.#running) {
       throw new TandemError('TANDEM_USAGE', 'the pipeline already runs; one run at a time', {
