@@ -61,7 +61,7 @@ const functionDef = z.looseObject({
 const graphDef = z.object({
   node: z.array(node).min(1),
   library: z.object({ function: z.array(functionDef).nullish() }).nullish(),
-  versions: z.unknown(),
+  versions: z.unknown().optional(),
 });
 
 /** Numbers of DataType in TensorFlow's protocol, by name; those that tfjs or a seal asks about. */
@@ -129,14 +129,11 @@ export function calledBy(attrs: Iterable<Attr>): string[] {
 
 /** `roots` and every function that they reach. Throws TANDEM_MODEL_INVALID for one that the library lacks. */
 export function reachableFunctions({ functions }: GraphDef, roots: readonly string[]): Set<string> {
-  const reached = new Set<string>();
-  const waiting = [...roots];
-  for (let name = waiting.pop(); name !== undefined; name = waiting.pop()) {
-    if (reached.has(name)) continue;
+  const reached = new Set(roots);
+  for (const name of reached) {
     const found = functions.get(name);
     if (!found) throw invalid(`the graph calls the function ${name}, which its library does not have`);
-    reached.add(name);
-    waiting.push(...found.calls);
+    for (const called of found.calls) reached.add(called);
   }
   return reached;
 }
