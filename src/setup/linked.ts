@@ -1,7 +1,7 @@
 /** What a TensorFlow package is linked to: a small file beside the addon, so that "already linked" costs no loading. */
-import { readdir, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { lstat, readdir, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { addonFile } from './addon.js';
+import { addonFile, addonRecipe } from './addon.js';
 import { looksWhole } from './library.js';
 import type { EngineFacts } from './probe.js';
 
@@ -11,6 +11,8 @@ export interface Linked {
   /** TensorFlow's version, as the loaded library told it. */
   readonly version: string;
   readonly device: 'CPU' | 'GPU';
+  /** How tandem built the addon; empty where it did not. An addon of an older recipe is built again. */
+  readonly recipe: string;
   /** Of the addon that was tried. */
   readonly addonBytes: number;
   readonly addonModified: number;
@@ -24,6 +26,7 @@ export async function readLinked(packageFolder: string): Promise<Linked | null> 
     const linked = JSON.parse(await readFile(stampFile(packageFolder), 'utf8')) as Linked;
     const { size, mtimeMs } = await stat(addonFile(packageFolder));
     if (size !== linked.addonBytes || mtimeMs !== linked.addonModified) return null;
+    if (linked.recipe !== (await recipeOf(packageFolder, linked.by))) return null;
     return (await libraryStands(packageFolder, linked.by)) ? linked : null;
   } catch {
     return null;
@@ -46,11 +49,24 @@ export async function writeLinked(
   { version, device }: EngineFacts,
 ): Promise<Linked> {
   const { size, mtimeMs } = await stat(addonFile(packageFolder));
-  const linked: Linked = { by, version, device, addonBytes: size, addonModified: mtimeMs };
+  const recipe = await recipeOf(packageFolder, by);
+  const linked: Linked = { by, version, device, recipe, addonBytes: size, addonModified: mtimeMs };
   const file = stampFile(packageFolder);
   await writeFile(`${file}.partial`, JSON.stringify(linked));
   await rename(`${file}.partial`, file);
   return linked;
+}
+
+async function recipeOf(packageFolder: string, by: Linked['by']): Promise<string> {
+  return by === 'wheel' ? addonRecipe(packageFolder) : '';
+}
+
+/** tandem gives a package one link where others leave a folder. */
+export async function isLinkedByTandem(packageFolder: string): Promise<boolean> {
+  return lstat(join(packageFolder, 'deps', 'lib')).then(
+    (entry) => entry.isSymbolicLink(),
+    () => false,
+  );
 }
 
 export async function forgetLinked(packageFolder: string): Promise<void> {

@@ -15,7 +15,7 @@ import {
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { after, before, describe, type TestContext, test } from 'node:test';
 import { addonFile } from '../../src/setup/addon.js';
 import { linkTensorflow } from '../../src/setup/link-tensorflow.js';
@@ -94,8 +94,19 @@ describe('linkTensorflow', { skip }, () => {
     const packageFolder = tinyPackage(t);
     await link(packageFolder, env);
     rmSync(join(packageFolder, 'lib', 'tandem.json'));
+    rmSync(join(packageFolder, 'deps', 'lib'));
+    cpSync(dirname(libraryOf(env)), join(packageFolder, 'deps', 'lib'), { recursive: true });
     const { by, kept } = await link(packageFolder, bare(env), { source: null });
     assert.deepEqual({ by, kept }, { by: 'hand', kept: true });
+  });
+
+  test('an addon that an older tandem built in another way is built again', async (t) => {
+    const env = warmUser(t);
+    const packageFolder = tinyPackage(t);
+    const { recipe } = await link(packageFolder, env);
+    const stamp = join(packageFolder, 'lib', 'tandem.json');
+    writeFileSync(stamp, readFileSync(stamp, 'utf8').replace(recipe, 'older'));
+    assert.deepEqual((await link(packageFolder, env)).said, ['linking the addon']);
   });
 
   test('a cached library that was changed on the disk is found by its hash and fetched again', async (t) => {
