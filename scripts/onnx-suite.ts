@@ -1,7 +1,7 @@
-/** ONNX's own backend suite, whole and cut at every legal cut: node dist/scripts/onnx-suite.js [--suite NAME] [--only TEXT] [--cuts N] [--verbose] */
+/** ONNX's own backend suite, whole and cut at every legal cut: node dist/scripts/onnx-suite.js [--suite NAME] [--only TEXT] [--cuts N] [--sample] [--verbose] */
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
-import { obtainSuite } from './onnx-suite/obtain.js';
+import { obtainSuite, type SuiteCase } from './onnx-suite/obtain.js';
 import { type CaseResult, runCase } from './onnx-suite/run-case.js';
 
 async function main(): Promise<void> {
@@ -10,13 +10,15 @@ async function main(): Promise<void> {
       suite: { type: 'string' },
       only: { type: 'string', default: '' },
       cuts: { type: 'string' },
+      sample: { type: 'boolean', default: false },
       verbose: { type: 'boolean', default: false },
     },
   });
-  const cases = obtainSuite().filter(
+  const all = obtainSuite();
+  const cases = (values.sample ? sampleOf(all) : all).filter(
     ({ suite, name }) => (values.suite ?? suite) === suite && name.includes(values.only),
   );
-  const most = Number(values.cuts ?? Number.POSITIVE_INFINITY);
+  const most = Number(values.cuts ?? (values.sample ? 3 : Number.POSITIVE_INFINITY));
   const results: CaseResult[] = [];
   for (const suiteCase of cases) {
     const result = await runCase(suiteCase, (cuts) => spread(cuts, most));
@@ -27,8 +29,14 @@ async function main(): Promise<void> {
   if (results.some(({ different }) => different.length > 0)) process.exitCode = 1;
 }
 
+/** Every tenth case of each suite, of the light models only the smallest. */
+export function sampleOf(cases: readonly SuiteCase[]): SuiteCase[] {
+  const rest = cases.filter(({ suite }) => suite !== 'light').filter((_, n) => n % 10 === 0);
+  return [...cases.filter(({ name }) => name === 'light_squeezenet'), ...rest];
+}
+
 /** At most `most` of `cuts`, evenly spread. */
-function spread(cuts: readonly number[], most: number): number[] {
+export function spread(cuts: readonly number[], most: number): number[] {
   if (cuts.length <= most) return [...cuts];
   return Array.from({ length: most }, (_, n) => cuts[Math.floor((n * cuts.length) / most)]!);
 }

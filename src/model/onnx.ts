@@ -12,7 +12,7 @@ import { opsOf, weightsOf } from './onnx/ops.js';
 import { type Ordered, orderNodes } from './onnx/order.js';
 import { canCross } from './onnx/schema.js';
 import { cannotCarry, heldValues, sealedCuts } from './onnx/seals.js';
-import { readTensor, type StoredTensor } from './onnx/stored-tensor.js';
+import { isOutside, type StoredTensor } from './onnx/stored-tensor.js';
 import type { ValueInfo } from './onnx/value-type.js';
 
 /** The model graph together with what is needed to write slices of it. */
@@ -41,7 +41,7 @@ export async function readOnnxModel(path: string): Promise<ModelGraph> {
 export function readOnnx(path: string): OnnxModel {
   using file = new FileBytes(path);
   const proto = readModelProto(file);
-  const { tensors, rest } = takeConstants(file, proto);
+  const { tensors, rest } = takeConstants(proto);
   const inputs = proto.inputs.filter(({ name }) => !proto.tensors.has(name));
   const returned = proto.outputs.map(({ name }) => name);
   const ordered = orderNodes(rest, {
@@ -53,6 +53,8 @@ export function readOnnx(path: string): OnnxModel {
   if (ordered.ops.length === 0) {
     throw new TandemError('TANDEM_MODEL_UNSUPPORTED', `${path} computes nothing from its inputs`);
   }
+  const folder = commonFolder([proto.external.model, ...proto.external.files]);
+  if (!proto.external.isBeside(folder)) checkInside(rest, proto);
   const specs = inputs.map(specOf);
   const holds = heldValues(proto, ordered);
   const sealed = sealedCuts(proto, ordered.ops, holds);
@@ -60,12 +62,12 @@ export function readOnnx(path: string): OnnxModel {
   const graph: ModelGraph = {
     format: 'onnx',
     path,
-    folder: commonFolder([proto.external.model, ...proto.external.files]),
+    folder,
     inputs: specs,
     outputs: returned,
     ops,
     layers: layersOf({ ops, nodes: ordered.ops, sealed, inputs: specs.map(({ name }) => name), outputs: returned }),
-    weights: weightsOf(tensors),
+    weights: weightsOf(tensors, ops, ordered.ops),
     sealed,
     fixedBatch: specs.map(({ shape }) => shape[0] ?? null).find((dim) => dim !== null) ?? null,
   };
@@ -73,15 +75,28 @@ export function readOnnx(path: string): OnnxModel {
 }
 
 /** The weights, Constants among them, and the nodes that are left. */
-function takeConstants(file: FileBytes, proto: ModelProto): { tensors: Map<string, StoredTensor>; rest: OnnxNode[] } {
+function takeConstants(proto: ModelProto): { tensors: Map<string, StoredTensor>; rest: OnnxNode[] } {
   const tensors = new Map(proto.tensors);
   const rest: OnnxNode[] = [];
   for (const node of proto.nodes) {
     const [name] = node.outputs;
     if (node.type !== 'Constant' || node.domain !== '' || !node.value || !name || tensors.has(name)) rest.push(node);
-    else tensors.set(name, { ...readTensor(file, node.value, proto.external), name });
+    else tensors.set(name, { ...node.value, name });
   }
   return { tensors, rest };
+}
+
+/**
+ * What a node carries inside is copied as it is, so its external data must be found by the model's own relative paths; in the hub's
+ * cache, where ORT reads from the folder of the blobs, it is not.
+ */
+function checkInside(nodes: readonly OnnxNode[], { external }: ModelProto): void {
+  for (const { name, inside } of nodes) {
+    if (!inside.some((tensor) => isOutside(tensor, external))) continue;
+    throw new TandemError('TANDEM_MODEL_UNSUPPORTED', `the body of "${name}" has weights in files that are links`, {
+      remedy: 'copy the model and its weights into one folder, without links',
+    });
+  }
 }
 
 /** An input as the slot sees it. One without a shape is taken to have rows and nothing else. */

@@ -2,10 +2,12 @@
 import { createHash, type Hash } from 'node:crypto';
 import type { Layer, ModelGraph } from '../graph.js';
 import { type OnnxModel, readOnnx } from '../onnx.js';
-import { type ByteRange, FileBytes } from './file-bytes.js';
+import { FileBytes } from './file-bytes.js';
 import type { OnnxNode } from './node.js';
 import { readsOf } from './order.js';
 import { elementOf, NODE, TENSOR } from './schema.js';
+import type { StoredTensor } from './stored-tensor.js';
+import { travelling } from './travelling.js';
 import { fieldsOf } from './wire.js';
 
 /**
@@ -25,7 +27,10 @@ function signatureOf(file: FileBytes, model: OnnxModel, { from, to }: Pick<Layer
   const { graph } = model;
   const hash = createHash('sha256');
   const wiring = new Wiring();
-  for (const node of model.nodes.slice(from, to)) addNode(hash, file, model, node, wiring);
+  const ops = model.nodes.slice(from, to);
+  const { nodes, tensors } = travelling(model, ops.flatMap(readsOf));
+  for (const tensor of tensors) addWeight(hash, file, tensor, wiring);
+  for (const node of [...nodes, ...ops]) addNode(hash, file, node, wiring);
   const after = new Set([...graph.outputs, ...graph.ops.slice(to).flatMap((op) => op.inputs)]);
   for (const name of graph.ops.slice(from, to).flatMap((op) => op.outputs)) {
     if (after.has(name)) hash.update(`out ${wiring.number(name)};`);
@@ -40,10 +45,6 @@ const WHOLE = new Set(['int64', 'int32', 'bool']);
 class Wiring {
   readonly #numbers = new Map<string, number>();
 
-  has(name: string): boolean {
-    return this.#numbers.has(name);
-  }
-
   number(name: string): number {
     const known = this.#numbers.get(name) ?? this.#numbers.size;
     this.#numbers.set(name, known);
@@ -51,8 +52,7 @@ class Wiring {
   }
 }
 
-function addNode(hash: Hash, file: FileBytes, model: OnnxModel, node: OnnxNode, wiring: Wiring): void {
-  for (const name of readsOf(node)) addWeight(hash, file, model, name, wiring);
+function addNode(hash: Hash, file: FileBytes, node: OnnxNode, wiring: Wiring): void {
   const numbers = (names: readonly string[]) => names.map((name) => (name === '' ? '' : wiring.number(name))).join();
   hash.update(`${node.domain}:${node.type}(${numbers(node.inputs)})${numbers(node.outputs)};`);
   for (const field of fieldsOf(file, node.message)) {
@@ -60,20 +60,10 @@ function addNode(hash: Hash, file: FileBytes, model: OnnxModel, node: OnnxNode, 
   }
 }
 
-/** What a weight is when it first comes up, or the nodes that make it. */
-function addWeight(hash: Hash, file: FileBytes, model: OnnxModel, name: string, wiring: Wiring): void {
-  if (wiring.has(name)) return;
-  const tensor = model.tensors.get(name);
-  const node = model.derived.get(name);
-  if (tensor) {
-    hash.update(`weight ${wiring.number(name)} ${tensor.element} [${tensor.dims.join()}];`);
-    const whole = WHOLE.has(elementOf(tensor.element)?.name ?? '');
-    if (whole && tensor.storage.kind === 'message') addValues(hash, file, tensor.storage.message);
-  } else if (node) {
-    addNode(hash, file, model, node, wiring);
+function addWeight(hash: Hash, file: FileBytes, { name, element, dims, storage }: StoredTensor, wiring: Wiring): void {
+  hash.update(`weight ${wiring.number(name)} ${element} [${dims.join()}];`);
+  if (storage.kind !== 'message' || !WHOLE.has(elementOf(element)?.name ?? '')) return;
+  for (const field of fieldsOf(file, storage.message)) {
+    if (field.number !== TENSOR.name) hash.update(file.copy(field));
   }
-}
-
-function addValues(hash: Hash, file: FileBytes, message: ByteRange): void {
-  for (const field of fieldsOf(file, message)) if (field.number !== TENSOR.name) hash.update(file.copy(field));
 }

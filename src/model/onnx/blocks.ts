@@ -25,8 +25,8 @@ const MIN_OPS = 2;
 export function layersOf(graph: Graph): Layer[] {
   const marks = scopedMarks(graph.nodes) ?? narrowMarks(graph);
   const legal: Mark[] = [];
-  for (const mark of marks) {
-    const next = marks.find(({ from }) => from > mark.from)?.from ?? graph.ops.length;
+  for (const [n, mark] of marks.entries()) {
+    const next = marks[n + 1]?.from ?? graph.ops.length;
     let from = legal.length === 0 ? 0 : mark.from;
     while (from > 0 && from < next && graph.sealed.has(from)) from++;
     if (from < next) legal.push({ ...mark, from });
@@ -49,7 +49,9 @@ function scopedMarks(nodes: readonly OnnxNode[]): Mark[] | null {
   const members = scopes.map(memberOf);
   const families = repeatedFamilies(members);
   if (families.size === 0) return null;
-  const parents = [...families].map((family) => family.split('/').slice(0, -1));
+  const parents = [...new Set([...families].map((family) => family.split('/').slice(0, -1).join('/')))].map((path) =>
+    path.split('/'),
+  );
   const seen = new Set<string>();
   const marks: Mark[] = [];
   let loose = 0;
@@ -91,7 +93,7 @@ function outside(scope: Scope, parents: readonly Scope[]): string {
 /** Without modules: blocks end where few values live, and each has weights. */
 function narrowMarks({ ops, inputs, outputs }: Graph): Mark[] {
   const live = liveCounts(ops, inputs, outputs);
-  const narrow = Math.min(...live.slice(1, -1), Number.POSITIVE_INFINITY);
+  const narrow = live.slice(1, -1).reduce((least, count) => Math.min(least, count), Number.POSITIVE_INFINITY);
   const marks: Mark[] = [];
   let weighty = true;
   for (const [from, op] of ops.entries()) {

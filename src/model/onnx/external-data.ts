@@ -38,6 +38,11 @@ export class ExternalData {
     this.#roots = [realpathSync(this.#beside), dirname(this.model)];
   }
 
+  /** Whether the model's relative paths mean the same from `folder`. */
+  isBeside(folder: string): boolean {
+    return folder === this.#roots[0];
+  }
+
   /** Real paths of the files that were located. */
   get files(): string[] {
     return [...this.#found.values()].map(({ path }) => path);

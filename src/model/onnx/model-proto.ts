@@ -2,8 +2,9 @@
 import { TandemError } from '../../errors.js';
 import { ExternalData } from './external-data.js';
 import type { ByteRange, FileBytes } from './file-bytes.js';
+import { checkFunctions, type OnnxFunction, readFunction } from './functions.js';
 import { type OnnxNode, readNode } from './node.js';
-import { FUNCTION, GRAPH, MODEL } from './schema.js';
+import { GRAPH, MODEL } from './schema.js';
 import { readSparseTensor, readTensor, type StoredTensor } from './stored-tensor.js';
 import { readValueInfo, type ValueInfo, type ValueType } from './value-type.js';
 import { expectBytes, type Field, fieldsOf, invalid, textOf } from './wire.js';
@@ -21,8 +22,8 @@ export interface ModelProto {
   readonly outputs: readonly ValueInfo[];
   /** Declared types of other values, with the ValueInfoProto each stands in. */
   readonly values: ReadonlyMap<string, { readonly type: ValueType | null; readonly message: ByteRange }>;
-  /** `domain:name` of the model's own functions. */
-  readonly functions: ReadonlySet<string>;
+  /** The model's own functions, by key. */
+  readonly functions: ReadonlyMap<string, OnnxFunction>;
   readonly external: ExternalData;
 }
 
@@ -33,13 +34,17 @@ const MAX_NODES = 1_000_000;
 /** Throws TANDEM_MODEL_INVALID, TANDEM_MODEL_UNSUPPORTED and TANDEM_WEIGHTS_*. */
 export function readModelProto(file: FileBytes): ModelProto {
   const header: ByteRange[] = [];
-  const functions = new Set<string>();
+  const functions = new Map<string, OnnxFunction>();
+  const external = new ExternalData(file.path);
   let graph: Field | undefined;
   let irVersion = 0;
   for (const field of fieldsOf(file, file.whole)) {
     if (HEADER.has(field.number)) header.push({ from: field.start, to: field.to });
     if (field.number === MODEL.irVersion) irVersion = field.value;
-    if (field.number === MODEL.functions) functions.add(functionName(file, field));
+    if (field.number === MODEL.functions) {
+      const own = readFunction(file, field, external);
+      functions.set(own.key, own);
+    }
     if (field.number !== MODEL.graph) continue;
     expectBytes(file, field);
     if (graph) throw invalid(file, 'a model with two graphs');
@@ -55,21 +60,14 @@ export function readModelProto(file: FileBytes): ModelProto {
       },
     );
   }
-  return { header, functions, ...readGraph(file, graph) };
+  const read = readGraph(file, graph, external);
+  checkFunctions(file, functions, read.nodes);
+  return { header, functions, external, ...read };
 }
 
-function functionName(file: FileBytes, message: ByteRange): string {
-  let name = '';
-  let domain = '';
-  for (const field of fieldsOf(file, message)) {
-    if (field.number === FUNCTION.name) name = textOf(file, field);
-    if (field.number === FUNCTION.domain) domain = textOf(file, field);
-  }
-  return `${domain}:${name}`;
-}
+type GraphProto = Omit<ModelProto, 'header' | 'functions' | 'external'>;
 
-function readGraph(file: FileBytes, graph: ByteRange): Omit<ModelProto, 'header' | 'functions'> {
-  const external = new ExternalData(file.path);
+function readGraph(file: FileBytes, graph: ByteRange, external: ExternalData): GraphProto {
   const nodes: OnnxNode[] = [];
   const tensors = new Map<string, StoredTensor>();
   const inputs: ValueInfo[] = [];
@@ -78,7 +76,7 @@ function readGraph(file: FileBytes, graph: ByteRange): Omit<ModelProto, 'header'
   let name = '';
   for (const field of fieldsOf(file, graph)) {
     if (field.number === GRAPH.name) name = textOf(file, field);
-    else if (field.number === GRAPH.node) nodes.push(readNode(file, field));
+    else if (field.number === GRAPH.node) nodes.push(readNode(file, field, external));
     else if (field.number === GRAPH.initializer) keep(tensors, readTensor(file, field, external));
     else if (field.number === GRAPH.sparseInitializer) keep(tensors, readSparseTensor(file, field));
     else if (field.number === GRAPH.input) inputs.push(readValueInfo(file, field));
@@ -89,7 +87,7 @@ function readGraph(file: FileBytes, graph: ByteRange): Omit<ModelProto, 'header'
     }
     if (nodes.length > MAX_NODES) throw invalid(file, `more than ${MAX_NODES} nodes`);
   }
-  return { name, nodes, tensors, inputs, outputs, values, external };
+  return { name, nodes, tensors, inputs, outputs, values };
 }
 
 function keep(tensors: Map<string, StoredTensor>, tensor: StoredTensor): void {

@@ -1,7 +1,9 @@
 /** A node of an ONNX graph: what it reads and makes, also through the bodies of its subgraphs; its bytes stay in the file. */
+import type { ExternalData } from './external-data.js';
 import type { ByteRange, FileBytes } from './file-bytes.js';
-import { ATTRIBUTE, ENTRY, GRAPH, NODE, SPARSE, TENSOR } from './schema.js';
+import { ATTRIBUTE, ENTRY, GRAPH, NODE } from './schema.js';
 import { SCOPE_KEY } from './scope.js';
+import { readSparseTensor, readTensor, type StoredTensor } from './stored-tensor.js';
 import { readValueInfo, type ValueType } from './value-type.js';
 import { expectBytes, fieldsOf, invalid, textOf, VARINT } from './wire.js';
 
@@ -12,6 +14,8 @@ export interface OnnxNode {
   readonly type: string;
   /** '' is ONNX's own. */
   readonly domain: string;
+  /** Tells functions of one name apart. */
+  readonly overload: string;
   /** As written; '' stands for an optional input that is not given. */
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
@@ -19,11 +23,15 @@ export interface OnnxNode {
   readonly captured: readonly string[];
   /** What each body returns, in order, for control flow. */
   readonly bodies: readonly (readonly (ValueType | null)[])[];
+  /** The nodes of all its bodies, and of theirs. */
+  readonly inner: readonly OnnxNode[];
   /** Integer attributes by name. */
   readonly integers: ReadonlyMap<string, number>;
   readonly attributes: ReadonlySet<string>;
   /** The tensor in its attribute `value`, as a Constant has it. */
-  readonly value: ByteRange | null;
+  readonly value: StoredTensor | null;
+  /** Tensors that travel inside the node: in attributes, in the weights of bodies. */
+  readonly inside: readonly StoredTensor[];
   /** Module path, outermost first, where the exporter wrote it down. */
   readonly scope: readonly string[];
 }
@@ -31,16 +39,18 @@ export interface OnnxNode {
 /** Bodies in bodies; protobuf readers stop at 100 levels of messages, and each body is three. */
 const MAX_DEPTH = 30;
 
-/** Reads a NodeProto. Throws TANDEM_MODEL_INVALID. */
-export function readNode(file: FileBytes, message: ByteRange, depth = 0): OnnxNode {
-  const text = { name: '', type: '', domain: '' };
+/** Reads a NodeProto. Throws TANDEM_MODEL_INVALID, TANDEM_WEIGHTS_*. */
+export function readNode(file: FileBytes, message: ByteRange, external: ExternalData, depth = 0): OnnxNode {
+  const text = { name: '', type: '', domain: '', overload: '' };
   const inputs: string[] = [];
   const outputs: string[] = [];
   const captured = new Set<string>();
   const bodies: (readonly (ValueType | null)[])[] = [];
   const integers = new Map<string, number>();
   const attributes = new Set<string>();
-  let value: ByteRange | null = null;
+  const inner: OnnxNode[] = [];
+  const inside: StoredTensor[] = [];
+  let value: StoredTensor | null = null;
   let scope: string[] = [];
   for (const field of fieldsOf(file, message)) {
     if (field.number === NODE.input) inputs.push(textOf(file, field));
@@ -48,15 +58,18 @@ export function readNode(file: FileBytes, message: ByteRange, depth = 0): OnnxNo
     else if (field.number === NODE.name) text.name = textOf(file, field);
     else if (field.number === NODE.opType) text.type = textOf(file, field);
     else if (field.number === NODE.domain) text.domain = textOf(file, field);
+    else if (field.number === NODE.overload) text.overload = textOf(file, field);
     else if (field.number === NODE.metadata) scope = readScope(file, field) ?? scope;
     else if (field.number === NODE.attribute) {
       expectBytes(file, field);
-      const attribute = readAttribute(file, field, depth);
+      const attribute = readAttribute(file, field, external, depth);
       attributes.add(attribute.name);
       if (attribute.integer !== null) integers.set(attribute.name, attribute.integer);
-      if (attribute.name === 'value') value = attribute.tensor;
+      for (const tensor of attribute.inside) inside.push(tensor);
+      if (attribute.name === 'value') value = attribute.inside[0] ?? null;
       for (const body of attribute.bodies) {
         bodies.push(body.outputs);
+        for (const node of body.nodes) inner.push(node);
         for (const name of body.captured) captured.add(name);
       }
     }
@@ -70,9 +83,11 @@ export function readNode(file: FileBytes, message: ByteRange, depth = 0): OnnxNo
     outputs,
     captured: [...captured],
     bodies,
+    inner,
     integers,
     attributes,
     value,
+    inside,
     scope,
   };
 }
@@ -80,55 +95,63 @@ export function readNode(file: FileBytes, message: ByteRange, depth = 0): OnnxNo
 interface Attribute {
   name: string;
   integer: number | null;
-  tensor: ByteRange | null;
+  inside: StoredTensor[];
   bodies: Body[];
 }
 
-function readAttribute(file: FileBytes, message: ByteRange, depth: number): Attribute {
-  const attribute: Attribute = { name: '', integer: null, tensor: null, bodies: [] };
+function readAttribute(file: FileBytes, message: ByteRange, external: ExternalData, depth: number): Attribute {
+  const attribute: Attribute = { name: '', integer: null, inside: [], bodies: [] };
   for (const field of fieldsOf(file, message)) {
-    if (field.number === ATTRIBUTE.name) attribute.name = textOf(file, field);
-    else if (field.number === ATTRIBUTE.i && field.wire === VARINT) attribute.integer = field.value;
-    else if (field.number === ATTRIBUTE.tensor) {
-      expectBytes(file, field);
-      attribute.tensor = field;
-    } else if (field.number === ATTRIBUTE.graph || field.number === ATTRIBUTE.graphs) {
-      expectBytes(file, field);
+    const { number } = field;
+    if (number === ATTRIBUTE.name) attribute.name = textOf(file, field);
+    else if (number === ATTRIBUTE.i && field.wire === VARINT) attribute.integer = field.value;
+    else if (number === ATTRIBUTE.tensor || number === ATTRIBUTE.tensors) {
+      attribute.inside.push(readTensor(file, field, external));
+    } else if (number === ATTRIBUTE.sparseTensor || number === ATTRIBUTE.sparseTensors) {
+      attribute.inside.push(readSparseTensor(file, field));
+    } else if (number === ATTRIBUTE.graph || number === ATTRIBUTE.graphs) {
       if (depth >= MAX_DEPTH) throw invalid(file, `subgraphs lie more than ${MAX_DEPTH} deep`);
-      attribute.bodies.push(readBody(file, field, depth + 1));
+      const body = readBody(file, field, external, depth + 1);
+      attribute.bodies.push(body);
+      for (const tensor of body.inside) attribute.inside.push(tensor);
     }
   }
   return attribute;
 }
 
-/** A subgraph: which outer names it reads and what it returns. */
+/** A subgraph: which outer names it reads, what it returns, and what it brings. */
 interface Body {
   captured: Set<string>;
   outputs: (ValueType | null)[];
+  inside: StoredTensor[];
+  /** Its nodes and those of bodies in it. */
+  nodes: OnnxNode[];
 }
 
-function readBody(file: FileBytes, message: ByteRange, depth: number): Body {
+function readBody(file: FileBytes, message: ByteRange, external: ExternalData, depth: number): Body {
   const own = new Set<string>();
   const captured = new Set<string>();
   const outputs: (ValueType | null)[] = [];
   const returned: string[] = [];
-  const nodes: ByteRange[] = [];
+  const ranges: ByteRange[] = [];
+  const nodes: OnnxNode[] = [];
+  const inside: StoredTensor[] = [];
   for (const field of fieldsOf(file, message)) {
-    if (field.number === GRAPH.node) nodes.push(field);
+    if (field.number === GRAPH.node) ranges.push(field);
     else if (field.number === GRAPH.input) own.add(readValueInfo(file, field).name);
-    else if (field.number === GRAPH.initializer) own.add(nameIn(file, field, TENSOR.name));
-    else if (field.number === GRAPH.sparseInitializer) {
-      for (const part of fieldsOf(file, field)) {
-        if (part.number === SPARSE.values) own.add(nameIn(file, part, TENSOR.name));
-      }
-    } else if (field.number === GRAPH.output) {
+    else if (field.number === GRAPH.initializer) inside.push(readTensor(file, field, external));
+    else if (field.number === GRAPH.sparseInitializer) inside.push(readSparseTensor(file, field));
+    else if (field.number === GRAPH.output) {
       const { name, type } = readValueInfo(file, field);
       returned.push(name);
       outputs.push(type);
     }
   }
-  for (const range of nodes) {
-    const node = readNode(file, range, depth);
+  for (const { name } of inside) own.add(name);
+  for (const range of ranges) {
+    const node = readNode(file, range, external, depth);
+    for (const tensor of node.inside) inside.push(tensor);
+    for (const inner of [node, ...node.inner]) nodes.push(inner);
     for (const name of [...node.inputs, ...node.captured]) {
       if (name !== '' && !own.has(name)) captured.add(name);
     }
@@ -137,15 +160,7 @@ function readBody(file: FileBytes, message: ByteRange, depth: number): Body {
   for (const name of returned) {
     if (!own.has(name)) captured.add(name);
   }
-  return { captured, outputs };
-}
-
-function nameIn(file: FileBytes, message: ByteRange, number: number): string {
-  let name = '';
-  for (const field of fieldsOf(file, message)) {
-    if (field.number === number) name = textOf(file, field);
-  }
-  return name;
+  return { captured, outputs, inside, nodes };
 }
 
 /** `['', 'encoder', 'encoder.layer.0']` as its parts, or `null` for other metadata. */

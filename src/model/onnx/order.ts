@@ -1,5 +1,6 @@
 /** The order of the ops: the file's own where it is topological, else the nearest that is; and what is not an op at all. */
 import { TandemError } from '../../errors.js';
+import { functionKey, type OnnxFunction } from './functions.js';
 import type { OnnxNode } from './node.js';
 
 export interface Ordered {
@@ -10,6 +11,8 @@ export interface Ordered {
    * They travel with whatever reads them, like the weights they are made of, so that no cut has to carry their result.
    */
   readonly derived: ReadonlyMap<string, OnnxNode>;
+  /** The weights that each derived value is made of. */
+  readonly behind: ReadonlyMap<string, ReadonlySet<string>>;
 }
 
 /** Ops that make something else each time, or may: two slices must not both compute them. */
@@ -22,6 +25,8 @@ const RANDOM = new Set([
   'Bernoulli',
   'Dropout',
 ]);
+/** What is made of more weights than this is an op like any other. */
+const MAX_BEHIND = 256;
 const DOMAINS = new Set(['', 'com.microsoft']);
 
 /**
@@ -34,23 +39,33 @@ export function orderNodes(
     weights: ReadonlySet<string>;
     inputs: ReadonlySet<string>;
     returned: ReadonlySet<string>;
-    functions: ReadonlySet<string>;
+    functions: ReadonlyMap<string, OnnxFunction>;
   },
 ): Ordered {
   const derived = new Map<string, OnnxNode>();
+  const behind = new Map<string, ReadonlySet<string>>();
   const ops: OnnxNode[] = [];
   for (const node of sorted(nodes, new Set([...names.weights, ...names.inputs]))) {
+    const reads = readsOf(node);
     const fixed =
       DOMAINS.has(node.domain) &&
       node.bodies.length === 0 &&
       !RANDOM.has(node.type) &&
-      !names.functions.has(`${node.domain}:${node.type}`) &&
+      !names.functions.has(functionKey(node)) &&
       !node.outputs.some((name) => names.returned.has(name)) &&
-      readsOf(node).every((name) => names.weights.has(name) || derived.has(name));
-    if (!fixed) ops.push(node);
-    else for (const name of node.outputs) if (name !== '') derived.set(name, node);
+      reads.every((name) => names.weights.has(name) || derived.has(name));
+    const weights = fixed ? new Set(reads.flatMap((name) => [...(behind.get(name) ?? [name])])) : null;
+    if (!weights || weights.size > MAX_BEHIND) {
+      ops.push(node);
+      continue;
+    }
+    for (const name of node.outputs) {
+      if (name === '') continue;
+      derived.set(name, node);
+      behind.set(name, weights);
+    }
   }
-  return { ops, derived };
+  return { ops, derived, behind };
 }
 
 /** Everything that a node reads, also from within its bodies. */

@@ -11,9 +11,27 @@ export const GRAPH = {
   valueInfo: 13,
   sparseInitializer: 15,
 } as const;
-export const NODE = { input: 1, output: 2, name: 3, opType: 4, attribute: 5, domain: 7, metadata: 9 } as const;
-export const ATTRIBUTE = { name: 1, i: 3, tensor: 5, graph: 6, graphs: 11 } as const;
-export const FUNCTION = { name: 1, domain: 10 } as const;
+export const NODE = {
+  input: 1,
+  output: 2,
+  name: 3,
+  opType: 4,
+  attribute: 5,
+  domain: 7,
+  overload: 8,
+  metadata: 9,
+} as const;
+export const ATTRIBUTE = {
+  name: 1,
+  i: 3,
+  tensor: 5,
+  graph: 6,
+  tensors: 10,
+  graphs: 11,
+  sparseTensor: 22,
+  sparseTensors: 23,
+} as const;
+export const FUNCTION = { name: 1, input: 4, output: 5, node: 7, domain: 10, overload: 13 } as const;
 export const TENSOR = {
   dims: 1,
   dataType: 2,

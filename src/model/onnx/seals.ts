@@ -23,13 +23,21 @@ export function sealedCuts(
   }
   const lastUse = new Map<string, number>();
   for (const [k, op] of ops.entries()) for (const name of readsOf(op)) lastUse.set(name, k);
-  const sealed = new Set<number>();
+  // Lives that begin less lives that end, at each position.
+  const steps = new Array<number>(ops.length + 2).fill(0);
   const whole = quantisedGroups(ops);
   for (const [born, op] of ops.entries()) {
     for (const name of op.outputs) {
       if (crosses(known.get(name) ?? '') && !whole.has(name)) continue;
-      for (let k = born + 1; k <= (lastUse.get(name) ?? born); k++) sealed.add(k);
+      steps[born + 1]!++;
+      steps[(lastUse.get(name) ?? born) + 1]!--;
     }
+  }
+  const sealed = new Set<number>();
+  let lives = 0;
+  for (const [k, step] of steps.entries()) {
+    lives += step;
+    if (lives > 0) sealed.add(k);
   }
   return sealed;
 }

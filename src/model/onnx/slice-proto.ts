@@ -7,6 +7,7 @@ import type { OnnxNode } from './node.js';
 import { readsOf } from './order.js';
 import { ENTRY, EXTERNAL, elementId, GRAPH, MODEL, TENSOR } from './schema.js';
 import type { StoredTensor } from './stored-tensor.js';
+import { travelling } from './travelling.js';
 import { type ValueType, writeValueInfo } from './value-type.js';
 import { WireWriter } from './wire-writer.js';
 
@@ -31,36 +32,15 @@ const MAX_BYTES = 2 ** 31 - 1;
  */
 export function sliceProto(model: OnnxModel, request: SliceRequest): Uint8Array {
   using file = new FileBytes(model.graph.path);
-  const { nodes, tensors } = partsOf(model, request);
+  const ops = model.nodes.slice(request.from, request.to);
+  const along = travelling(model, [...ops.flatMap(readsOf), ...request.outputs]);
+  const nodes = [...along.nodes, ...ops];
+  const { tensors } = along;
   checkSize(nodes, tensors, model.graph.path);
   const writer = new WireWriter();
   for (const range of model.proto.header) writer.raw(file.copy(range));
   writer.message(MODEL.graph, (graph) => writeGraph(graph, file, model, request, nodes, tensors));
   return writer.bytes();
-}
-
-/** The nodes of the slice, those that travel with them first, and the weights that they read. */
-function partsOf(
-  model: OnnxModel,
-  { from, to, outputs }: SliceRequest,
-): { nodes: OnnxNode[]; tensors: StoredTensor[] } {
-  const ops = model.nodes.slice(from, to);
-  const nodes = new Set<OnnxNode>();
-  const tensors = new Set<StoredTensor>();
-  const seen = new Set<string>();
-  const visit = (name: string): void => {
-    if (seen.has(name)) return;
-    seen.add(name);
-    const tensor = model.tensors.get(name);
-    if (tensor) tensors.add(tensor);
-    const node = model.derived.get(name);
-    if (!node) return;
-    for (const read of readsOf(node)) visit(read);
-    nodes.add(node);
-  };
-  for (const node of ops) for (const name of readsOf(node)) visit(name);
-  for (const name of outputs) visit(name);
-  return { nodes: [...nodes, ...ops], tensors: [...tensors] };
 }
 
 function writeGraph(

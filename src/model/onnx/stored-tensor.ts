@@ -4,7 +4,7 @@ import { elementCount } from '../../tensor.js';
 import { type ExternalData, readEntry } from './external-data.js';
 import type { ByteRange, FileBytes } from './file-bytes.js';
 import { EXTERNAL, elementOf, SPARSE, TENSOR } from './schema.js';
-import { BYTES, expectBytes, fieldsOf, integersOf, invalid, textOf } from './wire.js';
+import { BYTES, expectBytes, type Field, fieldsOf, integersOf, invalid, textOf } from './wire.js';
 
 /** Where the values are: bytes as memory has them in some file, or inside a protobuf message of the model. */
 export type Storage =
@@ -22,6 +22,11 @@ export interface StoredTensor {
   readonly storage: Storage;
 }
 
+/** Whether the values lie in another file than the model's. */
+export function isOutside({ storage }: StoredTensor, external: ExternalData): boolean {
+  return storage.kind === 'bytes' && storage.file !== external.model;
+}
+
 /** TensorProto, before its external data is looked up. */
 interface Head {
   name: string;
@@ -36,6 +41,8 @@ interface Head {
   entries: Map<string, string>;
 }
 
+/** More dimensions than any tensor has. */
+const MAX_DIMS = 64;
 /** Values smaller than this travel inside the slice's own message. */
 const INLINE_BYTES = 1024;
 /** Typed fields: each holds its elements in at least one byte. */
@@ -81,8 +88,11 @@ export function readSparseTensor(file: FileBytes, message: ByteRange): StoredTen
   let values: Head | undefined;
   const dims: number[] = [];
   for (const field of fieldsOf(file, message)) {
-    if (field.number === SPARSE.values) values = readHead(file, field);
-    if (field.number === SPARSE.dims) dims.push(...integersOf(file, field));
+    if (field.number === SPARSE.dims) addDims(file, field, dims);
+    if (field.number !== SPARSE.values && field.number !== SPARSE.indices) continue;
+    const part = readHead(file, field);
+    if (part.external) throw invalid(file, `the sparse weight "${part.name}" has external data`);
+    if (field.number === SPARSE.values) values = part;
   }
   if (!values) throw invalid(file, 'a sparse weight without values');
   countOf(file, values.name, dims);
@@ -102,7 +112,7 @@ function readHead(file: FileBytes, message: ByteRange): Head {
     entries: new Map(),
   };
   for (const field of fieldsOf(file, message)) {
-    if (field.number === TENSOR.dims) head.dims.push(...integersOf(file, field));
+    if (field.number === TENSOR.dims) addDims(file, field, head.dims);
     else if (field.number === TENSOR.dataType) head.element = field.value;
     else if (field.number === TENSOR.name) head.name = textOf(file, field);
     else if (field.number === TENSOR.dataLocation) head.external = field.value === EXTERNAL;
@@ -121,6 +131,11 @@ function readHead(file: FileBytes, message: ByteRange): Head {
   // Numbers in several fields do not lie in one piece.
   if (head.chunks > 1) head.plain = null;
   return head;
+}
+
+function addDims(file: FileBytes, field: Field, dims: number[]): void {
+  if (dims.length + field.to - field.from > MAX_DIMS * 10) throw invalid(file, 'a tensor of too many dimensions');
+  for (const dim of integersOf(file, field)) dims.push(dim);
 }
 
 function countOf(file: FileBytes, name: string, dims: readonly number[]): number {
