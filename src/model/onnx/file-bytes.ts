@@ -52,10 +52,23 @@ export class FileBytes implements Disposable {
     return this.#window[position - this.#windowFrom]!;
   }
 
+  /** A range as text, or `null` where it is not UTF-8. */
+  text(range: ByteRange): string | null {
+    if (range.to > this.#windowTo || range.from < this.#windowFrom) {
+      if (range.to - range.from > this.#window.length) return decode(this.copy(range));
+      this.#slideTo(range.from);
+      if (range.to > this.#windowTo) return decode(this.copy(range));
+    }
+    const [from, to] = [range.from - this.#windowFrom, range.to - this.#windowFrom];
+    const text = this.#window.toString('utf8', from, to);
+    // What cannot be decoded becomes this character; it may also have been there.
+    return text.includes('\ufffd') ? decode(this.#window.subarray(from, to)) : text;
+  }
+
   /** A fresh copy of a range. */
   copy({ from, to }: ByteRange): Uint8Array {
     if (from >= this.#windowFrom && to <= this.#windowTo) {
-      return Uint8Array.prototype.slice.call(this.#window, from - this.#windowFrom, to - this.#windowFrom);
+      return new Uint8Array(this.#window.subarray(from - this.#windowFrom, to - this.#windowFrom));
     }
     const bytes = new Uint8Array(to - from);
     this.#read(bytes, from);
@@ -74,5 +87,15 @@ export class FileBytes implements Disposable {
       if (count === 0) throw new TandemError('TANDEM_MODEL_INVALID', `${this.path} became shorter while it was read`);
       done += count;
     }
+  }
+}
+
+const UTF8 = new TextDecoder('utf-8', { fatal: true });
+
+function decode(bytes: Uint8Array): string | null {
+  try {
+    return UTF8.decode(bytes);
+  } catch {
+    return null;
   }
 }

@@ -100,12 +100,9 @@ export function textOf(file: FileBytes, field: Field): string {
   expectBytes(file, field);
   if (field.to - field.from > TEXT_BYTES)
     throw invalid(file, `a name of ${field.to - field.from} bytes at ${field.from}`);
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(file.copy(field));
-  } catch (cause) {
-    if (cause instanceof TypeError) throw invalid(file, `the name at byte ${field.from} is not UTF-8`);
-    throw cause;
-  }
+  const text = file.text(field);
+  if (text === null) throw invalid(file, `the name at byte ${field.from} is not UTF-8`);
+  return text;
 }
 
 /** The integers of a repeated field, which may be packed or not. */
