@@ -93,36 +93,3 @@ export class Timeline {
     return { predicted: mean(bubbles), measured: mean(uses.map(({ utilisation }) => 1 - utilisation)) };
   }
 }
-
-/** Characters of a lane from idle to busy. */
-const SHADES = [' ', '░', '▒', '▓', '█'];
-
-/**
- * The spans as text, a lane per worker, `width` columns wide: darker means busier. `from` and `to` (µs) choose the window.
- */
-export function drawTimeline(spans: readonly Span[], names: readonly string[], width: number): string {
-  if (spans.length === 0) return '';
-  const from = Math.min(...spans.map(({ acceptedAt }) => acceptedAt));
-  const to = Math.max(...spans.map(({ finishedAt }) => finishedAt));
-  const lanes = new Map<string, { label: string; busy: number[] }>();
-  const column = Math.max(1e-9, (to - from) / width);
-  for (const { stage, worker, acceptedAt, finishedAt } of spans) {
-    const key = `${String(stage).padStart(4)}/${String(worker).padStart(6)}`;
-    const lane = lanes.get(key) ?? { label: names[stage] ?? `stage ${stage}`, busy: new Array<number>(width).fill(0) };
-    lanes.set(key, lane);
-    const last = Math.min(width - 1, Math.floor((finishedAt - from) / column));
-    for (let c = Math.floor((acceptedAt - from) / column); c <= last; c++) {
-      const start = from + c * column;
-      lane.busy[c]! += (Math.min(finishedAt, start + column) - Math.max(acceptedAt, start)) / column;
-    }
-  }
-  const label = Math.max(...[...lanes.values()].map((lane) => lane.label.length));
-  const lines = [...lanes.entries()]
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([, lane]) => {
-      const cells = lane.busy.map((share) => SHADES[Math.min(4, Math.max(0, Math.round(share * 4)))]).join('');
-      return `${lane.label.padEnd(label)} │${cells}│`;
-    });
-  const milliseconds = `${((to - from) / 1e3).toFixed(0)} ms`;
-  return [...lines, `${' '.repeat(label)} └${'─'.repeat(width - milliseconds.length - 1)} ${milliseconds}`].join('\n');
-}
