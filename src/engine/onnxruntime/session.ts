@@ -57,6 +57,8 @@ export async function openSession({
       executionProviders: [provider as InferenceSession.ExecutionProviderConfig],
       graphOptimizationLevel: sketch ? 'disabled' : 'all',
       intraOpNumThreads: sketch ? 1 : engine.threads,
+      // Waiting threads spin, as ORT has it: two encoder layers of BERT-base, 4 x 128, on two threads of two cores take 441 ms with it and
+      // 461 without. Only where stages have more threads than there are cores is it the worse way (1007 and 960 ms for two such stages).
       interOpNumThreads: 1,
       executionMode: 'sequential',
       logSeverityLevel: 4,
@@ -64,8 +66,6 @@ export async function openSession({
       extra: {
         session: {
           model_external_initializers_file_folder_path: folder,
-          // Threads that wait for work must leave the core to the other stage.
-          intra_op: { allow_spinning: '0' },
           ...(sketch ? { disable_prepacking: '1' } : {}),
         },
       },
