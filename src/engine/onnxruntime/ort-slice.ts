@@ -40,7 +40,7 @@ export async function openSlice(
 
 /** Zeros of a type with every open dimension 1, or `null` where the type is not known. */
 function zerosOf(type: ValueType | undefined): Tensor | null {
-  if (!type || !type.shape || !canCross(type.element)) return null;
+  if (!type?.shape || !canCross(type.element)) return null;
   const shape = type.shape.map((dim) => (typeof dim === 'number' ? dim : 1));
   return { dtype: type.element, shape, data: allocate(type.element, shape) };
 }

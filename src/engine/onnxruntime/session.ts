@@ -51,6 +51,11 @@ export async function openSession({
       remedy: `use provider=${bundled.join(' or provider=')}`,
     });
   }
+  if (engine.provider === 'webgpu' && engine.deviceIndex) {
+    throw new TandemError('TANDEM_DEVICE_MISSING', 'WebGPU chooses its card itself; it cannot be asked for another', {
+      remedy: 'use --stage gpu',
+    });
+  }
   const provider = engine.deviceIndex ? { name: engine.provider, deviceId: engine.deviceIndex } : engine.provider;
   try {
     return await ort.InferenceSession.create(bytes, {
@@ -115,7 +120,14 @@ export function ortError(cause: unknown, code: ErrorCode): TandemError {
     });
   }
   if (/Unsupported data type|is not implemented|NOT_IMPLEMENTED|Could not find an implementation/i.test(message)) {
-    return new TandemError('TANDEM_MODEL_UNSUPPORTED', `ONNX Runtime cannot run this: ${message}`, { cause });
+    return new TandemError('TANDEM_MODEL_UNSUPPORTED', `ONNX Runtime cannot run this: ${message}`, {
+      remedy: 'export the model with an opset that onnxruntime-node implements',
+      cause,
+    });
   }
-  return new TandemError(code, `ONNX Runtime: ${message}`, { cause });
+  const remedy =
+    code === 'TANDEM_MODEL_INVALID'
+      ? 'check the file with onnx.checker.check_model; export it again'
+      : "the words are ONNX Runtime's own; compare the rows with what tandem inspect MODEL says of the inputs";
+  return new TandemError(code, `ONNX Runtime: ${message}`, { remedy, cause });
 }
