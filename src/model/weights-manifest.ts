@@ -172,7 +172,8 @@ async function stringBytes(shards: Shard[], start: number, spec: WeightSpec): Pr
   let at = start;
   for (let left = elementCount(spec.shape); left > 0; left--) {
     if (at + STRING_LENGTH_BYTES > held) throw short(shards, at + STRING_LENGTH_BYTES, held, spec.name);
-    const head = await readRanges(rangesOf(shards, at, STRING_LENGTH_BYTES));
+    const head = new Uint8Array(STRING_LENGTH_BYTES);
+    await readWeight({ ...spec, bytes: head.length, ranges: rangesOf(shards, at, head.length) }, head);
     at += STRING_LENGTH_BYTES + new DataView(head.buffer).getUint32(0, true);
   }
   return at - start;
@@ -199,25 +200,19 @@ function rangesOf(shards: Shard[], start: number, length: number): ByteRange[] {
   return ranges;
 }
 
-/** The bytes of a weight as stored, in a buffer of its own. Throws TANDEM_WEIGHTS_SHORT when a file changed under us. */
-export function readWeightBytes(weight: StoredWeight): Promise<Uint8Array<ArrayBuffer>> {
-  return readRanges(weight.ranges);
-}
-
-async function readRanges(ranges: readonly ByteRange[]): Promise<Uint8Array<ArrayBuffer>> {
-  const bytes = new Uint8Array(ranges.reduce((sum, { length }) => sum + length, 0));
+/** The bytes of a weight as stored, into `into`, which has room for exactly them. Throws TANDEM_WEIGHTS_SHORT when a file changed under us. */
+export async function readWeight({ ranges }: StoredWeight, into: Uint8Array): Promise<void> {
   let at = 0;
   for (const range of ranges) {
     // The path was resolved when the graph was read: what is a link now was put there since.
     const file = await open(range.file, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0));
     try {
-      await readFully(file, bytes.subarray(at, at + range.length), range);
+      await readFully(file, into.subarray(at, at + range.length), range);
     } finally {
       await file.close();
     }
     at += range.length;
   }
-  return bytes;
 }
 
 async function readFully(file: FileHandle, into: Uint8Array, { file: path, offset }: ByteRange): Promise<void> {

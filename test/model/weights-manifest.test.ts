@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { TandemError } from '../../src/errors.js';
-import { readWeightBytes, readWeightsManifest } from '../../src/model/weights-manifest.js';
+import { readWeight, readWeightsManifest, type StoredWeight } from '../../src/model/weights-manifest.js';
 
 /** A folder with a model.json that need not hold anything; returns its path. */
 function modelFile(): string {
@@ -16,6 +16,12 @@ function modelFile(): string {
 }
 
 const beside = (file: string, name: string) => join(file, '..', name);
+
+async function readWeightBytes(weight: StoredWeight): Promise<Uint8Array> {
+  const bytes = new Uint8Array(weight.bytes);
+  await readWeight(weight, bytes);
+  return bytes;
+}
 
 function refused(promise: Promise<unknown>, code: string, message: RegExp): Promise<void> {
   return assert.rejects(promise, (error) => {

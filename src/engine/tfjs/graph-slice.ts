@@ -7,7 +7,7 @@ import { engineFailure, isOutOfMemory } from './failure.js';
 import { type GraphPart, graphPart } from './graph-part.js';
 import type { Tfjs } from './native.js';
 import type { TfSlice } from './tf-slice.js';
-import { heldBytes, loadWeight } from './weight.js';
+import { heldBytes, loadWeights } from './weight.js';
 
 type GraphModel = Awaited<ReturnType<Tfjs['loadGraphModel']>>;
 
@@ -20,32 +20,29 @@ interface Loaded {
 /** Throws TANDEM_WEIGHTS_SHORT, TANDEM_ENGINE_FAILED, TANDEM_OUT_OF_MEMORY. */
 export async function loadGraphSlice(tf: Tfjs, graph: GraphModelGraph, slice: Slice): Promise<TfSlice> {
   const part = graphPart(graph, slice);
-  const weights: Record<string, TfTensor> = {};
-  let weightBytes = 0;
+  const stored = part.weights.map((name) => graph.weights.get(name)!);
+  const weights = await loadWeights(tf, stored);
   try {
-    for (const name of part.weights) {
-      const stored = graph.weights.get(name)!;
-      const value = await loadWeight(tf, stored);
-      weights[name] = value;
-      weightBytes += heldBytes(tf, value, stored.bytes);
-    }
     const model = await modelOf(tf, part, weights);
-    const loaded = { model, part, weights: new Set(Object.values(weights)) };
+    const loaded = { model, part, weights: new Set(weights.values()) };
     return {
-      weightBytes,
+      weightBytes: stored.reduce((sum, { name, bytes }) => sum + heldBytes(tf, weights.get(name)!, bytes), 0),
       run: (inputs) => runGraph(tf, loaded, graph.ops.slice(slice.from, slice.to), slice.outputs, inputs),
       dispose: () => model.dispose(),
     };
   } catch (cause) {
-    tf.dispose(weights);
-    throw engineFailure('loading the slice', cause);
+    tf.dispose([...weights.values()]);
+    throw cause;
   }
 }
 
 /** The weights are there already: tfjs asks the `io` that it is given to decode them. */
-function modelOf(tf: Tfjs, { artifacts }: GraphPart, weights: Record<string, TfTensor>): Promise<GraphModel> {
+function modelOf(tf: Tfjs, { artifacts }: GraphPart, weights: ReadonlyMap<string, TfTensor>): Promise<GraphModel> {
   const handler = { load: async () => ({ ...artifacts, weightSpecs: [], weightData: new ArrayBuffer(0) }) };
-  return tf.loadGraphModel(handler as never, {}, { ...tf.io, decodeWeights: () => weights } as never);
+  return tf.loadGraphModel(handler as never, {}, {
+    ...tf.io,
+    decodeWeights: () => Object.fromEntries(weights),
+  } as never);
 }
 
 async function runGraph(

@@ -8,7 +8,7 @@ import type { StoredWeight } from '../../model/weights-manifest.js';
 import { engineFailure } from './failure.js';
 import type { Tfjs } from './native.js';
 import type { TfSlice } from './tf-slice.js';
-import { loadWeight } from './weight.js';
+import { heldBytes, loadWeights } from './weight.js';
 
 type Layer = layers.Layer;
 type LayerVariable = Layer['weights'][number];
@@ -22,30 +22,27 @@ interface Step {
   readonly spent: readonly string[];
 }
 
-/** Throws TANDEM_WEIGHTS_MISSING, TANDEM_WEIGHTS_SHORT, TANDEM_MODEL_INVALID, TANDEM_ENGINE_FAILED. */
+/** Throws TANDEM_WEIGHTS_MISSING, TANDEM_WEIGHTS_SHORT, TANDEM_MODEL_INVALID, TANDEM_ENGINE_FAILED, TANDEM_OUT_OF_MEMORY. */
 export async function loadLayersSlice(tf: Tfjs, graph: LayersModelGraph, slice: Slice): Promise<TfSlice> {
   const model = await buildTopology(tf, graph.topology);
-  const calls = graph.calls.slice(slice.from, slice.to);
-  const own = [...new Set(calls.map(({ layer }) => layer))].map((name) => model.getLayer(name));
-  const variables = own.flatMap(({ weights }) => weights);
-  const kept = new Set(variables);
-  for (const variable of model.weights as LayerVariable[]) if (!kept.has(variable)) variable.dispose();
-  const dispose = () => tf.dispose(variables.map((variable) => variable.read()));
+  const all = model.weights.map((variable) => variable.read());
   try {
-    for (const layer of own) await loadLayer(tf, layer, graph.weights);
+    const calls = graph.calls.slice(slice.from, slice.to);
+    const own = [...new Set(calls.map(({ layer }) => layer))].map((name) => model.getLayer(name));
+    const variables = own.flatMap(({ weights }) => weights.map((variable) => variable.read()));
+    const kept = new Set(variables);
+    tf.dispose(all.filter((variable) => !kept.has(variable)));
+    await fillVariables(tf, own, graph.weights);
+    const steps = stepsOf(graph, slice, new Map(own.map((layer) => [layer.name, layer])));
+    return {
+      weightBytes: variables.reduce((sum, variable) => sum + heldBytes(tf, variable, 0), 0),
+      run: (inputs) => tf.tidy(() => runSteps(tf, slice, steps, inputs)),
+      dispose: () => tf.dispose(variables),
+    };
   } catch (cause) {
-    dispose();
+    tf.dispose(all);
     throw cause;
   }
-  const steps = stepsOf(graph, slice, new Map(own.map((layer) => [layer.name, layer])));
-  return {
-    weightBytes: variables.reduce(
-      (sum, variable) => sum + tf.util.bytesPerElement(variable.read().dtype) * variable.read().size,
-      0,
-    ),
-    run: (inputs) => tf.tidy(() => runSteps(tf, slice, steps, inputs)),
-    dispose,
-  };
 }
 
 /**
@@ -79,42 +76,58 @@ function withZeroInitializers(config: unknown): unknown {
   );
 }
 
-async function loadLayer(tf: Tfjs, layer: Layer, stored: ReadonlyMap<string, StoredWeight>): Promise<void> {
-  for (const [index, variable] of layer.weights.entries()) {
-    const weight = findWeight(variable, index, stored);
-    if (!weight) {
-      throw new TandemError(
-        'TANDEM_WEIGHTS_MISSING',
-        `layer ${layer.name} needs the weight ${variable.originalName}, which the model does not list`,
-        {
-          remedy: 'save or convert the model again, with its weights',
-        },
-      );
-    }
-    if (String(weight.shape) !== String(variable.shape)) {
-      throw new TandemError(
-        'TANDEM_MODEL_INVALID',
-        `the weight ${weight.name} is [${weight.shape}], but layer ${layer.name} needs [${variable.shape}]`,
-      );
-    }
-    const value = await loadWeight(tf, weight);
+async function fillVariables(
+  tf: Tfjs,
+  own: readonly Layer[],
+  stored: ReadonlyMap<string, StoredWeight>,
+): Promise<void> {
+  const filled = own.flatMap((layer) =>
+    layer.weights.map((variable, index) => ({ variable, weight: findWeight(layer, variable, index, stored) })),
+  );
+  const values = await loadWeights(
+    tf,
+    filled.map(({ weight }) => weight),
+  );
+  for (const { variable, weight } of filled) {
     tf.tidy(() => {
-      variable.write(value);
+      variable.write(values.get(weight.name)!);
     });
-    value.dispose();
   }
+  tf.dispose([...values.values()]);
+}
+
+/** The weight for a layer's variable. Throws TANDEM_WEIGHTS_MISSING, TANDEM_MODEL_INVALID. */
+function findWeight(
+  layer: Layer,
+  variable: LayerVariable,
+  index: number,
+  stored: ReadonlyMap<string, StoredWeight>,
+): StoredWeight {
+  const weight = weightNamed(variable.originalName, index, stored);
+  if (!weight) {
+    throw new TandemError(
+      'TANDEM_WEIGHTS_MISSING',
+      `layer ${layer.name} needs the weight ${variable.originalName}, which the model does not list`,
+      { remedy: 'save or convert the model again, with its weights' },
+    );
+  }
+  if (String(weight.shape) !== String(variable.shape)) {
+    throw new TandemError(
+      'TANDEM_MODEL_INVALID',
+      `the weight ${weight.name} is [${weight.shape}], but layer ${layer.name} needs [${variable.shape}]`,
+      {
+        remedy: 'save or convert the model again',
+      },
+    );
+  }
+  return weight;
 }
 
 /**
  * By the rules of tfjs (Container.loadWeights): the variable's own name; or a name that carries the cell's name before the last part, as
  * TF 2.2 and later write it; or, where Keras numbered the weights of each layer, that number.
  */
-function findWeight(
-  variable: LayerVariable,
-  index: number,
-  stored: ReadonlyMap<string, StoredWeight>,
-): StoredWeight | undefined {
-  const name = variable.originalName;
+function weightNamed(name: string, index: number, stored: ReadonlyMap<string, StoredWeight>): StoredWeight | undefined {
   const slash = name.lastIndexOf('/');
   const [first] = stored.keys();
   if (first !== undefined && /\/\s*[-+]?\d[^/]*$/.test(first)) return stored.get(`${name.slice(0, slash)}/${index}`);

@@ -21,11 +21,15 @@ export const tfjs: Engine = { name: 'tfjs', load, describe };
 async function load(slice: Slice, { provider }: EngineOptions): Promise<LoadedSlice> {
   const tf = openTfjs(provider);
   const manifest = await readModelJson(slice.path);
-  const loaded =
-    slice.format === 'graph-model'
-      ? await loadGraphSlice(tf, await readGraphModel(slice.path, manifest), slice)
-      : await loadLayersSlice(tf, await readLayersModel(slice.path, manifest), slice);
-  return { ...deviceOf(tf), ...onTensors(tf, loaded) };
+  try {
+    const loaded =
+      slice.format === 'graph-model'
+        ? await loadGraphSlice(tf, await readGraphModel(slice.path, manifest), slice)
+        : await loadLayersSlice(tf, await readLayersModel(slice.path, manifest), slice);
+    return { ...deviceOf(tf), ...onTensors(tf, loaded) };
+  } catch (cause) {
+    throw engineFailure('loading the slice', cause);
+  }
 }
 
 async function describe(
@@ -35,9 +39,15 @@ async function describe(
 ): Promise<TensorFacts> {
   const tf = openTfjs(provider);
   const manifest = await readModelJson(path);
-  if (format !== 'graph-model') return layersFacts(tf, await readLayersModel(path, manifest), feeds);
-  const graph = await readGraphModel(path, manifest);
-  return describeByRunning(graph, feeds, async (chunk) => onTensors(tf, await loadGraphSlice(tf, graph, chunk)));
+  try {
+    if (format !== 'graph-model') return await layersFacts(tf, await readLayersModel(path, manifest), feeds);
+    const graph = await readGraphModel(path, manifest);
+    return await describeByRunning(graph, feeds, async (chunk) =>
+      onTensors(tf, await loadGraphSlice(tf, graph, chunk)),
+    );
+  } catch (cause) {
+    throw engineFailure('describing the model', cause);
+  }
 }
 
 function onTensors(tf: Tfjs, slice: TfSlice): Pick<LoadedSlice, 'weightBytes' | 'run' | 'dispose'> {

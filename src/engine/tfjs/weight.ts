@@ -1,20 +1,102 @@
-/** One weight from its byte range into TensorFlow, so that no more than one is ever held twice. */
+/** Weights from their byte ranges into TensorFlow, so that none is ever held twice but the one on its way. */
 import type { Tensor as TfTensor } from '@tensorflow/tfjs-node';
-import { readWeightBytes, type StoredWeight } from '../../model/weights-manifest.js';
+import { readWeight, type StoredWeight } from '../../model/weights-manifest.js';
+import { allocate, elementCount, viewOf } from '../../tensor.js';
 import { engineFailure } from './failure.js';
 import type { Tfjs } from './native.js';
 
-/** The weight, dequantised. Throws TANDEM_WEIGHTS_SHORT, TANDEM_ENGINE_FAILED, TANDEM_OUT_OF_MEMORY. */
-export async function loadWeight(tf: Tfjs, weight: StoredWeight): Promise<TfTensor> {
-  const { shape, dtype, quantization } = weight;
-  const bytes = await readWeightBytes(weight);
-  // tfjs returns an object by name: the weight's own could be any word, `__proto__` too.
-  const spec = { name: 'weight', shape: [...shape], dtype, ...(quantization && { quantization }) };
+/**
+ * TensorFlow shares memory that begins on 64 bytes and copies all other. The stage begins on a page, so what lies here is copied and can be
+ * overwritten. (tfjs alone leaves each weight's first copy to the garbage collector, which need not come.)
+ */
+const STAGED_AT = 4;
+
+/** Memory that can be given back at once; ES2024, there in Node 20. */
+type Resizable = ArrayBuffer & { resize(bytes: number): void };
+const ResizableBuffer = ArrayBuffer as unknown as new (bytes: number, options: { maxByteLength: number }) => Resizable;
+
+/** The types that weights mostly are, and that a view can be had of. */
+const STAGED = new Set(['float32', 'int32', 'bool']);
+
+/** All of `weights`, dequantised, by name. Throws TANDEM_WEIGHTS_SHORT, TANDEM_ENGINE_FAILED, TANDEM_OUT_OF_MEMORY. */
+export async function loadWeights(tf: Tfjs, weights: readonly StoredWeight[]): Promise<Map<string, TfTensor>> {
+  const loaded = new Map<string, TfTensor>();
+  const largest = Math.max(0, ...weights.filter(isStaged).map(stagedBytes));
+  const stage = new ResizableBuffer(largest, { maxByteLength: largest });
   try {
-    return tf.io.decodeWeights(bytes.buffer, [spec as never]).weight!;
+    for (const weight of weights) {
+      const value = await (isStaged(weight) ? loadStaged(tf, weight, stage) : loadDecoded(tf, weight)).catch(
+        (cause) => {
+          throw engineFailure(`loading the weight ${weight.name}`, cause);
+        },
+      );
+      loaded.set(weight.name, value);
+    }
+    return loaded;
   } catch (cause) {
-    throw engineFailure(`loading the weight ${weight.name}`, cause);
+    tf.dispose([...loaded.values()]);
+    throw cause;
+  } finally {
+    stage.resize(0);
   }
+}
+
+/** The stage holds the values and, behind them, what they are dequantised from. */
+async function loadStaged(tf: Tfjs, weight: StoredWeight, stage: ArrayBuffer): Promise<TfTensor> {
+  const dtype = weight.dtype as 'float32' | 'int32' | 'bool';
+  const shape = [...weight.shape];
+  if (elementCount(shape) === 0) return tf.tensor(allocate(dtype, shape) as Float32Array, shape, dtype);
+  const data = viewOf(dtype, shape, stage, STAGED_AT).data as Float32Array;
+  if (weight.quantization) {
+    const stored = new Uint8Array(stage, STAGED_AT + data.byteLength, weight.bytes);
+    await readWeight(weight, stored);
+    dequantize(weight, stored, data);
+  } else {
+    await readWeight(weight, new Uint8Array(stage, STAGED_AT, data.byteLength));
+  }
+  const tensor = tf.tensor(data, shape, dtype);
+  // tfjs hands values over when an op first reads them. This one makes it do so now, and computes nothing.
+  tf.tidy(() => {
+    tensor.reshape([tensor.size]);
+  });
+  return tensor;
+}
+
+/** As tfjs itself reads a weight: strings and complex numbers. */
+async function loadDecoded(tf: Tfjs, weight: StoredWeight): Promise<TfTensor> {
+  const bytes = new Uint8Array(weight.bytes);
+  await readWeight(weight, bytes);
+  // tfjs returns an object by name: the weight's own could be any word, `__proto__` too.
+  const spec = { name: 'weight', shape: [...weight.shape], dtype: weight.dtype as 'string' };
+  return tf.io.decodeWeights(bytes.buffer, [spec]).weight!;
+}
+
+function isStaged({ dtype, quantization }: StoredWeight): boolean {
+  return STAGED.has(dtype) && (quantization === undefined || dtype !== 'bool');
+}
+
+function stagedBytes({ dtype, shape, bytes, quantization }: StoredWeight): number {
+  return STAGED_AT + elementCount(shape) * (dtype === 'bool' ? 1 : 4) + (quantization ? bytes : 0);
+}
+
+/** To the bit as tfjs does it (io_utils.decodeWeight); `stored` may lie at any offset. */
+function dequantize({ dtype, quantization }: StoredWeight, stored: Uint8Array, into: Float32Array | Int32Array): void {
+  const { dtype: kind, min = 0, scale = 1 } = quantization!;
+  const bytes = new DataView(stored.buffer, stored.byteOffset, stored.byteLength);
+  const read = kind === 'uint8' ? (n: number) => stored[n]! : (n: number) => bytes.getUint16(2 * n, true);
+  for (let n = 0; n < into.length; n++) {
+    const value = kind === 'float16' ? fromHalf(read(n)) : read(n) * scale + min;
+    into[n] = dtype === 'int32' ? Math.round(value) : value;
+  }
+}
+
+/** The number that 16 bits of half precision stand for. */
+function fromHalf(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >> 10) & 31;
+  const fraction = bits & 1023;
+  if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
+  return exponent === 0 ? sign * fraction * 2 ** -24 : sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
 
 /** Bytes that the tensor holds in use. */
