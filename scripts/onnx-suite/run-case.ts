@@ -3,13 +3,14 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
 import { onnxruntime } from '../../src/engine/onnxruntime/onnxruntime.js';
+import { tensorFrom } from '../../src/engine/onnxruntime/ort-slice.js';
 import { openOrt } from '../../src/engine/onnxruntime/session.js';
 import { asTandemError } from '../../src/errors.js';
 import { legalCuts } from '../../src/model/cut.js';
 import type { ModelGraph } from '../../src/model/graph.js';
 import { openModel } from '../../src/model/open.js';
 import { slicesOf } from '../../src/model/slice.js';
-import { isDType, type Tensor, type TypedArray } from '../../src/tensor.js';
+import { isDType, type Tensor } from '../../src/tensor.js';
 import { seeded, seededValues } from '../make-onnx/seeded.js';
 import { compare } from './compare.js';
 import type { SuiteCase } from './obtain.js';
@@ -112,7 +113,7 @@ async function runWhole({ model, dataSets }: SuiteCase): Promise<{ feeds: Values
       ]),
     );
     const [first, second] = [await session.run(tensors), await again.run(tensors)].map((results) =>
-      session.outputNames.map((output) => tensorOf(results[output]!)),
+      session.outputNames.map((output) => tensorOf(output, results[output]!)),
     );
     if (first!.some((tensor, n) => compare(tensor, second![n]!) !== 'same')) throw new Error('its outputs are random');
     expected.push(first!);
@@ -140,9 +141,10 @@ function seededFeeds({ inputMetadata }: InferenceSession): Values[] {
   });
 }
 
-function tensorOf({ type, dims, data }: OrtTensor): Tensor {
+function tensorOf(name: string, tensor: OrtTensor): Tensor {
+  const { type, dims, data } = tensor;
   if (type === 'string') {
     return { dtype: 'uint8', shape: dims, data: new TextEncoder().encode((data as string[]).join('\0')) };
   }
-  return { dtype: type as Tensor['dtype'], shape: dims, data: data as TypedArray };
+  return tensorFrom(name, tensor);
 }

@@ -83,7 +83,7 @@ class OrtSlice implements LoadedSlice {
     } catch (cause) {
       throw ortError(cause, 'TANDEM_ENGINE_FAILED');
     }
-    return outputs.map((name) => taken(name, results[name]!));
+    return outputs.map((name) => tensorFrom(name, results[name]!));
   }
 
   async dispose(): Promise<void> {
@@ -94,7 +94,10 @@ class OrtSlice implements LoadedSlice {
   #stage(name: string, { dtype, shape, data }: Tensor): OrtTensor {
     let staged = this.#staged.get(name);
     if (!staged || staged.type !== dtype || !sameShape(staged.dims, shape)) {
-      staged = new this.#ort.Tensor(dtype as 'float32', allocate(dtype, shape) as Float32Array, shape);
+      const words = allocate(dtype, shape);
+      staged = new this.#ort.Tensor(dtype as 'float32', words as Float32Array, shape);
+      // Where the platform has a Float16Array the tensor would show one, of which onnxruntime-node 1.30 sees no bytes.
+      if (dtype === 'float16') Object.defineProperty(staged, 'data', { value: words });
       this.#staged.set(name, staged);
     }
     bytesOf(staged.data as TypedArray).set(bytesOf(data));
@@ -102,8 +105,8 @@ class OrtSlice implements LoadedSlice {
   }
 }
 
-/** An output as it is; ORT hands its memory over. */
-function taken(name: string, { type, dims, data }: OrtTensor): Tensor {
+/** ORT's tensor as one of ours, over the same memory, which ORT hands over. Throws TANDEM_MODEL_UNSUPPORTED for text. */
+export function tensorFrom(name: string, { type, dims, data }: OrtTensor): Tensor {
   if (!isDType(type)) {
     throw new TandemError('TANDEM_MODEL_UNSUPPORTED', `"${name}" holds ${type}; only numbers can be pipelined`);
   }
