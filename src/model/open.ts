@@ -1,5 +1,5 @@
 /** Opens a model by path: finds the file, looks which format it is, and reads its graph (never its weights). */
-import { readFile, realpath, stat } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { TandemError } from '../errors.js';
 import type { ModelGraph } from './graph.js';
@@ -25,8 +25,8 @@ async function findModelFile(path: string): Promise<string> {
   const candidates = [path, ...FILES_IN_FOLDER.map((name) => join(path, name))];
   for (const candidate of candidates) {
     const found = await stat(candidate).catch(() => null);
-    // An ONNX file stays the link that it may be: in the hub's cache its weights lie beside the link, and its name has no ending.
-    if (found?.isFile()) return candidate.endsWith('.onnx') ? resolve(candidate) : realpath(candidate);
+    // Links stay: in the hub's cache they lead to blobs, whose names tell neither format nor neighbours.
+    if (found?.isFile()) return resolve(candidate);
   }
   throw new TandemError('TANDEM_MODEL_MISSING', `no model at ${path}`, {
     remedy: 'give the path of a model.json, a .onnx file, or a folder that holds one',

@@ -34,7 +34,8 @@ export function estimateRanges(
     speeds: stages.map(
       ({ device, threads, workers }) => (parseDevice(device).kind === 'gpu' ? THREADS_OF_A_GPU : threads) * workers,
     ),
-    legal: (k) => legal.has(graph.layers[k]!.from),
+    // Where what lives across a cut is not known, it might be anything.
+    legal: (k) => legal.has(graph.layers[k]!.from) && (!live || live[graph.layers[k]!.from] !== null),
     traffic: (k) => (live?.[graph.layers[k]!.from] ?? 0) * FLOPS_PER_BYTE_MOVED,
   });
   if (!starts) {
