@@ -44,7 +44,9 @@ export async function readModelJson(file: string): Promise<Record<string, unknow
     });
   }
   if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) {
-    throw new TandemError('TANDEM_MODEL_INVALID', `${file} holds no JSON object`);
+    throw new TandemError('TANDEM_MODEL_INVALID', `${file} holds no JSON object`, {
+      remedy: 'give the model.json that the converter wrote',
+    });
   }
   return parsed as Record<string, unknown>;
 }
