@@ -55,6 +55,18 @@ const EXIT_OF = {
 
 export type ErrorCode = keyof typeof EXIT_OF;
 
+/** What to do about errors that know nothing better. */
+const REMEDY_OF: Partial<Record<ErrorCode, string>> = {
+  TANDEM_MODEL_MISSING: 'give the path of a model.json, a .onnx file, or a folder that holds one',
+  TANDEM_MODEL_INVALID: 'the file is damaged or incomplete: export the model again, or copy it whole',
+  TANDEM_MODEL_UNSUPPORTED: 'run this model whole in its own engine, or export it without that part',
+  TANDEM_WEIGHTS_MISSING: 'copy the model whole, with all its weight files beside it',
+  TANDEM_WEIGHTS_SHORT: 'the weight file is damaged or incomplete: copy it again',
+  TANDEM_ENGINE_FAILED: 'see that the rows are what the model was made for, or try a smaller micro-batch',
+  TANDEM_STAGE_DIED: 'if memory ran out, make the micro-batch smaller or give the stage fewer layers',
+  TANDEM_CLOSED: 'open the pipeline again',
+};
+
 export interface ErrorOptions {
   /** One line: what to type or change next. */
   remedy?: string;
@@ -66,7 +78,7 @@ export class TandemError extends Error {
   readonly code: ErrorCode;
   readonly remedy: string;
 
-  constructor(code: ErrorCode, message: string, { remedy = '', cause }: ErrorOptions = {}) {
+  constructor(code: ErrorCode, message: string, { remedy = REMEDY_OF[code] ?? '', cause }: ErrorOptions = {}) {
     super(message, cause === undefined ? undefined : { cause });
     this.name = 'TandemError';
     this.code = code;

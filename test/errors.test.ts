@@ -39,3 +39,8 @@ test('an unknown code from the other side becomes an internal error rather than 
   const odd = fromWire({ code: 'TANDEM_NO_SUCH' as never, message: 'm', remedy: '', stack: '' });
   assert.equal(odd.code, 'TANDEM_INTERNAL');
 });
+
+test('an error that brings no remedy of its own still says what to do', () => {
+  assert.match(new TandemError('TANDEM_WEIGHTS_SHORT', 'shard 1 ends early').remedy, /copy it again/);
+  assert.equal(new TandemError('TANDEM_WEIGHTS_SHORT', 'shard 1 ends early', { remedy: 'mine' }).remedy, 'mine');
+});
