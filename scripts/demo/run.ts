@@ -10,40 +10,26 @@ import { parseArgs } from 'node:util';
 import { printError } from '../../src/cli/fail.js';
 import { parseCount } from '../../src/cli/stage-flag.js';
 import { TandemError } from '../../src/errors.js';
-import type { Summary } from '../../src/job/summary.js';
 import type { ModelGraph } from '../../src/model/graph.js';
 import { readMachine } from '../../src/plan/machine.js';
 import { makePlan, rowSpecsOf } from '../../src/plan/make-plan.js';
-import type { Plan } from '../../src/plan/plan.js';
+import { Contender, DEADLINE } from './contender.js';
 import { CLASSES, type Digits, readDigits } from './digits.js';
-import { DEADLINE, measureRun } from './measured-run.js';
-import {
-  counted,
-  faster,
-  formatLoss,
-  formatPictures,
-  formatRun,
-  formatStages,
-  RATES_TITLE,
-  wholeLabel,
-} from './report.js';
+import { type Contest, formatPictures, formatRates, formatStages } from './report.js';
 import { countRight, readProbabilities, writeDigits } from './rows-file.js';
-import { type DemoEngine, MODEL_FILES, type OnCard, runOnCard, runOnCpu, type WholeModel } from './whole-model.js';
+import { type DemoEngine, MODEL_FILES, type OnCard, type OnCpu, openOnCard, openOnCpu } from './whole-model.js';
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 const MODEL = join(ROOT, 'scripts/demo/model');
 const OUT = join(ROOT, 'out/demo');
-const FILES = { unseen: join(OUT, 'unseen.npy'), whole: join(OUT, 'whole.npy'), split: join(OUT, 'split.npy') };
+const INPUT = join(OUT, 'unseen.npy');
 
-const DEFAULT_ROWS = 6400;
+/** Of each round. */
+const DEFAULT_ROWS = 1920;
+/** Contenders take turns, so that what else the machine does meanwhile falls on all of them. */
+const ROUNDS = 3;
 /** How far probabilities of the split and the whole model may lie apart; a card rounds otherwise than a CPU. */
 const TOLERANCE = { cpu: 1e-5, gpu: 2e-2 } as const;
-
-try {
-  await demonstrate(readFlags());
-} catch (error) {
-  process.exitCode = printError(error);
-}
 
 interface Flags {
   readonly rows: number;
@@ -51,80 +37,98 @@ interface Flags {
   readonly engines: readonly DemoEngine[];
 }
 
+const opened: Contender[] = [];
+try {
+  await demonstrate(readFlags());
+} catch (error) {
+  process.exitCode = printError(error);
+} finally {
+  await Promise.all(opened.map((contender) => contender.close()));
+}
+
 async function demonstrate({ rows, engines }: Flags): Promise<void> {
   const { train, unseen } = readDigits();
   mkdirSync(OUT, { recursive: true });
-  writeDigits(FILES.unseen, unseen, rows);
+  writeDigits(INPUT, unseen, rows);
   say('Handwritten digits (UCI optical digits, CC BY 4.0: scripts/demo/data/CREDITS.md), read by a small');
   say(
-    `residual network that learned from ${counted(train.rows, 'row')} and has never seen the other ${unseen.rows}.\n`,
+    `residual network that learned from ${train.rows.toLocaleString('en')} rows and has never seen the other ${unseen.rows}.\n`,
   );
 
-  const whole = await runOnCpu(MODEL, engines, FILES.unseen, FILES.whole);
-  const card = await runOnCard(whole.graph, FILES.unseen, join(OUT, 'card.npy'));
-  tellWhere(whole, card);
-  tellRows(whole.onCpu.summary, unseen);
-  say(RATES_TITLE);
-  for (const run of [whole.onCpu, card.run]) if (run) say(formatRun(wholeLabel(run), run));
+  const cpu = await openOnCpu(MODEL, engines, join(OUT, 'whole.npy'));
+  opened.push(cpu.whole);
+  const card = await openOnCard(cpu.graph, join(OUT, 'card.npy'));
+  if (card.whole) opened.push(card.whole);
+  tellWhere(cpu, card);
+  const wholes = [...opened];
+  const contest = { wholes, ...(await openSplits(cpu.graph, card.whole ? 'gpu' : 'cpu')) };
+  tellRows(rows, unseen, contest);
+  for (let round = 0; round < ROUNDS; round++) for (const contender of opened) await contender.run(INPUT);
 
-  const plan = await planSplit(whole.graph, card.run ? 'gpu' : 'cpu');
-  const oneAtATime = await measureRun(whole.graph, { ...plan, depth: 1 }, FILES.unseen, FILES.split);
-  say(formatRun('two stages, one at a time', oneAtATime));
-  const atOnce = await measureRun(whole.graph, plan, FILES.unseen, FILES.split);
-  const best = card.run ? faster(whole.onCpu, card.run) : whole.onCpu;
-  say(formatRun('two stages at once', atOnce, { 'one at a time': oneAtATime, 'the whole model': best }));
-  const loss = formatLoss(atOnce, best);
-  if (loss) say(loss);
-  say();
-  await tellAnswers(rows, unseen, TOLERANCE[card.run ? 'gpu' : 'cpu']);
-  say(`\n${formatStages(atOnce.summary)}\n`);
-  say(`${formatPictures(oneAtATime, atOnce)}\n`);
-  tellNext(whole.engine);
+  say(`${formatRates(contest)}\n`);
+  await tellAnswers(rows, unseen, contest, TOLERANCE[card.whole ? 'gpu' : 'cpu']);
+  say(`\n${formatStages(contest.atOnce)}\n\n${formatPictures(contest)}\n`);
+  tellNext(cpu.engine);
 }
 
-function planSplit(graph: ModelGraph, first: 'gpu' | 'cpu'): Promise<Plan> {
+/** The split that tandem makes for these devices, twice. */
+async function openSplits(graph: ModelGraph, first: 'gpu' | 'cpu'): Promise<Pick<Contest, 'oneAtATime' | 'atOnce'>> {
   const stages = [{ device: first }, { device: 'cpu' }];
-  return makePlan(graph, { stages, rowSpecs: rowSpecsOf(graph), deadline: DEADLINE });
+  const plan = await makePlan(graph, { stages, rowSpecs: rowSpecsOf(graph), deadline: DEADLINE });
+  const oneAtATime = await Contender.open(graph, { ...plan, depth: 1 }, join(OUT, 'sequential.npy'));
+  opened.push(oneAtATime);
+  const atOnce = await Contender.open(graph, plan, join(OUT, 'split.npy'));
+  opened.push(atOnce);
+  return { oneAtATime, atOnce };
 }
 
-function tellWhere({ engine, passedOver }: WholeModel, { run, whyNot }: OnCard): void {
+function tellWhere({ engine, passedOver }: OnCpu, card: OnCard): void {
   say(`engine   ${engine}`);
   if (passedOver) say(`         because ${passedOver.message}\n         ${passedOver.remedy}`);
-  const { cores } = readMachine();
-  say(`devices  ${run ? `${run.summary.stages[0]!.deviceName} and the CPU` : `two pools on the CPU: ${whyNot}`}`);
-  if (cores === 1 && !run) say('         which has one core, so that two pools take turns and nothing can be gained');
+  if (card.whole) {
+    say(`devices  ${card.whole.pipeline.loaded[0]!.deviceName} and the CPU`);
+  } else {
+    say(`devices  two pools on the CPU: ${card.whyNot}`);
+    if (readMachine().cores === 1) say('         it has one core, so that they take turns and nothing can be gained');
+  }
 }
 
-function tellRows({ rows, microBatchRows }: Summary, { rows: distinct }: Digits): void {
+function tellRows(rows: number, { rows: distinct }: Digits, { atOnce }: Contest): void {
   const times = Number((rows / distinct).toFixed(1));
-  const repeated = times > 1 ? ` (the ${distinct} unseen ones, ${times} times over)` : '';
-  say(`rows     ${rows.toLocaleString('en')}${repeated}, in micro-batches of ${microBatchRows}\n`);
+  const repeated = times > 1 ? ` (the ${distinct} unseen, ${times} times)` : '';
+  const { microBatch } = atOnce.pipeline.plan;
+  say(
+    `rows     ${rows.toLocaleString('en')}${repeated} in micro-batches of ${microBatch}; ${ROUNDS} rounds each, in turn\n`,
+  );
 }
 
 /** Throws when the split has not given the whole model's answers. */
-async function tellAnswers(rows: number, unseen: Digits, tolerance: number): Promise<void> {
-  const [whole, split] = await Promise.all([
-    readProbabilities(FILES.whole, rows),
-    readProbabilities(FILES.split, rows),
-  ]);
+async function tellAnswers(
+  rows: number,
+  unseen: Digits,
+  { wholes, atOnce }: Contest,
+  tolerance: number,
+): Promise<void> {
+  const [whole, split] = [
+    await readProbabilities(wholes[0]!.output, rows),
+    await readProbabilities(atOnce.output, rows),
+  ];
   const apart = split.reduce((most, value, n) => Math.max(most, Math.abs(value - whole[n]!)), 0);
-  // Written so that NaN is refused too.
-  if (!(apart <= tolerance)) {
-    throw new TandemError('TANDEM_INTERNAL', `split and whole model differ by ${apart}`);
-  }
+  // Not `apart > tolerance`, which NaN would pass.
+  if (!(apart <= tolerance)) throw new TandemError('TANDEM_INTERNAL', `split and whole model differ by ${apart}`);
   const distinct = Math.min(rows, unseen.rows);
   const right = countRight(split.subarray(0, distinct * CLASSES), unseen);
   const share = ((right / distinct) * 100).toFixed(1);
-  const same =
-    apart === 0 ? 'bit for bit those of the whole model' : `within ${apart.toExponential(0)} of the whole model's`;
-  say(`accuracy ${share} % (${right} of ${distinct} unseen rows); the split's answers are ${same}`);
+  say(`accuracy ${share} % (${right} of ${distinct} unseen rows)`);
+  const same = apart === 0 ? 'to the bit' : `within ${apart.toExponential(0)} of`;
+  say(`split    answers are ${same} those of the whole model`);
 }
 
 function tellNext(engine: DemoEngine): void {
   const here = (path: string) => relative(process.cwd(), path);
   say('Next, the same by hand:');
   const model = here(join(MODEL, MODEL_FILES[engine]));
-  say(`  npx tandem run ${model} --input ${here(FILES.unseen)} --output ${here(join(OUT, 'answers.jsonl'))}`);
+  say(`  npx tandem run ${model} --input ${here(INPUT)} --output ${here(join(OUT, 'answers.jsonl'))}`);
 }
 
 function readFlags(): Flags {
@@ -145,6 +149,6 @@ function parsedFlags(usage: (message: string) => TandemError): { readonly rows?:
   }
 }
 
-function say(line = ''): void {
+function say(line: string): void {
   process.stdout.write(`${line}\n`);
 }

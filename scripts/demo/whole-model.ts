@@ -1,4 +1,5 @@
-/** The model unsplit: finds out which engine and which devices work here by running it on them. */
+/** The model unsplit: finds out which engine and which devices work here by opening it on them. */
+import { join } from 'node:path';
 import { TandemError } from '../../src/errors.js';
 import type { ModelGraph } from '../../src/model/graph.js';
 import { openModel } from '../../src/model/open.js';
@@ -6,33 +7,28 @@ import { readMachine } from '../../src/plan/machine.js';
 import { makePlan } from '../../src/plan/make-plan.js';
 import { readNvidiaDriver } from '../../src/plan/nvidia.js';
 import type { StageOptions } from '../../src/plan/plan.js';
-import { DEADLINE, type MeasuredRun, measureRun } from './measured-run.js';
+import { Contender, DEADLINE } from './contender.js';
 
 /** The same model for each engine, in order of preference. */
 export const MODEL_FILES = { tfjs: 'model.json', onnxruntime: 'model.onnx' } as const;
 export type DemoEngine = keyof typeof MODEL_FILES;
 
-export interface WholeModel {
+export interface OnCpu {
   readonly graph: ModelGraph;
   readonly engine: DemoEngine;
+  readonly whole: Contender;
   /** Why an engine before it in the order was passed over. */
   readonly passedOver: TandemError | null;
-  readonly onCpu: MeasuredRun;
 }
 
-/** Runs the whole model on all cores, with the first of `engines` that is there. Throws when none is. */
-export async function runOnCpu(
-  folder: string,
-  engines: readonly DemoEngine[],
-  input: string,
-  output: string,
-): Promise<WholeModel> {
+/** Opens the whole model on all cores, with the first of `engines` that is there. Throws when none is. */
+export async function openOnCpu(folder: string, engines: readonly DemoEngine[], output: string): Promise<OnCpu> {
   let passedOver: TandemError | null = null;
   for (const engine of engines) {
-    const graph = await openModel(`${folder}/${MODEL_FILES[engine]}`);
+    const graph = await openModel(join(folder, MODEL_FILES[engine]));
     try {
-      const onCpu = await runWhole(graph, { device: 'cpu', threads: readMachine().cores }, input, output);
-      return { graph, engine, passedOver, onCpu };
+      const whole = await openWhole(graph, { device: 'cpu', threads: readMachine().cores }, output);
+      return { graph, engine, whole, passedOver };
     } catch (error) {
       if (!(error instanceof TandemError) || error.code !== 'TANDEM_ENGINE_MISSING') throw error;
       passedOver = error;
@@ -41,22 +37,20 @@ export async function runOnCpu(
   throw passedOver!;
 }
 
-export type OnCard =
-  | { readonly run: MeasuredRun; readonly whyNot: null }
-  | { readonly run: null; readonly whyNot: string };
+export type OnCard = { readonly whole: Contender } | { readonly whole: null; readonly whyNot: string };
 
-/** Runs the whole model on the graphics card, where there is one that the engine can use. */
-export async function runOnCard(graph: ModelGraph, input: string, output: string): Promise<OnCard> {
-  if (readNvidiaDriver() === null) return { run: null, whyNot: 'no NVIDIA card here' };
+/** Opens the whole model on the graphics card, where there is one that the engine can use. */
+export async function openOnCard(graph: ModelGraph, output: string): Promise<OnCard> {
+  if (readNvidiaDriver() === null) return { whole: null, whyNot: 'no NVIDIA card here' };
   try {
-    return { run: await runWhole(graph, { device: 'gpu' }, input, output), whyNot: null };
+    return { whole: await openWhole(graph, { device: 'gpu' }, output) };
   } catch (error) {
     if (!(error instanceof TandemError)) throw error;
-    return { run: null, whyNot: `the card is not used: ${error.message}; ${error.remedy}` };
+    return { whole: null, whyNot: `${error.message}; ${error.remedy}` };
   }
 }
 
-async function runWhole(graph: ModelGraph, stage: StageOptions, input: string, output: string): Promise<MeasuredRun> {
+async function openWhole(graph: ModelGraph, stage: StageOptions, output: string): Promise<Contender> {
   const plan = await makePlan(graph, { stages: [stage], rowSpecs: null, deadline: DEADLINE });
-  return measureRun(graph, plan, input, output);
+  return Contender.open(graph, plan, output);
 }
