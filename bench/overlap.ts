@@ -3,15 +3,15 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { makeModel } from '../scripts/make-model.js';
 import { formatTable } from '../src/cli/table.js';
 import { openModel } from '../src/model/open.js';
 import type { Feed } from '../src/pipeline/micro-batch.js';
 import { Pipeline } from '../src/pipeline/pipeline.js';
 import { predict } from '../src/pipeline/schedule.js';
-import { makePlan, rowSpecsOf } from '../src/plan/make-plan.js';
+import { makePlan } from '../src/plan/make-plan.js';
 import type { StageOptions } from '../src/plan/plan.js';
 import type { Isolation } from '../src/pool/isolation.js';
-import { makeModel } from '../scripts/make-model.js';
 import { median, spread } from './statistics.js';
 
 const { values: flags } = parseArgs({
@@ -21,6 +21,8 @@ const { values: flags } = parseArgs({
     'micro-batch': { type: 'string', default: '64' },
     'micro-batches': { type: 'string', default: '32' },
     repetitions: { type: 'string', default: '7' },
+    free: { type: 'string', default: '128' },
+    isolation: { type: 'string', multiple: true, default: ['thread', 'process'] },
     json: { type: 'string' },
   },
 });
@@ -36,13 +38,19 @@ interface Case {
   readonly depth?: number;
 }
 /** The first is what the others are compared with. */
-const CASES: readonly Case[] = [
-  { name: 'baseline: sequential split', stages: [oneThread, oneThread], isolation: 'process', depth: 1 },
-  { name: 'whole model, 1 thread', stages: [oneThread], isolation: 'process', depth: 1 },
-  { name: 'whole model, 2 threads', stages: [{ device: 'cpu', threads: 2 }], isolation: 'process', depth: 1 },
-  { name: 'pipelined, processes', stages: [oneThread, oneThread], isolation: 'process' },
-  { name: 'pipelined, threads', stages: [oneThread, oneThread], isolation: 'thread' },
-];
+const CASES: Case[] = flags.isolation.flatMap((isolation): Case[] => [
+  {
+    name: `sequential split, ${isolation}`,
+    stages: [oneThread, oneThread],
+    isolation: isolation as Isolation,
+    depth: 1,
+  },
+  { name: `pipelined, ${isolation}`, stages: [oneThread, oneThread], isolation: isolation as Isolation },
+]);
+CASES.push(
+  { name: 'whole model, 1 thread', stages: [oneThread], isolation: 'process', depth: 2 },
+  { name: 'whole model, 2 threads', stages: [{ device: 'cpu', threads: 2 }], isolation: 'process', depth: 2 },
+);
 
 const folder = await mkdtemp(join(tmpdir(), 'tandem-bench-'));
 try {
@@ -59,7 +67,9 @@ async function makeDense(into: string): Promise<string> {
 
 async function bench(path: string): Promise<void> {
   const graph = await openModel(path);
-  const rowSpecs = rowSpecsOf(graph)!;
+  // Dimensions that the model leaves open, such as the length of a text.
+  const free = Number(flags.free);
+  const rowSpecs = graph.inputs.map((input) => ({ ...input, shape: input.shape.slice(1).map((dim) => dim ?? free) }));
   const pipelines: Pipeline[] = [];
   for (const { stages, isolation, depth } of CASES) {
     const plan = await makePlan(graph, { stages, isolation, depth, microBatch, rowSpecs, deadline: 600_000 });
@@ -92,15 +102,21 @@ async function timeRun(pipeline: Pipeline): Promise<Run> {
   let left = m;
   const feed: Feed = { fill: async (into) => (left-- > 0 ? into[0]!.shape[0]! : 0) };
   const startedAt = performance.now();
-  for await (const _ of pipeline.run(feed)) continue;
+  for await (const _ of pipeline.run(feed));
   const seconds = (performance.now() - startedAt) / 1000;
   const spans = pipeline.timeline.spans.slice(-m * stages.length);
   const stageSeconds = stages.map((_, stage) => {
     const own = spans.filter((span) => span.stage === stage);
     return own.reduce((sum, { acceptedAt, finishedAt }) => sum + finishedAt - acceptedAt, 0) / own.length / 1e6;
   });
-  const ideal = predict(stageSeconds.map((each, j) => ({ seconds: each, workers: stages[j]!.workers })), m, pipeline.plan.depth).seconds;
-  const hops = spans.filter(({ stage }) => stage === stages.length - 1).map(({ readyAt, acceptedAt }) => acceptedAt - readyAt);
+  const ideal = predict(
+    stageSeconds.map((each, j) => ({ seconds: each, workers: stages[j]!.workers })),
+    m,
+    pipeline.plan.depth,
+  ).seconds;
+  const hops = spans
+    .filter(({ stage }) => stage === stages.length - 1)
+    .map(({ readyAt, acceptedAt }) => acceptedAt - readyAt);
   return { seconds, stageSeconds, ideal, hops };
 }
 
@@ -114,13 +130,18 @@ async function report(path: string, runs: readonly (readonly Run[])[]): Promise<
       spread: spread(seconds),
       speedUp: baseline / median(seconds),
       ofIdeal: median(runs[c]!.map((run) => run.ideal / run.seconds)),
-      stageMilliseconds: runs[c]![0]!.stageSeconds.map((_, j) => median(runs[c]!.map((run) => run.stageSeconds[j]!)) * 1e3),
+      stageMilliseconds: runs[c]![0]!.stageSeconds.map(
+        (_, j) => median(runs[c]!.map((run) => run.stageSeconds[j]!)) * 1e3,
+      ),
       // With more in flight a micro-batch also waits for its turn, which is no cost of the hop.
       hopMicroseconds: depth === 1 ? median(runs[c]!.flatMap(({ hops }) => hops)) : null,
     };
   });
   const machine = `${cpus()[0]?.model.trim()} x ${cpus().length}, Node ${process.versions.node}`;
-  const columns = ['case', 'rows/s', '±', 'x baseline', 'of ideal', 'stages ms', 'hop µs'].map((title, c) => ({ title, right: c > 0 }));
+  const columns = ['case', 'rows/s', '±', 'x baseline', 'of ideal', 'stages ms', 'hop µs'].map((title, c) => ({
+    title,
+    right: c > 0,
+  }));
   const rows = results.map((result) => [
     result.name,
     result.rowsPerSecond.toFixed(0),
@@ -130,6 +151,9 @@ async function report(path: string, runs: readonly (readonly Run[])[]): Promise<
     result.stageMilliseconds.map((ms) => ms.toFixed(1)).join(' + '),
     result.hopMicroseconds?.toFixed(0) ?? '',
   ]);
-  process.stdout.write(`${machine}\n${path}: ${m} micro-batches of ${microBatch} rows, median of ${repetitions}\n\n${formatTable(columns, rows)}\n`);
-  if (flags.json) await writeFile(flags.json, `${JSON.stringify({ machine, m, microBatch, repetitions, results }, null, 2)}\n`);
+  process.stdout.write(
+    `${machine}\n${path}: ${m} micro-batches of ${microBatch} rows, median of ${repetitions}\n\n${formatTable(columns, rows)}\n`,
+  );
+  if (flags.json)
+    await writeFile(flags.json, `${JSON.stringify({ machine, m, microBatch, repetitions, results }, null, 2)}\n`);
 }
