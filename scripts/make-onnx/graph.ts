@@ -29,6 +29,8 @@ const TYPE = { float: 1, int: 2, string: 3, tensor: 4, graph: 5, ints: 7, string
 
 interface NodeOptions {
   readonly name?: string;
+  /** Name of the first output, where it is the model's. */
+  readonly as?: string;
   readonly outputs?: number;
   readonly domain?: string;
   readonly scopes?: readonly string[];
@@ -125,9 +127,16 @@ export class Graph {
   node(
     type: string,
     inputs: readonly string[],
-    { name = '', outputs = 1, domain = '', scopes = [], ...attributes }: NodeOptions & Record<string, unknown> = {},
+    {
+      name = '',
+      as = '',
+      outputs = 1,
+      domain = '',
+      scopes = [],
+      ...attributes
+    }: NodeOptions & Record<string, unknown> = {},
   ): string {
-    const first = name === '' ? `${this.#name}_${this.#count}` : `${name}_output_0`;
+    const first = as || (name === '' ? `${this.#name}_${this.#count}` : `${name}_output_0`);
     this.#count++;
     const node = new WireWriter();
     for (const input of inputs) node.text(NODE.input, input);

@@ -45,7 +45,11 @@ export function bert(shape: TransformerShape, seed = 1): Graph {
   const numbers = g.node('Cast', [wide], { name: '/Cast', to: dtype === 'float16' ? 10 : 1 });
   const bias = g.node('Mul', [g.node('Sub', [k.one, numbers], { name: '/Sub' }), k.low], { name: '/Mul' });
   for (let n = 0; n < layers; n++) x = encoderLayer(g, x, bias, `/encoder/layer.${n}`, shape, k);
-  g.output(g.node('Identity', [x], { name: '/Identity' }), dtype, ['batch', 'sequence', hidden]);
+  g.output(g.node('Identity', [x], { name: '/Identity', as: 'last_hidden_state' }), dtype, [
+    'batch',
+    'sequence',
+    hidden,
+  ]);
   const first = g.node('Gather', [x, g.integers('first', [0], [])], { name: '/pooler/Gather', axis: 1 });
   const pooled = g.node(
     'Gemm',
@@ -55,7 +59,10 @@ export function bert(shape: TransformerShape, seed = 1): Graph {
       transB: 1,
     },
   );
-  g.output(g.node('Tanh', [pooled], { name: '/pooler/activation/Tanh' }), dtype, ['batch', hidden]);
+  g.output(g.node('Tanh', [pooled], { name: '/pooler/activation/Tanh', as: 'pooler_output' }), dtype, [
+    'batch',
+    hidden,
+  ]);
   return g;
 }
 

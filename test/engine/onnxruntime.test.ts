@@ -1,15 +1,18 @@
 /** The law for ONNX: cut anywhere legal, the model gives what it gives whole. */
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { after, test } from 'node:test';
 import fc from 'fast-check';
+import { Graph } from '../../scripts/make-onnx/graph.js';
+import { writeModel } from '../../scripts/make-onnx/model-file.js';
 import { compare } from '../../scripts/onnx-suite/compare.js';
 import type { LoadedSlice } from '../../src/engine/engine.js';
 import { onnxruntime } from '../../src/engine/onnxruntime/onnxruntime.js';
-import { onWebGpu } from '../../src/engine/onnxruntime/placement.js';
+import { onCard } from '../../src/engine/onnxruntime/placement.js';
 import { legalCuts } from '../../src/model/cut.js';
 import { openModel } from '../../src/model/open.js';
 import { slicesOf } from '../../src/model/slice.js';
-import { bytesOf, viewOf } from '../../src/tensor.js';
+import { allocate, bytesOf, DTYPES, type DType, type TypedArray, viewOf } from '../../src/tensor.js';
 import { CPU, feedsOf, likeness, made, runCut, runWhole, temporaryFolder } from '../fixtures/onnx-runs.js';
 
 const folder = temporaryFolder();
@@ -102,6 +105,36 @@ test('inputs may be views over shared memory, and outputs belong to the caller',
   await loaded.dispose();
 });
 
+for (const dtype of DTYPES.filter((dtype) => dtype !== 'bfloat16')) {
+  test(`${dtype} goes in, across a cut and out again`, async () => {
+    const g = new Graph(`carry_${dtype}`);
+    const inner = g.node('Concat', [g.input('x', dtype, ['n', 3]), 'x'], { axis: 1 });
+    g.output(g.node('Concat', [inner, inner], { axis: 1 }), dtype, ['n', 12]);
+    const graph = await openModel(writeModel(join(folder.path, `${dtype}.onnx`), g));
+    const [feed] = feedsOf(graph, 2);
+    const [once] = await runCut(graph, [], [feed!]);
+    const [cut] = await runCut(graph, [1], [feed!]);
+    assert.equal(once!.dtype, dtype);
+    assert.deepEqual(once, cut);
+    const row = feed!.data.slice(0, 3);
+    assert.deepEqual(cut!.data.slice(0, 6), allocateFrom(dtype, [...row, ...row]));
+  });
+}
+
+/** Values as the typed array of a dtype. */
+function allocateFrom(dtype: DType, values: (number | bigint)[]): TypedArray {
+  const array = allocate(dtype, [values.length]);
+  for (const [n, value] of values.entries()) array[n] = value as never;
+  return array;
+}
+
+test('bfloat16 at the edge is refused: onnxruntime-node does not hand it out', async () => {
+  const g = new Graph('brain');
+  g.output(g.node('Neg', [g.input('x', 'bfloat16', ['n'])]), 'bfloat16', ['n']);
+  const path = writeModel(join(folder.path, 'brain.onnx'), g);
+  await assert.rejects(openModel(path), { code: 'TANDEM_MODEL_UNSUPPORTED', message: /bfloat16/ });
+});
+
 test('describe says dtype and shape of every tensor, with null where the rows decide', async () => {
   const graph = await openModel(made(folder.path, 'transformer'));
   const facts = await onnxruntime.describe(graph, CPU, feedsOf(graph, 1, 7));
@@ -146,14 +179,14 @@ test('a WebGPU slice says what it ran on', () => {
     ['CPUExecutionProvider', 15],
   ]);
   const nvidia = ['/usr/lib/libGLX_nvidia.so.0', '/usr/lib/libvulkan_lvp.so'];
-  assert.deepEqual(onWebGpu(all, nvidia), { ranOn: 'gpu', deviceName: 'an NVIDIA card, through WebGPU' });
-  assert.deepEqual(onWebGpu(most, nvidia), {
+  assert.deepEqual(onCard('webgpu', all, nvidia), { ranOn: 'gpu', deviceName: 'an NVIDIA card, through WebGPU' });
+  assert.deepEqual(onCard('webgpu', most, nvidia), {
     ranOn: 'gpu',
     deviceName: 'an NVIDIA card, through WebGPU (15 of 18 ops)',
   });
-  assert.equal(onWebGpu(few, nvidia).ranOn, 'cpu');
-  assert.equal(onWebGpu(all, ['/usr/lib/chromium/libvk_swiftshader.so']).ranOn, 'cpu');
-  assert.equal(onWebGpu(null, []).deviceName, 'the adapter that WebGPU chose, through WebGPU');
+  assert.equal(onCard('webgpu', few, nvidia).ranOn, 'cpu');
+  assert.equal(onCard('webgpu', all, ['/usr/lib/chromium/libvk_swiftshader.so']).ranOn, 'cpu');
+  assert.equal(onCard('webgpu', null, []).deviceName, 'the adapter that it chose, through WebGPU');
 });
 
 test('a slice on WebGPU gives what the CPU gives', async (t) => {

@@ -9,7 +9,7 @@ import type { OnnxModel } from '../../model/onnx.js';
 import type { Slice } from '../../model/slice.js';
 import { allocate, bytesOf, isDType, type Tensor, type TypedArray } from '../../tensor.js';
 import type { EngineOptions, LoadedSlice } from '../engine.js';
-import { onCpu, onWebGpu, type Placement, record } from './placement.js';
+import { onCard, onCpu, type Placement, record } from './placement.js';
 import { type Ort, openOrt, openSession, ortError } from './session.js';
 import { inferTypes } from './value-types.js';
 
@@ -35,7 +35,7 @@ export async function openSlice(
   // A model may refuse zeros, or rows of one; it is then believed to be where it was put.
   const ran = zeros.every((tensor) => tensor !== null) && (await trial.run(zeros).then(Boolean, () => false));
   const counts = recording.read(session);
-  return new OrtSlice({ ort, slice, session, placement: onWebGpu(ran ? counts : null), weights });
+  return new OrtSlice({ ort, slice, session, placement: onCard(engine.provider, ran ? counts : null), weights });
 }
 
 /** Zeros of a type with every open dimension 1, or `null` where the type is not known. */

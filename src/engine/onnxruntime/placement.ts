@@ -52,19 +52,30 @@ const CARDS: readonly (readonly [RegExp, string])[] = [
   [/vulkan_(?!lvp)\w+/i, 'a card'],
 ];
 
+/** What ORT calls its providers of cards, and what people do. */
+const PROVIDERS: Record<string, { readonly recorded: string; readonly said: string }> = {
+  webgpu: { recorded: 'WebGpuExecutionProvider', said: 'WebGPU' },
+  cuda: { recorded: 'CUDAExecutionProvider', said: 'CUDA' },
+};
+
 /**
- * What a WebGPU session ran on. ORT does not tell the adapter's name; on Linux the drivers that are loaded into the process do, and
+ * What a session on a card ran on. ORT does not tell the adapter's name; on Linux the drivers that are loaded into the process do, and
  * where only a software driver is there, that is what computes. `counts` is what a first run recorded, `null` where there was none.
  */
-export function onWebGpu(counts: ReadonlyMap<string, number> | null, drivers = loadedObjects()): Placement {
+export function onCard(
+  provider: string,
+  counts: ReadonlyMap<string, number> | null,
+  drivers = loadedObjects(),
+): Placement {
+  const { recorded, said } = PROVIDERS[provider] ?? { recorded: provider, said: provider };
   const named = (table: typeof CARDS) => table.find(([pattern]) => drivers.some((name) => pattern.test(name)))?.[1];
   const card = named(CARDS);
   const software = named(SOFTWARE);
   if (!card && software) return { ranOn: 'cpu', deviceName: `${software}, a card made of software` };
-  const deviceName = `${card ?? 'the adapter that WebGPU chose'}, through WebGPU`;
+  const deviceName = `${card ?? 'the adapter that it chose'}, through ${said}`;
   if (!counts) return { ranOn: 'gpu', deviceName };
   const nodes = [...counts.values()].reduce((sum, count) => sum + count, 0);
-  const there = counts.get('WebGpuExecutionProvider') ?? 0;
+  const there = counts.get(recorded) ?? 0;
   // The sums on shapes stay on the processor; when most of the rest does too, the stage is not on the card.
   if (2 * there < nodes) return { ...onCpu(), deviceName: `${onCpu().deviceName} (${nodes - there} of ${nodes} ops)` };
   return { ranOn: 'gpu', deviceName: there < nodes ? `${deviceName} (${there} of ${nodes} ops)` : deviceName };

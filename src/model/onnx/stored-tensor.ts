@@ -78,6 +78,7 @@ export function readTensor(file: FileBytes, message: ByteRange, external: Extern
     throw new TandemError(
       'TANDEM_WEIGHTS_SHORT',
       `${file.path}: weight "${name}" says [${dims.join(', ')}] but holds ${head.typed} bytes`,
+      { remedy: 'the file is damaged; export or download it again' },
     );
   }
   return { ...tensor, bytes: element.bits > 0 ? expected : head.typed, storage: { kind: 'message', message } };
