@@ -76,14 +76,13 @@ class OrtSlice implements LoadedSlice {
     const { inputs: names, outputs } = this.#slice;
     // Ops that nothing reads make a slice without outputs, which ORT loads but does not run.
     if (outputs.length === 0) return [];
-    const feeds = Object.fromEntries(names.map((name, n) => [name, this.#stage(name, inputs[n]!)]));
-    let results: InferenceSession.ReturnType;
     try {
-      results = await this.#session.run(feeds, outputs);
+      const feeds = Object.fromEntries(names.map((name, n) => [name, this.#stage(name, inputs[n]!)]));
+      const results = await this.#session.run(feeds, outputs);
+      return outputs.map((name) => tensorFrom(name, results[name]!));
     } catch (cause) {
       throw ortError(cause, 'TANDEM_ENGINE_FAILED');
     }
-    return outputs.map((name) => tensorFrom(name, results[name]!));
   }
 
   async dispose(): Promise<void> {

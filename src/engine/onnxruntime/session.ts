@@ -31,7 +31,7 @@ export interface SessionRequest {
   /** The folder that external data is looked for in; ORT refuses anything outside it. */
   readonly folder: string;
   readonly engine: EngineOptions;
-  /** Only to look at: no optimisation, one thread. */
+  /** Only to look at: on the CPU, no optimisation, one thread. */
   readonly sketch?: boolean;
   readonly options?: InferenceSession.SessionOptions;
 }
@@ -59,7 +59,7 @@ export async function openSession({
   const provider = engine.deviceIndex ? { name: engine.provider, deviceId: engine.deviceIndex } : engine.provider;
   try {
     return await ort.InferenceSession.create(bytes, {
-      executionProviders: [provider as InferenceSession.ExecutionProviderConfig],
+      executionProviders: [(sketch ? 'cpu' : provider) as InferenceSession.ExecutionProviderConfig],
       graphOptimizationLevel: sketch ? 'disabled' : 'all',
       intraOpNumThreads: sketch ? 1 : engine.threads,
       // Waiting threads spin, as ORT has it: two encoder layers of BERT-base, 4 x 128, on two threads of two cores take 441 ms with it and
@@ -113,7 +113,8 @@ function loadError(cause: unknown, { provider }: EngineOptions): TandemError {
 /** Anything that ORT throws, as `code`, or as the code of what it complains about. */
 export function ortError(cause: unknown, code: ErrorCode): TandemError {
   const message = saidBy(cause);
-  if (/bad_alloc|out of memory|failed to allocate/i.test(message)) {
+  if (cause instanceof TandemError) return cause;
+  if (/bad_alloc|out of memory|failed to allocate|allocation failed/i.test(message)) {
     return new TandemError('TANDEM_OUT_OF_MEMORY', `ONNX Runtime has no memory left: ${message}`, {
       remedy: 'use a smaller --micro-batch, or more stages',
       cause,
