@@ -35,6 +35,26 @@ test('alike blocks have one signature, others another', async () => {
   assert.notEqual(otherHeads, rest[0], 'the same weights in other shapes on the way');
 });
 
+test('where ops have no names, the names of weights tell the modules', async () => {
+  const g = new Graph('old_exporter');
+  let x = g.input('x', 'float32', ['n', 8]);
+  for (let n = 0; n < 3; n++) {
+    // Older exporters turn a Linear's weight around and lose its name; the bias keeps its own.
+    const product = g.node('MatMul', [x, g.weight(`onnx::MatMul_${n}`, [8, 8])]);
+    const dense = g.node('Add', [product, g.weight(`encoder.layer.${n}.dense.bias`, [8])]);
+    const sum = g.node('Add', [dense, x]);
+    const norm = ['weight', 'bias'].map((part) => g.weight(`encoder.layer.${n}.norm.${part}`, [8]));
+    x = g.node('LayerNormalization', [sum, ...norm]);
+  }
+  g.output(x);
+  const graph = await openModel(writeModel(join(folder.path, 'old.onnx'), g));
+  assert.deepEqual(
+    graph.layers.map(({ name, type, from }) => [name, type, from]),
+    [0, 1, 2].map((n) => [`encoder/layer.${n}`, 'encoder layer', 4 * n]),
+  );
+  assert.equal(new Set(blockSignatures(graph)).size, 1);
+});
+
 test('without names, blocks end where one value lives and each has weights', async () => {
   const g = new Graph('plain');
   let x = g.input('x', 'float32', ['n', 8]);

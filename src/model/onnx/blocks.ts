@@ -1,7 +1,7 @@
 /** Ops grouped into the blocks that a person sees: the embeddings, encoder layer by layer, the head. */
 import type { Layer, Op } from '../graph.js';
 import type { OnnxNode } from './node.js';
-import { type Member, memberOf, type Scope, scopeOf } from './scope.js';
+import { type Member, memberOf, type Scope, scopeOf, scopeOfWeights } from './scope.js';
 
 interface Mark {
   /** First op of the block. */
@@ -23,7 +23,14 @@ const MIN_OPS = 2;
 
 /** The blocks, one after the other, at least one. No block begins where the graph must not be cut. */
 export function layersOf(graph: Graph): Layer[] {
-  const marks = scopedMarks(graph.nodes) ?? narrowMarks(graph);
+  const live = liveCounts(graph);
+  const marks =
+    scopedMarks(graph.nodes.map(scopeOf), live) ??
+    scopedMarks(
+      graph.ops.map(({ weights }) => scopeOfWeights(weights)),
+      live,
+    ) ??
+    narrowMarks(graph.ops, live);
   const legal: Mark[] = [];
   for (const [n, mark] of marks.entries()) {
     const next = marks[n + 1]?.from ?? graph.ops.length;
@@ -41,11 +48,10 @@ export function layersOf(graph: Graph): Layer[] {
 }
 
 /**
- * Blocks by the modules that ops say they belong to, or `null` where no modules repeat. A block begins with its first op;
- * ops of no module that stand between a repeated module and another go to the other, so that what repeats stays alike.
+ * Blocks by the modules that ops say they belong to, or `null` where no modules repeat. A block begins with its first op, or before it
+ * where ops of no module stand between two blocks: then where the fewest values live, and among equals as late as can be.
  */
-function scopedMarks(nodes: readonly OnnxNode[]): Mark[] | null {
-  const scopes = nodes.map(scopeOf);
+function scopedMarks(scopes: readonly Scope[], live: readonly number[]): Mark[] | null {
   const members = scopes.map(memberOf);
   const families = repeatedFamilies(members);
   if (families.size === 0) return null;
@@ -59,9 +65,14 @@ function scopedMarks(nodes: readonly OnnxNode[]): Mark[] | null {
     const member = members[k];
     const inside = member && families.has(member.family) ? member : null;
     const name = inside ? inside.path : outside(scope, parents);
-    const from = inside ? k : k - loose;
-    loose = name === '' ? loose + 1 : 0;
-    if (name === '' || seen.has(name)) continue;
+    if (name === '') {
+      loose++;
+      continue;
+    }
+    let from = k;
+    for (let at = k; at >= k - loose; at--) if (live[at]! < live[from]!) from = at;
+    loose = 0;
+    if (seen.has(name)) continue;
     seen.add(name);
     marks.push({ from, name, type: (inside ? inside.family : name).replaceAll('/', ' ') });
   }
@@ -91,8 +102,7 @@ function outside(scope: Scope, parents: readonly Scope[]): string {
 }
 
 /** Without modules: blocks end where few values live, and each has weights. */
-function narrowMarks({ ops, inputs, outputs }: Graph): Mark[] {
-  const live = liveCounts(ops, inputs, outputs);
+function narrowMarks(ops: readonly Op[], live: readonly number[]): Mark[] {
   const narrow = live.slice(1, -1).reduce((least, count) => Math.min(least, count), Number.POSITIVE_INFINITY);
   const marks: Mark[] = [];
   let weighty = true;
@@ -107,7 +117,7 @@ function narrowMarks({ ops, inputs, outputs }: Graph): Mark[] {
 }
 
 /** How many values live across each cut k = 0 … ops.length. */
-function liveCounts(ops: readonly Op[], inputs: readonly string[], outputs: readonly string[]): number[] {
+function liveCounts({ ops, inputs, outputs }: Graph): number[] {
   const born = new Map(inputs.map((name) => [name, 0]));
   const lastUse = new Map<string, number>();
   for (const { index, inputs: reads, outputs: makes } of ops) {

@@ -14,20 +14,33 @@ const MEMBER = /\.\d+$/;
 
 /** The scope of a node: of `/encoder/layer.0/attention/MatMul`, all but the last part. */
 export function scopeOf({ name, scope }: OnnxNode): Scope {
-  const parts =
-    scope.length > 0
-      ? scope
-      : name
-          .split('/')
-          .filter((part) => part !== '')
-          .slice(0, -1);
-  const joined: string[] = [];
-  for (const part of parts) {
-    // `layer`, `0` is the same as `layer.0`.
-    if (/^\d+$/.test(part) && joined.length > 0) joined.push(`${joined.pop()}.${part}`);
-    else joined.push(part);
+  return joined(scope.length > 0 ? scope : partsOf(name, '/'));
+}
+
+/** The scope that weights' names tell, where ops have none: of `encoder.layer.0.attention.weight`, all but the last part. */
+export function scopeOfWeights(names: readonly string[]): Scope {
+  for (const name of names) {
+    const scope = joined(partsOf(name, name.includes('/') ? '/' : '.'));
+    if (scope.length > 0) return scope;
   }
-  return joined;
+  return [];
+}
+
+function partsOf(name: string, separator: string): string[] {
+  return name
+    .split(separator)
+    .filter((part) => part !== '')
+    .slice(0, -1);
+}
+
+/** `layer`, `0` is the same as `layer.0`. */
+function joined(parts: readonly string[]): Scope {
+  const whole: string[] = [];
+  for (const part of parts) {
+    if (/^\d+$/.test(part) && whole.length > 0) whole.push(`${whole.pop()}.${part}`);
+    else whole.push(part);
+  }
+  return whole;
 }
 
 /** One of several numbered modules of the same name at the same place. */
