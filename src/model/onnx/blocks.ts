@@ -101,19 +101,20 @@ function outside(scope: Scope, parents: readonly Scope[]): string {
   return scope.slice(0, Math.max(0, ...shared) + 1).join('/');
 }
 
-/** Without modules: blocks end where few values live, and each has weights. */
+/** Without modules: blocks end where few values live, each has weights, and what is narrowest last before the next weights parts them. */
 function narrowMarks(ops: readonly Op[], live: readonly number[]): Mark[] {
   const narrow = live.slice(1, -1).reduce((least, count) => Math.min(least, count), Number.POSITIVE_INFINITY);
-  const marks: Mark[] = [];
-  let weighty = true;
-  for (const [from, op] of ops.entries()) {
-    if (from === 0 || (weighty && live[from] === narrow && op.weights.length > 0)) {
-      marks.push({ from, name: op.name, type: op.type });
-      weighty = false;
-    }
-    weighty ||= op.weights.length > 0;
+  const starts = [0];
+  let lastNarrow = 0;
+  let lastWeighty = -1;
+  for (const { index, weights } of ops) {
+    if (index > 0 && live[index] === narrow) lastNarrow = index;
+    if (weights.length === 0) continue;
+    // The narrow place must lie behind the weights before.
+    if (lastNarrow > lastWeighty && lastWeighty >= 0) starts.push(lastNarrow);
+    lastWeighty = index;
   }
-  return marks;
+  return starts.map((from) => ({ from, name: ops[from]!.name, type: ops[from]!.type }));
 }
 
 /** How many values live across each cut k = 0 … ops.length. */
