@@ -57,15 +57,14 @@ export function formatSummary(summary: Summary): string {
     { title: 'of the time', right: true },
   ];
   const failed =
-    summary.failedRows > 0 ? `, ${summary.failedRows} failed: see ${summary.errorsFile ?? 'the errors file'}` : '';
+    summary.failedRows > 0
+      ? `, ${summary.failedRows.toLocaleString('en')} failed${summary.errorsFile ? `: see ${summary.errorsFile}` : ''}`
+      : '';
   const ideal = summary.predicted.rowsPerSecond;
   return [
     formatTable(columns, rows),
     `bubble ${share(summary.bubble.measured)} (${share(summary.bubble.predicted)} predicted), peak memory ${formatBytes(summary.peakRssBytes)}, arena ${formatBytes(summary.arenaBytes)}`,
     `${summary.rows.toLocaleString('en')} rows in ${summary.seconds.toFixed(2)} s: ${formatRate(summary.rowsPerSecond)} rows/s (${formatRate(ideal)} at best on these stages), loaded in ${summary.loadSeconds.toFixed(2)} s${failed}`,
-    summary.stopped ? `stopped before the end: what was done lies in ${summary.output}.partial` : '',
-  ]
-    .filter((line) => line !== '')
-    .join('\n')
-    .concat('\n');
+    '',
+  ].join('\n');
 }

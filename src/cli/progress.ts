@@ -1,5 +1,4 @@
 /** Progress on stderr: a bar on a terminal, a plain line at intervals elsewhere. */
-import type { StageUse } from '../pipeline/timeline.js';
 
 export interface ProgressView {
   readonly rows: number;
@@ -7,42 +6,60 @@ export interface ProgressView {
   /** Rows in all, where the source told. */
   readonly total: number | null;
   readonly seconds: number;
-  readonly uses: readonly StageUse[];
+  /** In order; `utilisation` is 0 … 1. */
+  readonly stages: readonly { readonly device: string; readonly utilisation: number }[];
 }
 
-/** A terminal is redrawn at most this often, in milliseconds. */
-const REDRAW_EVERY = 100;
-/** Without a terminal, milliseconds between lines. */
-const LINE_EVERY = 10_000;
+export interface ProgressOptions {
+  /** No notes and no progress; lines are written all the same. */
+  readonly quiet?: boolean;
+  /** A terminal is redrawn at most this often, in milliseconds. */
+  readonly redrawEvery?: number;
+  /** Without a terminal, milliseconds between lines. */
+  readonly lineEvery?: number;
+}
+
 const BAR_WIDTH = 24;
 
 export class ProgressBar {
   readonly #stream: NodeJS.WriteStream;
-  readonly #names: readonly string[];
-  #shownAt = 0;
+  readonly #quiet: boolean;
+  /** A bar is drawn over itself only where a terminal can do that. */
+  readonly #live: boolean;
+  /** Milliseconds from one showing to the next. */
+  readonly #every: number;
+  #shownAt = performance.now();
   #drawn = false;
 
-  constructor(stream: NodeJS.WriteStream, names: readonly string[]) {
+  constructor(
+    stream: NodeJS.WriteStream,
+    { quiet = false, redrawEvery = 100, lineEvery = 10_000 }: ProgressOptions = {},
+  ) {
     this.#stream = stream;
-    this.#names = names;
-    this.#shownAt = this.#live ? 0 : performance.now();
+    this.#quiet = quiet;
+    this.#live = stream.isTTY === true && process.env.TERM !== 'dumb';
+    this.#every = this.#live ? redrawEvery : lineEvery;
   }
 
-  /** A bar is drawn over itself only where a terminal can do that. */
-  get #live(): boolean {
-    return this.#stream.isTTY === true && process.env.TERM !== 'dumb';
+  /** What is going on while there is nothing to count; only where it can be taken away again. */
+  note(text: string): void {
+    if (this.#live && !this.#quiet) this.#draw(text);
   }
 
+  /** Not every call is shown: a view is made only when its time has come. */
   show(view: () => ProgressView): void {
     const now = performance.now();
-    if (now - this.#shownAt < (this.#live ? REDRAW_EVERY : LINE_EVERY)) return;
+    if (this.#quiet || now - this.#shownAt < this.#every) return;
     this.#shownAt = now;
-    const line = formatProgress(view(), this.#names);
-    if (!this.#live) this.#stream.write(`${line}\n`);
-    else {
-      this.#stream.write(`\r\x1b[K${line.slice(0, Math.max(20, (this.#stream.columns ?? 80) - 1))}`);
-      this.#drawn = true;
-    }
+    const line = formatProgress(view());
+    if (this.#live) this.#draw(line);
+    else this.#stream.write(`${line}\n`);
+  }
+
+  /** Text that stays, a line or several, each with its newline. */
+  line(text: string): void {
+    this.clear();
+    this.#stream.write(text);
   }
 
   /** Takes the bar away. */
@@ -50,33 +67,38 @@ export class ProgressBar {
     if (this.#drawn) this.#stream.write('\r\x1b[K');
     this.#drawn = false;
   }
+
+  #draw(line: string): void {
+    this.#stream.write(`\r\x1b[K${line.slice(0, Math.max(20, (this.#stream.columns ?? 80) - 1))}`);
+    this.#drawn = true;
+  }
 }
 
 /** `━━━━━━╌╌╌╌  52 %  1,024/1,797 rows  388 rows/s  eta 0:02  cpu 97 % | cpu 99 %` */
-export function formatProgress(
-  { rows, failedRows, total, seconds, uses }: ProgressView,
-  names: readonly string[],
-): string {
+export function formatProgress({ rows, failedRows, total, seconds, stages }: ProgressView): string {
   const rate = seconds > 0 ? rows / seconds : 0;
-  const count =
-    total === null
-      ? `${rows.toLocaleString('en')} rows`
-      : `${rows.toLocaleString('en')}/${total.toLocaleString('en')} rows`;
-  const parts = [count, `${formatRate(rate)} rows/s`];
-  if (total !== null && total > 0) {
-    const filled = Math.round((rows / total) * BAR_WIDTH);
-    parts.unshift(
-      `${'━'.repeat(filled)}${'╌'.repeat(BAR_WIDTH - filled)} ${String(Math.floor((rows / total) * 100)).padStart(3)} %`,
-    );
-    if (rate > 0) parts.push(`eta ${formatClock((total - rows) / rate)}`);
-  }
-  if (failedRows > 0) parts.push(`${failedRows} failed`);
-  parts.push(uses.map(({ utilisation }, j) => `${names[j]} ${Math.round(utilisation * 100)} %`).join(' | '));
+  const parts: string[] = [];
+  if (total === null) parts.push(`${formatRows(rows)} rows`);
+  else parts.push(formatBar(total > 0 ? rows / total : 1), `${formatRows(rows)}/${formatRows(total)} rows`);
+  parts.push(`${formatRate(rate)} rows/s`);
+  if (total !== null && rate > 0) parts.push(`eta ${formatClock((total - rows) / rate)}`);
+  if (failedRows > 0) parts.push(`${formatRows(failedRows)} failed`);
+  parts.push(stages.map(({ device, utilisation }) => `${device} ${Math.round(utilisation * 100)} %`).join(' | '));
   return parts.join('  ');
 }
 
+function formatBar(share: number): string {
+  const filled = Math.round(share * BAR_WIDTH);
+  return `${'━'.repeat(filled)}${'╌'.repeat(BAR_WIDTH - filled)} ${String(Math.floor(share * 100)).padStart(3)} %`;
+}
+
+function formatRows(rows: number): string {
+  return rows.toLocaleString('en');
+}
+
+/** Three digits, and all of those before the point. */
 export function formatRate(rate: number): string {
-  return rate >= 100 ? Math.round(rate).toLocaleString('en') : rate.toPrecision(3);
+  return rate >= 99.95 ? Math.round(rate).toLocaleString('en') : rate.toPrecision(3);
 }
 
 /** Seconds as 0:07 or 1:02:03. */

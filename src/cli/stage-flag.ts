@@ -1,54 +1,78 @@
 /** `--stage DEVICE[,key=value…]` as stage options. */
 import { parseDevice } from '../engine/registry.js';
-import { TandemError } from '../errors.js';
+import { asTandemError, TandemError } from '../errors.js';
+import { nearestName } from '../job/nearest-name.js';
 import type { LayerRange, StageOptions } from '../plan/plan.js';
 import { parseBytes } from './bytes.js';
 
-const KEYS = ['layers', 'memory', 'threads', 'workers', 'provider'] as const;
-type Key = (typeof KEYS)[number];
+/** Every setting of a stage, with a value that shows how it is written. */
+const EXAMPLES = { layers: '0..5', memory: '6GiB', threads: '4', workers: '2', provider: 'webgpu' } as const;
+export type StageKey = keyof typeof EXAMPLES;
+const KEYS = Object.keys(EXAMPLES) as StageKey[];
 
-/** Throws TANDEM_USAGE with what is wrong and what would be right. */
-export function parseStageFlag(text: string): StageOptions {
+/** More threads or workers than this are a typing error, not a machine. */
+const MOST_THREADS = 1024;
+
+/** Throws TANDEM_USAGE with what is wrong and what would be right; `where` names the place where `text` was written. */
+export function parseStageFlag(text: string, where = `--stage ${text}`): StageOptions {
   const [device = '', ...pairs] = text.split(',');
-  parseDevice(device);
-  const values = new Map<Key, string>();
-  for (const pair of pairs) {
-    const [key = '', ...rest] = pair.split('=');
-    const known = KEYS.find((name) => name === key);
-    if (!known || rest.length === 0) {
-      throw usage(
-        `--stage ${text}: "${pair}" is not one of its settings`,
-        `use ${KEYS.map((name) => `${name}=`).join(', ')}`,
-      );
-    }
-    if (values.has(known)) throw usage(`--stage ${text}: ${known} is given twice`, `give ${known}= once`);
-    values.set(known, rest.join('='));
+  try {
+    return stageOf(device, valuesOf(pairs));
+  } catch (error) {
+    const { message, remedy } = asTandemError(error);
+    throw usage(`${where}: ${message}`, remedy);
   }
-  const count = (key: Key) => (values.has(key) ? parseCount(values.get(key)!, `${key}=`) : undefined);
+}
+
+/** A stage from the text of each of its settings. Throws TANDEM_USAGE. */
+export function stageOf(device: string, values: ReadonlyMap<StageKey, string>): StageOptions {
+  parseDevice(device);
+  const read = <T>(key: StageKey, parse: (text: string) => T) => {
+    const text = values.get(key);
+    return text === undefined ? undefined : parse(text);
+  };
   return {
     device,
-    layers: values.has('layers') ? parseLayers(values.get('layers')!) : undefined,
-    memory: values.has('memory') ? parseBytes(values.get('memory')!) : undefined,
-    threads: count('threads'),
-    workers: count('workers'),
+    layers: read('layers', parseLayers),
+    memory: read('memory', parseBytes),
+    threads: read('threads', (text) => parseCount(text, 'threads=', MOST_THREADS)),
+    workers: read('workers', (text) => parseCount(text, 'workers=', MOST_THREADS)),
     provider: values.get('provider'),
   };
 }
 
-/** A whole number from 1 up. */
-export function parseCount(text: string, what: string): number {
+function valuesOf(pairs: readonly string[]): Map<StageKey, string> {
+  const values = new Map<StageKey, string>();
+  for (const pair of pairs) {
+    const [name = '', ...rest] = pair.split('=');
+    const key = KEYS.find((known) => known === name);
+    if (!key) {
+      const nearest = nearestName(name, KEYS);
+      const hint = nearest === null ? '' : `did you mean ${nearest}=? `;
+      throw usage(`"${name}" is not a setting of a stage`, `${hint}there are ${KEYS.join('=, ')}=`);
+    }
+    if (values.has(key)) throw usage(`${key} is given twice`, `give ${key}= once`);
+    const value = rest.join('=');
+    if (value === '') throw usage(`${key} has no value`, `for example: ${key}=${EXAMPLES[key]}`);
+    values.set(key, value);
+  }
+  return values;
+}
+
+/** A whole number from 1 up; `what` names it for people. */
+export function parseCount(text: string, what: string, most = 1_000_000): number {
   const count = Number(text);
-  if (/^\d+$/.test(text) && count >= 1 && count <= 1_000_000) return count;
-  throw usage(
-    `${what} "${text}" is not a whole number from 1 up`,
-    `for example ${what.endsWith('=') ? what : `${what} `}2`,
-  );
+  if (/^\d+$/.test(text) && count >= 1 && count <= most) return count;
+  throw usage(`${what} "${text}" is not a whole number from 1 to ${most.toLocaleString('en')}`, 'for example: 2');
 }
 
 function parseLayers(text: string): LayerRange {
-  const match = /^(\d+)\.\.(\d+)$/.exec(text);
+  const match = /^(\d{1,9})\.\.(\d{1,9})$/.exec(text);
   if (match) return { from: Number(match[1]), to: Number(match[2]) };
-  throw usage(`layers=${text} is not a range`, 'write layers=0..5 for the layers 0 to 5 of: tandem inspect MODEL');
+  throw usage(
+    `layers=${text} is not a range`,
+    'write layers=0..5 for the layers 0 to 5, by the numbers of: tandem inspect MODEL',
+  );
 }
 
 function usage(message: string, remedy: string): TandemError {

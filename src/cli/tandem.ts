@@ -2,11 +2,13 @@
 /** The command line: one file a verb. */
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
-import { EXIT } from '../errors.js';
+import { EXIT, TandemError } from '../errors.js';
+import { outputError } from '../job/output-error.js';
 import { doctorCommand } from './doctor.js';
 import { printError } from './fail.js';
 import { inspectCommand } from './inspect.js';
-import { runCommand } from './run.js';
+import { run } from './run.js';
+import { runCommand } from './run-flags.js';
 import { setupCommand } from './setup.js';
 
 const { version, description } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8'));
@@ -14,7 +16,6 @@ const { version, description } = JSON.parse(readFileSync(new URL('../../../packa
 const program = new Command('tandem')
   .description(description)
   .version(version)
-  .showSuggestionAfterError()
   .addHelpText(
     'after',
     `
@@ -24,13 +25,47 @@ For example:
   tandem doctor`,
   );
 
-for (const command of [runCommand(), inspectCommand(), doctorCommand(), setupCommand()]) program.addCommand(command);
-for (const command of [program, ...program.commands]) command.exitOverride();
+const runVerb = runCommand(async (model, flags) => {
+  process.exitCode = await run(model, flags);
+});
+for (const verb of [runVerb, inspectCommand(), doctorCommand(), setupCommand()]) program.addCommand(verb);
+for (const command of [program, ...program.commands]) command.exitOverride().configureOutput({ outputError: () => {} });
+
+watchStreams();
 
 try {
   await program.parseAsync();
 } catch (error) {
-  // Commander has printed its own usage errors; help and --version arrive here with status 0.
-  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.usage;
-  else process.exitCode = printError(error);
+  process.exitCode = exitCodeOf(error);
+}
+
+/** Commander also throws for help and --version (status 0), and when it has shown the help because no verb was named. */
+function exitCodeOf(error: unknown): number {
+  if (!(error instanceof CommanderError)) return printError(error);
+  if (error.exitCode === 0) return EXIT.ok;
+  return error.code === 'commander.help' ? EXIT.usage : printError(usageError(error));
+}
+
+/** Commander's words for a wrong command line, `error: unknown option '--dept'\n(Did you mean --depth?)`, as an error of ours. */
+function usageError({ message }: CommanderError): TandemError {
+  const [problem = '', hint] = message.replace(/^error: /, '').split('\n');
+  const verb = program.commands.find((command) => command.name() === process.argv[2]);
+  const help = `see: tandem ${verb ? `${verb.name()} ` : ''}--help`;
+  return new TandemError('TANDEM_USAGE', problem, {
+    remedy: hint?.replace(/^\(Did you mean (.*)\?\)$/, 'did you mean $1?') ?? help,
+  });
+}
+
+/** What is printed may have no reader any more (`tandem inspect … | head`), which is no error; a full disk is one. A run sees to its rows itself. */
+function watchStreams(): void {
+  let failure: NodeJS.ErrnoException | undefined;
+  process.stdout.on('error', (error) => {
+    failure ??= error;
+  });
+  process.stderr.on('error', () => {});
+  process.on('exit', () => {
+    if (failure && failure.code !== 'EPIPE' && !process.exitCode) {
+      process.exitCode = printError(outputError('stdout', failure));
+    }
+  });
 }

@@ -5,7 +5,7 @@ import type { Feed, MicroBatch } from '../pipeline/micro-batch.js';
 import type { Pipeline } from '../pipeline/pipeline.js';
 import type { Tensor } from '../tensor.js';
 import type { Sink } from './sink.js';
-import type { RowsRead, Source } from './source.js';
+import type { RowFailure, RowsRead, Source } from './source.js';
 
 export interface JobOptions {
   readonly pipeline: Pipeline;
@@ -14,6 +14,8 @@ export interface JobOptions {
   /** When it fires, no further rows are read; what is in flight is finished and written. */
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: Progress) => void;
+  /** Told of a micro-batch's failed rows once it is written; never of none. */
+  readonly onFailures?: (failures: readonly RowFailure[]) => void;
 }
 
 export interface Progress {
@@ -32,7 +34,8 @@ export interface JobResult extends Progress {
 }
 
 /** Throws what the source, the pipeline or the sink throws; the sink has then been abandoned. */
-export async function runJob({ pipeline, source, sink, signal, onProgress }: JobOptions): Promise<JobResult> {
+export async function runJob(options: JobOptions): Promise<JobResult> {
+  const { pipeline, source, sink, signal, onProgress, onFailures } = options;
   const feed = new SourceFeed(source, signal);
   let startedAt = performance.now();
   const seconds = () => (performance.now() - startedAt) / 1000;
@@ -50,6 +53,7 @@ export async function runJob({ pipeline, source, sink, signal, onProgress }: Job
         microBatches: progress.microBatches + 1,
         seconds: seconds(),
       };
+      if (failures.length > 0) onFailures?.(failures);
       onProgress?.(progress);
     }
   } catch (error) {

@@ -1,0 +1,74 @@
+/** The command line of `tandem run`. */
+import { Command, Option } from 'commander';
+import type { StageOptions } from '../plan/plan.js';
+import { CONFIG_FILE, ENVIRONMENT, FROM_TEXT, type RunSettings } from './config.js';
+
+export interface RunFlags extends Omit<RunSettings, 'stages'> {
+  readonly input?: readonly string[];
+  readonly output?: string;
+  readonly stage?: readonly StageOptions[];
+  readonly inputFormat?: string;
+  readonly outputFormat?: string;
+  readonly force?: boolean;
+  readonly quiet?: boolean;
+  readonly json?: boolean;
+}
+
+const AFTER_HELP = `
+Without --stage there are two stages on the CPU. Without layers= the model is cut where its counted work is even;
+tandem inspect shows the layers by number.
+
+A setting that no flag gives is looked for in the environment:
+  ${Object.values(ENVIRONMENT).join(', ')}
+then in ./${CONFIG_FILE}, for example { "stages": ["gpu", "cpu,threads=4"], "microBatch": 64 }.
+
+Rows that cannot be used do not stop the run: they are told in <output>.errors.jsonl, or on stderr with --output -.
+
+Exit status: 0 all rows are good, 1 unexpected, 2 wrong usage or input, 65 done with failed rows, 73 the output exists or
+cannot be written, 78 cannot run on this machine, 130 and 143 stopped by Ctrl-C and SIGTERM.
+
+For example:
+  tandem run model.json -i rows.npy -o out.npy
+  tandem run model.json -i rows.jsonl -o out.jsonl --stage gpu,memory=6GiB --stage cpu,threads=4
+  tandem run model.onnx -i ids=ids.npy -i mask=mask.npy -o out.npz --stage cpu,layers=0..5 --stage cpu,layers=6..11
+  cat rows.jsonl | tandem run model.json -i - -o - | head`;
+
+export function runCommand(action: (model: string, flags: RunFlags) => Promise<void>): Command {
+  const { stages, microBatch, depth, deadline, isolation } = FROM_TEXT;
+  return new Command('run')
+    .description('run a model over a file of rows, its layers spread over the devices so that all compute at once')
+    .argument('<model>', 'model.json, model.onnx, or a folder that holds one')
+    .option('-i, --input <file>', 'rows: .jsonl, .npy, .npz, - for stdin; NAME=FILE.npy for each of several', collect)
+    .option('-o, --output <file>', 'results: .jsonl, .npy, .npz, - for stdout')
+    .option(
+      '-s, --stage <device,key=value…>',
+      'a stage, in order: cpu, gpu or gpu:1, then any of layers=A..B threads= workers= provider= memory=',
+      (text, before: readonly StageOptions[] = []) => [...before, ...stages(text, '--stage')],
+    )
+    .addOption(setting('-b, --micro-batch <rows>', 'rows that travel together (default: 32)', microBatch))
+    .addOption(
+      setting('--depth <n>', 'micro-batches in flight; 1: one stage works at a time (default: enough for all)', depth),
+    )
+    .addOption(
+      setting('--deadline <seconds>', 'longest that a micro-batch may take in a stage (default: 600)', deadline),
+    )
+    .addOption(setting('--isolation <where>', 'where stages live: auto, thread, process (default: auto)', isolation))
+    .option('--allow-fallback', 'let a gpu stage run on what is there instead')
+    .option('--input-format <format>', 'jsonl, npy or npz, where the name does not tell')
+    .option('--output-format <format>', 'likewise for the output')
+    .option('-f, --force', 'write over an output that exists')
+    .option('-q, --quiet', 'no plan, no progress, no summary')
+    .option('--json', 'print the summary as one JSON object on stdout')
+    .addHelpText('after', AFTER_HELP)
+    .action(action);
+}
+
+/** An option whose text is read as that of its environment variable is; what is wrong with it is told under the flag's name. */
+function setting(flags: string, description: string, read: (text: string, where: string) => unknown): Option {
+  const option = new Option(flags, description);
+  return option.argParser((text) => read(text, option.long!));
+}
+
+function collect(text: string, before: readonly string[] = []): string[] {
+  return [...before, text];
+}
