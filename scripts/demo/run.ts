@@ -25,7 +25,7 @@ const OUT = join(ROOT, 'out/demo');
 const INPUT = join(OUT, 'unseen.npy');
 
 /** Of each round. */
-const DEFAULT_ROWS = 1920;
+const DEFAULT_ROWS = 1280;
 /** Contenders take turns, so that what else the machine does meanwhile falls on all of them. */
 const ROUNDS = 3;
 /** How far probabilities of the split and the whole model may lie apart; a card rounds otherwise than a CPU. */
@@ -83,22 +83,24 @@ async function openSplits(graph: ModelGraph, first: 'gpu' | 'cpu'): Promise<Pick
 }
 
 function tellWhere({ engine, passedOver }: OnCpu, card: OnCard): void {
-  say(`engine   ${engine}`);
-  if (passedOver) say(`         because ${passedOver.message}\n         ${passedOver.remedy}`);
-  if (card.whole) {
-    say(`devices  ${card.whole.pipeline.loaded[0]!.deviceName} and the CPU`);
-  } else {
-    say(`devices  two pools on the CPU: ${card.whyNot}`);
-    if (readMachine().cores === 1) say('         it has one core, so that they take turns and nothing can be gained');
-  }
+  tell('engine', passedOver ? `${engine}\nbecause ${passedOver.message}\n${passedOver.remedy}` : engine);
+  const oneCore =
+    readMachine().cores === 1 ? '\nit has one core, so that they take turns and nothing can be gained' : '';
+  tell(
+    'devices',
+    card.whole
+      ? `${card.whole.pipeline.loaded[0]!.deviceName} and the CPU`
+      : `two pools on the CPU: ${card.whyNot}${oneCore}`,
+  );
 }
 
 function tellRows(rows: number, { rows: distinct }: Digits, { atOnce }: Contest): void {
   const times = Number((rows / distinct).toFixed(1));
   const repeated = times > 1 ? ` (the ${distinct} unseen, ${times} times)` : '';
   const { microBatch } = atOnce.pipeline.plan;
-  say(
-    `rows     ${rows.toLocaleString('en')}${repeated} in micro-batches of ${microBatch}; ${ROUNDS} rounds each, in turn\n`,
+  tell(
+    'rows',
+    `${rows.toLocaleString('en')}${repeated} in micro-batches of ${microBatch}; ${ROUNDS} rounds each, in turn\n`,
   );
 }
 
@@ -119,9 +121,9 @@ async function tellAnswers(
   const distinct = Math.min(rows, unseen.rows);
   const right = countRight(split.subarray(0, distinct * CLASSES), unseen);
   const share = ((right / distinct) * 100).toFixed(1);
-  say(`accuracy ${share} % (${right} of ${distinct} unseen rows)`);
+  tell('accuracy', `${share} % (${right} of ${distinct} unseen rows)`);
   const same = apart === 0 ? 'to the bit' : `within ${apart.toExponential(0)} of`;
-  say(`split    answers are ${same} those of the whole model`);
+  tell('split', `answers are ${same} those of the whole model`);
 }
 
 function tellNext(engine: DemoEngine): void {
@@ -147,6 +149,11 @@ function parsedFlags(usage: (message: string) => TandemError): { readonly rows?:
   } catch (error) {
     throw usage((error as Error).message);
   }
+}
+
+/** Text beside its subject; further lines stand under the first. */
+function tell(subject: string, text: string): void {
+  say(subject.padEnd(9) + text.replaceAll(/\n(?=.)/g, `\n${' '.repeat(9)}`));
 }
 
 function say(line: string): void {

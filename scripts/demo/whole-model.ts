@@ -46,7 +46,7 @@ export async function openOnCard(graph: ModelGraph, output: string): Promise<OnC
     return { whole: await openWhole(graph, { device: 'gpu' }, output) };
   } catch (error) {
     if (!(error instanceof TandemError)) throw error;
-    return { whole: null, whyNot: `${error.message}; ${error.remedy}` };
+    return { whole: null, whyNot: `${error.message}\n${error.remedy}` };
   }
 }
 
