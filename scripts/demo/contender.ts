@@ -4,7 +4,7 @@ import { openSink } from '../../src/job/open-sink.js';
 import { openSource } from '../../src/job/open-source.js';
 import type { ModelGraph } from '../../src/model/graph.js';
 import { Pipeline } from '../../src/pipeline/pipeline.js';
-import { Timeline } from '../../src/pipeline/timeline.js';
+import type { Timeline } from '../../src/pipeline/timeline.js';
 import type { Plan } from '../../src/plan/plan.js';
 
 /** Milliseconds that a micro-batch may take in a stage. */
@@ -16,12 +16,10 @@ export class Contender {
   readonly output: string;
   /** Rows a second, of each round. */
   readonly #rates: number[] = [];
-  #timeline: Timeline;
 
   private constructor(pipeline: Pipeline, output: string) {
     this.pipeline = pipeline;
     this.output = output;
-    this.#timeline = pipeline.timeline;
   }
 
   /** Loads the model. Throws what a pipeline throws; a stage that would not run on the device of the plan is an error too. */
@@ -31,17 +29,12 @@ export class Contender {
 
   /** Runs all rows of `input`, by the way that `tandem run` takes. */
   async run(input: string): Promise<void> {
-    const { graph, plan } = this.pipeline;
+    const { graph } = this.pipeline;
     const source = await openSource(input, graph.inputs);
     try {
       const sink = await openSink(this.output, { force: true, inputs: [input], outputs: graph.outputs });
-      const { rows, seconds, microBatches } = await runJob({ pipeline: this.pipeline, source, sink });
+      const { rows, seconds } = await runJob({ pipeline: this.pipeline, source, sink });
       this.#rates.push(rows / seconds);
-      // The pipeline's own timeline holds all rounds, and the pauses between them.
-      this.#timeline = new Timeline(plan.stages.map(({ workers }) => workers));
-      for (const span of this.pipeline.timeline.spans.slice(-microBatches * plan.stages.length)) {
-        this.#timeline.record(span);
-      }
     } finally {
       await source.close();
     }
@@ -54,7 +47,7 @@ export class Contender {
 
   /** What ran when in the latest round. */
   get timeline(): Timeline {
-    return this.#timeline;
+    return this.pipeline.timeline;
   }
 
   close(): Promise<void> {

@@ -15,7 +15,6 @@ export interface CoordinatorOptions {
   readonly outputs: readonly string[];
   /** The rows that every micro-batch must have, when the model fixes them; shorter ones are padded. */
   readonly fixedRows: number | null;
-  readonly timeline: Timeline;
 }
 
 export class Coordinator {
@@ -29,10 +28,10 @@ export class Coordinator {
    * Runs the feed dry. Slots are filled as fast as they come free; each micro-batch then follows its own readiness, so any
    * stage works whenever something lies ready for it. A failure is thrown in order, after the micro-batches before it.
    */
-  async *run(feed: Feed): AsyncGenerator<MicroBatch> {
+  async *run(feed: Feed, timeline: Timeline): AsyncGenerator<MicroBatch> {
     const line = new Line<Flight>();
     const stop = { asked: false };
-    const filling = this.#fillSlots(feed, line, stop).then(
+    const filling = this.#fillSlots(feed, timeline, line, stop).then(
       () => line.end(),
       (error) => line.end(error),
     );
@@ -53,7 +52,7 @@ export class Coordinator {
     }
   }
 
-  async #fillSlots(feed: Feed, line: Line<Flight>, stop: { asked: boolean }): Promise<void> {
+  async #fillSlots(feed: Feed, timeline: Timeline, line: Line<Flight>, stop: { asked: boolean }): Promise<void> {
     const { arena, inputs, fixedRows } = this.#options;
     const regions = inputs.map((name) => arena.region(name));
     for (let microBatch = 0; ; microBatch++) {
@@ -70,7 +69,7 @@ export class Coordinator {
       for (const region of regions) slot.setDims(region, [fixedRows ?? rows, ...region.shape.slice(1)]);
       arena.flush(slot, regions);
       slot.publish(microBatch, rows);
-      const landed = this.#fly(slot);
+      const landed = this.#fly(slot, timeline);
       // The consumer meets a failure when its turn comes; until then it must not count as unhandled.
       landed.catch(() => {});
       line.push({ slot, landed });
@@ -78,8 +77,8 @@ export class Coordinator {
   }
 
   /** One micro-batch's way through all stages. */
-  async #fly(slot: Slot): Promise<void> {
-    const { pools, timeline } = this.#options;
+  async #fly(slot: Slot, timeline: Timeline): Promise<void> {
+    const { pools } = this.#options;
     let readyAt = micros();
     for (const [stage, pool] of pools.entries()) {
       const { worker, acceptedAt, finishedAt } = await this.#runStage(slot, stage, pool);

@@ -24,7 +24,6 @@ export interface PipelineSettings {
 interface Warm {
   readonly arena: Arena;
   readonly coordinator: Coordinator;
-  readonly timeline: Timeline;
   readonly rowSpecs: readonly TensorSpec[];
 }
 
@@ -37,6 +36,7 @@ export class Pipeline {
   readonly #pools: readonly Pool[];
   readonly #arenaFile: number | null;
   #warm: Warm | undefined;
+  #timeline: Timeline;
   #running = false;
   #closed = false;
 
@@ -53,6 +53,7 @@ export class Pipeline {
     this.#pools = pools;
     this.#arenaFile = arenaFile;
     this.loaded = loaded;
+    this.#timeline = new Timeline(plan.stages.map(({ workers }) => workers));
   }
 
   /** Starts the pools and loads the slices. Throws coded errors; nothing is left running then. */
@@ -85,9 +86,9 @@ export class Pipeline {
     return this.#warm?.arena.bytes ?? 0;
   }
 
-  /** What ran when, since the last warm-up. */
+  /** What ran when in the newest run. */
   get timeline(): Timeline {
-    return this.#warm?.timeline ?? new Timeline(this.plan.stages.map(({ workers }) => workers));
+    return this.#timeline;
   }
 
   /**
@@ -110,16 +111,14 @@ export class Pipeline {
 
     const arena = new Arena(layOut(this.#residents(found), stages.length, depth), { file: this.#arenaFile });
     for (const [j, pool] of this.#pools.entries()) await pool.attach(j, arena);
-    const timeline = new Timeline(stages.map(({ workers }) => workers));
     const coordinator = new Coordinator({
       arena,
       pools: this.#pools,
       inputs: this.graph.inputs.map(({ name }) => name),
       outputs: this.graph.outputs,
       fixedRows: this.graph.fixedBatch,
-      timeline,
     });
-    this.#warm = { arena, coordinator, timeline, rowSpecs };
+    this.#warm = { arena, coordinator, rowSpecs };
   }
 
   /** Micro-batches in the feed's order; needs `warmUp` first. One run at a time. */
@@ -133,7 +132,8 @@ export class Pipeline {
     }
     this.#running = true;
     try {
-      yield* this.#warm.coordinator.run(feed);
+      this.#timeline = new Timeline(this.plan.stages.map(({ workers }) => workers));
+      yield* this.#warm.coordinator.run(feed, this.#timeline);
     } finally {
       this.#running = false;
     }
