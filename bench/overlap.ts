@@ -104,7 +104,7 @@ async function timeRun(pipeline: Pipeline): Promise<Run> {
   const startedAt = performance.now();
   for await (const _ of pipeline.run(feed));
   const seconds = (performance.now() - startedAt) / 1000;
-  const spans = pipeline.timeline.spans.slice(-m * stages.length);
+  const { spans } = pipeline.timeline;
   const stageSeconds = stages.map((_, stage) => {
     const own = spans.filter((span) => span.stage === stage);
     return own.reduce((sum, { acceptedAt, finishedAt }) => sum + finishedAt - acceptedAt, 0) / own.length / 1e6;
