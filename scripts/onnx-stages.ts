@@ -35,8 +35,17 @@ async function main(): Promise<void> {
     }
     rounds.push(stages);
   }
-  const lines = bounds.slice(1).map((to, j) => rowOf(j, bounds[j]!, to, rounds.map((round) => round[j]!)));
-  process.stdout.write(`${[HEAD, ...lines].map((cells) => cells.map((cell) => cell.padStart(12)).join('')).join('\n')}\n`);
+  const lines = bounds.slice(1).map((to, j) =>
+    rowOf(
+      j,
+      bounds[j]!,
+      to,
+      rounds.map((round) => round[j]!),
+    ),
+  );
+  process.stdout.write(
+    `${[HEAD, ...lines].map((cells) => cells.map((cell) => cell.padStart(12)).join('')).join('\n')}\n`,
+  );
   const wholeMs = Math.min(...whole);
   const loads = rounds.map((round) => round.map(({ loadMs }) => loadMs));
   const after = Math.min(...loads.map((ms) => ms.reduce((sum, each) => sum + each, 0)));

@@ -2,10 +2,10 @@
 import { readFileSync } from 'node:fs';
 import { onnxruntime } from '../../src/engine/onnxruntime/onnxruntime.js';
 import { openOrt } from '../../src/engine/onnxruntime/session.js';
+import { weightBytes } from '../../src/model/graph.js';
 import { openModel } from '../../src/model/open.js';
 import { sliceOf } from '../../src/model/slice.js';
 import { allocate } from '../../src/tensor.js';
-import { weightBytes } from '../../src/model/graph.js';
 import type { Facts } from '../onnx-stages.js';
 
 const CPU = { provider: 'cpu', threads: 1 } as const;
@@ -40,7 +40,14 @@ async function stage(path: string, from: number, to: number, facts: Facts): Prom
     return { dtype, shape, data: allocate(dtype, shape) };
   });
   for (let n = 0; n < 3; n++) await loaded.run(inputs);
-  return { base, loadMs, weights: weightBytes(graph, from, to), loaded: after.now, running: resident().now, peak: resident().peak };
+  return {
+    base,
+    loadMs,
+    weights: weightBytes(graph, from, to),
+    loaded: after.now,
+    running: resident().now,
+    peak: resident().peak,
+  };
 }
 
 export interface StageFigures {
