@@ -15,6 +15,7 @@ import { formatTable } from './table.js';
 
 /** What `--json` prints; sizes are bytes, and those of live tensors are for one row. */
 export interface Inspection {
+  readonly schema: 1;
   readonly format: string;
   readonly path: string;
   readonly inputs: readonly TensorSpec[];
@@ -26,6 +27,8 @@ export interface Inspection {
   }[];
   readonly weightBytes: number;
   readonly flopsPerRow: number | null;
+  /** Why no shapes are told, where none are. */
+  readonly note: string | null;
   readonly layers: readonly LayerInspection[];
 }
 
@@ -45,42 +48,48 @@ export interface LayerInspection {
   readonly liveTensors: readonly string[];
 }
 
+const AFTER_HELP = `
+Layers are numbered as run --stage DEVICE,layers=A..B takes them. "live before it" is what a cut before the layer
+carries to the next stage for each row; where it says sealed, the model cannot be cut.`;
+
 export function inspectCommand(): Command {
   return new Command('inspect')
     .description('list the layers of a model by number, with shapes, weights and the bytes that live across each cut')
     .argument('<model>', 'model.json, model.onnx, or a folder that holds one')
-    .option('--json', 'the same for programs', false)
-    .action(async (path: string, { json }: { json: boolean }) => {
+    .option('--json', 'print one JSON object')
+    .addHelpText('after', AFTER_HELP)
+    .action(async (path: string, { json }: { json?: boolean }) => {
       const graph = await openModel(path);
-      const { facts, why } = await factsFor(graph);
-      const inspection = inspect(graph, facts);
-      if (json) process.stdout.write(`${JSON.stringify(inspection)}\n`);
-      else process.stdout.write(formatInspection(inspection, why));
+      const { facts, note } = await factsFor(graph);
+      const inspection = inspect(graph, facts, note);
+      process.stdout.write(json ? `${JSON.stringify(inspection)}\n` : formatInspection(inspection));
     });
 }
 
 /** Shapes need the engine; a machine without it still gets the rest, and the reason. */
-async function factsFor(graph: ModelGraph): Promise<{ facts: TensorFacts; why: string | null }> {
+async function factsFor(graph: ModelGraph): Promise<{ facts: TensorFacts; note: string | null }> {
   const rowSpecs = rowSpecsOf(graph);
-  if (!rowSpecs) return { facts: new Map(), why: 'shapes follow the rows here, so they are not known before a run' };
+  if (!rowSpecs)
+    return { facts: new Map(), note: 'the rows tell the shapes of this model, so they are not known before a run' };
   const engine = engineFor(graph.format);
   try {
     const stage = { device: 'cpu', engine, provider: providerFor(engine, 'cpu'), threads: 1 };
     return {
       facts: (await describe(graph, stage, resolveIsolation('auto', [stage]), { rowSpecs, deadline: 600_000 }))!,
-      why: null,
+      note: null,
     };
   } catch (error) {
     const { message, remedy } = asTandemError(error);
-    return { facts: new Map(), why: `no shapes: ${message}${remedy ? ` (${remedy})` : ''}` };
+    return { facts: new Map(), note: `shapes are not known: ${message}${remedy ? `; ${remedy}` : ''}` };
   }
 }
 
-export function inspect(graph: ModelGraph, facts: TensorFacts): Inspection {
+export function inspect(graph: ModelGraph, facts: TensorFacts, note: string | null = null): Inspection {
   const flops = facts.size > 0 ? estimateFlops(graph, facts) : null;
   const live = liveBytes(graph, facts, 1);
   const sum = (from: number, to: number) => flops?.slice(from, to).reduce((total, count) => total + count, 0) ?? null;
   return {
+    schema: 1,
     format: graph.format,
     path: graph.path,
     inputs: graph.inputs,
@@ -95,6 +104,7 @@ export function inspect(graph: ModelGraph, facts: TensorFacts): Inspection {
     }),
     weightBytes: weightBytes(graph, 0, graph.ops.length),
     flopsPerRow: sum(0, graph.ops.length),
+    note,
     layers: graph.layers.map(({ index, name, type, from, to }) => ({
       layer: index,
       name,
@@ -110,8 +120,18 @@ export function inspect(graph: ModelGraph, facts: TensorFacts): Inspection {
   };
 }
 
-export function formatInspection(inspection: Inspection, why: string | null): string {
-  const rows = inspection.layers.map((layer) => [
+const COLUMNS = [
+  { title: 'layer', right: true },
+  { title: 'name' },
+  { title: 'type' },
+  { title: 'output' },
+  { title: 'weights', right: true },
+  { title: 'FLOPs/row', right: true },
+  { title: 'live before it/row', right: true },
+];
+
+export function formatInspection({ format, inputs, outputs, layers, ...whole }: Inspection): string {
+  const rows = layers.map((layer) => [
     String(layer.layer),
     printable(layer.name),
     printable(layer.type),
@@ -120,26 +140,20 @@ export function formatInspection(inspection: Inspection, why: string | null): st
     layer.flopsPerRow ? formatCount(layer.flopsPerRow) : '',
     layer.cut ? (layer.liveBytesPerRow === null ? '?' : formatBytes(layer.liveBytesPerRow)) : 'sealed',
   ]);
-  const columns = [
-    { title: 'layer', right: true },
-    { title: 'name' },
-    { title: 'type' },
-    { title: 'output' },
-    { title: 'weights', right: true },
-    { title: 'FLOPs/row', right: true },
-    { title: 'live before it/row', right: true },
-  ];
-  const inputs = inspection.inputs.map((input) => `${printable(input.name)} ${formatSpec(input)}`).join(', ');
-  const outputs = inspection.outputs
-    .map(({ name, dtype, shape }) => `${printable(name)} ${dtype && shape ? formatSpec({ dtype, shape }) : '?'}`)
-    .join(', ');
+  const work = whole.flopsPerRow ? `, ${formatCount(whole.flopsPerRow)} FLOPs a row (counted, an estimate)` : '';
+  const count = `${layers.length} ${layers.length === 1 ? 'layer' : 'layers'}`;
+  const fed = inputs.map((input) => `${printable(input.name)} ${formatSpec(input)}`);
+  const made = outputs.map(
+    ({ name, dtype, shape }) => `${printable(name)} ${dtype && shape ? formatSpec({ dtype, shape }) : '?'}`,
+  );
   return [
-    `${inspection.format}: ${inspection.layers.length} layers, ${formatBytes(inspection.weightBytes)} of weights${inspection.flopsPerRow ? `, ${formatCount(inspection.flopsPerRow)} FLOPs a row (counted, an estimate)` : ''}`,
-    `in   ${inputs}`,
-    `out  ${outputs}`,
+    `${format}: ${count}, ${formatBytes(whole.weightBytes)} of weights${work}`,
+    `in   ${fed.join(', ')}`,
+    `out  ${made.join(', ')}`,
     '',
-    formatTable(columns, rows),
-    ...(why ? ['', printable(why)] : []),
+    formatTable(COLUMNS, rows),
+    ...(layers.every(({ cut }) => cut) ? [] : ['', 'sealed: the model cannot be cut before this layer']),
+    ...(whole.note ? ['', printable(whole.note)] : []),
     '',
   ].join('\n');
 }

@@ -33,11 +33,11 @@ export function formatPlan(graph: ModelGraph, plan: Plan): string {
     { title: 'workers x threads' },
   ];
   const cut = plan.stages.length > 1 ? `\n${CUT_BY[plan.cutBy]}` : '';
-  return `${formatTable(columns, rows)}${cut}\nmicro-batches of ${plan.microBatch} rows, at most ${plan.depth} in flight\n`;
+  return `${formatTable(columns, rows)}${cut}\nmicro-batches of ${plan.microBatch} ${plan.microBatch === 1 ? 'row' : 'rows'}, at most ${plan.depth} in flight\n`;
 }
 
 export function formatSummary(summary: Summary): string {
-  const share = (value: number) => `${(value * 100).toFixed(0)} %`;
+  const share = (value: number) => `${Math.max(0, Math.round(value * 100))} %`;
   const rows = summary.stages.map((stage) => [
     String(stage.stage),
     stage.device,

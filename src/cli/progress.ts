@@ -69,7 +69,8 @@ export class ProgressBar {
   }
 
   #draw(line: string): void {
-    this.#stream.write(`\r\x1b[K${line.slice(0, Math.max(20, (this.#stream.columns ?? 80) - 1))}`);
+    // A terminal that does not know its width says 0.
+    this.#stream.write(`\r\x1b[K${line.slice(0, Math.max(20, (this.#stream.columns || 80) - 1))}`);
     this.#drawn = true;
   }
 }

@@ -1,6 +1,6 @@
 /** `tandem run` from end to end on the real engine: whatever the stages, formats and sizes, the bytes are those of the whole model in one stage. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
@@ -75,7 +75,6 @@ before(async () => {
 after(() => rmSync(cwd, { recursive: true }));
 
 const SAME: readonly { name: string; model: string; args: readonly string[] }[] = [
-  { name: 'cut by hand', model: 'mlp', args: [...HALVES, ...THREADS] },
   {
     name: 'three stages, two workers in one',
     model: 'mlp',
@@ -146,6 +145,20 @@ suite('tandem run', { concurrency: 2 }, () => {
     const [summary, ...others] = jsonLines(stdout);
     assert.deepEqual(others, []);
     assertSummary(summary!);
+  });
+
+  test('a flag wins over the environment, the environment over tandem.config.json', async () => {
+    const folder = join(cwd, 'configured');
+    mkdirSync(folder);
+    const config = { stages: ['cpu'], isolation: 'thread', microBatch: 5, depth: 4, deadline: 60 };
+    writeFileSync(join(folder, 'tandem.config.json'), JSON.stringify(config));
+    const args = ['run', '../mlp', '-i', '../x.npy', '-o', 'out.npy', '--json', '-q', '-b', '9'];
+    const env = { TANDEM_DEPTH: '3', TANDEM_MICRO_BATCH: '8' };
+    const { status, stdout, stderr } = await tandem(args, { cwd: folder, env });
+    assert.equal(status, 0, stderr);
+    const [{ microBatchRows, depth, isolation, stages } = {}] = jsonLines(stdout);
+    assert.deepEqual({ microBatchRows, depth, isolation }, { microBatchRows: 9, depth: 3, isolation: 'thread' });
+    assert.equal((stages as unknown[]).length, 1);
   });
 });
 

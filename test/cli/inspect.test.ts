@@ -1,0 +1,125 @@
+/** `tandem inspect`: a table for people, the same in JSON, for every kind of model. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, suite, test } from 'node:test';
+import { makeModel } from '../../scripts/make-model.js';
+import { makeOnnx } from '../../scripts/make-onnx.js';
+import { formatInspection, type Inspection, inspect } from '../../src/cli/inspect.js';
+import { openModel } from '../../src/model/open.js';
+import { assertFails, start, TANDEM, tandem } from './tandem-process.js';
+
+const cwd = mkdtempSync(join(tmpdir(), 'tandem-inspect-'));
+
+before(async () => {
+  await makeModel('two-in-two-out', join(cwd, 'two'));
+  await makeModel('mlp-graph', join(cwd, 'graph'), { blocks: 1 });
+  await makeModel('lstm-mask', join(cwd, 'sealed'));
+  makeOnnx('mlp', join(cwd, 'onnx'), { layers: 3, hidden: 8 });
+  makeOnnx('transformer', join(cwd, 'open'), { layers: 1 });
+});
+after(() => rmSync(cwd, { recursive: true }));
+
+async function inspected(model: string, ...flags: string[]): Promise<string> {
+  const { status, stdout, stderr } = await tandem(['inspect', model, ...flags], { cwd });
+  assert.deepEqual({ status, stderr }, { status: 0, stderr: '' });
+  return String(stdout);
+}
+
+suite('tandem inspect', { concurrency: 2 }, () => {
+  test('a LayersModel with two inputs and two outputs, shared layers and a skip', async () => {
+    assert.equal(
+      await inspected('two'),
+      `layers-model: 9 layers, 2.4 KiB of weights, 1.45 k FLOPs a row (counted, an estimate)
+in   left float32 [?, 8], right float32 [?, 8]
+out  late float32 [?, 3], early float32 [?, 2]
+
+layer  name      type         output           weights  FLOPs/row  live before it/row
+    0  left_in   Dense        float32 [?, 12]    432 B        192                64 B
+    1  shared    Dense        float32 [?, 12]    624 B        288               112 B
+    2  right_in  Dense        float32 [?, 12]    432 B        192               112 B
+    3  shared:1  Dense        float32 [?, 12]    624 B        288               128 B
+    4  early     Dense        float32 [?, 2]     104 B         48               128 B
+    5  concat    Concatenate  float32 [?, 24]                                   136 B
+    6  join      Dense        float32 [?, 8]     800 B        384               136 B
+    7  skip      Add          float32 [?, 8]                    8                72 B
+    8  late      Dense        float32 [?, 3]     108 B         48                40 B
+`,
+    );
+  });
+
+  test('a GraphModel, for programs', async () => {
+    const lines = (await inspected('graph', '--json')).split('\n');
+    assert.equal(lines.length, 2, 'one object on one line');
+    const { layers, ...whole } = JSON.parse(lines[0]!) as Inspection;
+    assert.deepEqual(whole, {
+      ...{ schema: 1, format: 'graph-model', path: join(cwd, 'graph/model.json') },
+      inputs: [{ name: 'features', dtype: 'float32', shape: [null, 16] }],
+      outputs: [{ name: 'scores', tensor: whole.outputs[0]!.tensor, dtype: 'float32', shape: [null, 4] }],
+      ...{ weightBytes: whole.weightBytes, flopsPerRow: whole.flopsPerRow, note: null },
+    });
+    assert.deepEqual(
+      layers.map(({ layer }) => layer),
+      [...layers.keys()],
+    );
+    assert.equal(
+      layers.reduce((sum, { weightBytes }) => sum + weightBytes, 0),
+      whole.weightBytes,
+    );
+    const { name, type, ops, output, cut, liveBytesPerRow, liveTensors } = layers[1]!;
+    assert.deepEqual(
+      { name, type, ops, output, cut, liveBytesPerRow, liveTensors },
+      {
+        ...{ name: 'hidden_0/BiasAdd', type: 'BiasAdd', ops: 1, cut: true, liveBytesPerRow: 128 },
+        ...{ output: { dtype: 'float32', shape: [null, 32] }, liveTensors: ['hidden_0/MatMul'] },
+      },
+    );
+  });
+
+  test('an ONNX model', async () => {
+    const text = await inspected('onnx/model.onnx');
+    assert.match(text, /^onnx: 3 layers, 864 B of weights, 432 FLOPs a row/);
+    assert.match(text, /\n {4}2 {2}\S+ +\S+ +float32 \[\?, 8\] +288 B +144 +32 B\n$/);
+  });
+
+  test('where the rows tell the shapes there are none, and it is said why', async () => {
+    const text = await inspected('open');
+    assert.match(text, /\nin {3}input_ids int64 \[\?, \?\], attention_mask int64 \[\?, \?\]\n/);
+    assert.match(text, /\n {4}0 {2}\S.* {2}\? +[\d.]+ KiB +\?\n/);
+    assert.match(text, /\nthe rows tell the shapes of this model, so they are not known before a run\n$/);
+    const { note, flopsPerRow, layers } = JSON.parse(await inspected('open', '--json')) as Inspection;
+    assert.match(note!, /rows tell the shapes/);
+    assert.deepEqual([flopsPerRow, layers[0]!.output, layers[0]!.liveBytesPerRow], [null, null, null]);
+  });
+
+  test('where a model cannot be cut, the table says so', async () => {
+    const text = await inspected('sealed');
+    assert.match(text, /\n {4}1 {2}lstm_0 +LSTM .* sealed\n {4}2 {2}lstm_1 +LSTM .* sealed\n {4}3 {2}hidden .* 32 B\n/);
+    assert.match(text, /\nsealed: the model cannot be cut before this layer\n$/);
+  });
+
+  test('no model, or one too many', async () => {
+    const says = /no model at nowhere.*\n.*model\.json/;
+    assertFails(await tandem(['inspect', 'nowhere'], { cwd }), { status: 2, code: 'TANDEM_MODEL_MISSING', says });
+    const many = await tandem(['inspect', 'two', 'graph'], { cwd });
+    assertFails(many, { status: 2, code: 'TANDEM_USAGE', says: /too many arguments.*\n.*tandem inspect --help/ });
+  });
+
+  test('a reader that has gone is no error, a disk that is full is one', async () => {
+    const { child, ended } = start(process.execPath, [TANDEM, 'inspect', 'open'], { cwd });
+    child.stdout!.destroy();
+    const { status, stderr } = await ended;
+    assert.deepEqual({ status, stderr }, { status: 0, stderr: '' });
+    const full = start('sh', ['-c', '"$0" "$1" inspect open >/dev/full', process.execPath, TANDEM], { cwd });
+    assertFails(await full.ended, { status: 73, code: 'TANDEM_OUTPUT_FAILED', says: /no space is left/ });
+  });
+});
+
+test('without the engine the table still has what the file tells, and the line to type; names cannot draw on the terminal', async () => {
+  const graph = await openModel(join(cwd, 'onnx'));
+  const layers = graph.layers.map((layer) => ({ ...layer, name: `a\u001b[2Jb` }));
+  const text = formatInspection(inspect({ ...graph, layers }, new Map(), 'shapes are not known: run this'));
+  assert.match(text, /\n {4}0 {2}a\\u001b\[2Jb {2}layers {2}\? +288 B +\?\n/);
+  assert.match(text, /\n\nshapes are not known: run this\n$/);
+});
