@@ -4,7 +4,7 @@ import { type ModelGraph, weightBytes } from '../model/graph.js';
 import type { Plan } from '../plan/plan.js';
 import { formatBytes } from './bytes.js';
 import { printable } from './fail.js';
-import { formatRate } from './progress.js';
+import { formatRate, formatRows } from './progress.js';
 import { formatTable } from './table.js';
 
 const CUT_BY: Record<Plan['cutBy'], string> = {
@@ -33,7 +33,7 @@ export function formatPlan(graph: ModelGraph, plan: Plan): string {
     { title: 'workers x threads' },
   ];
   const cut = plan.stages.length > 1 ? `\n${CUT_BY[plan.cutBy]}` : '';
-  return `${formatTable(columns, rows)}${cut}\nmicro-batches of ${plan.microBatch} ${plan.microBatch === 1 ? 'row' : 'rows'}, at most ${plan.depth} in flight\n`;
+  return `${formatTable(columns, rows)}${cut}\nmicro-batches of ${formatRows(plan.microBatch)}, at most ${plan.depth} in flight\n`;
 }
 
 export function formatSummary(summary: Summary): string {
@@ -64,7 +64,7 @@ export function formatSummary(summary: Summary): string {
   return [
     formatTable(columns, rows),
     `bubble ${share(summary.bubble.measured)} (${share(summary.bubble.predicted)} predicted), peak memory ${formatBytes(summary.peakRssBytes)}, arena ${formatBytes(summary.arenaBytes)}`,
-    `${summary.rows.toLocaleString('en')} rows in ${summary.seconds.toFixed(2)} s: ${formatRate(summary.rowsPerSecond)} rows/s (${formatRate(ideal)} at best on these stages), loaded in ${summary.loadSeconds.toFixed(2)} s${failed}`,
+    `${formatRows(summary.rows)} in ${summary.seconds.toFixed(2)} s: ${formatRate(summary.rowsPerSecond)} rows/s (${formatRate(ideal)} at best on these stages), loaded in ${summary.loadSeconds.toFixed(2)} s${failed}`,
     '',
   ].join('\n');
 }

@@ -79,11 +79,11 @@ export class ProgressBar {
 export function formatProgress({ rows, failedRows, total, seconds, stages }: ProgressView): string {
   const rate = seconds > 0 ? rows / seconds : 0;
   const parts: string[] = [];
-  if (total === null) parts.push(`${formatRows(rows)} rows`);
-  else parts.push(formatBar(total > 0 ? rows / total : 1), `${formatRows(rows)}/${formatRows(total)} rows`);
+  if (total === null) parts.push(formatRows(rows));
+  else parts.push(formatBar(total > 0 ? rows / total : 1), `${rows.toLocaleString('en')}/${formatRows(total)}`);
   parts.push(`${formatRate(rate)} rows/s`);
   if (total !== null && rate > 0) parts.push(`eta ${formatClock((total - rows) / rate)}`);
-  if (failedRows > 0) parts.push(`${formatRows(failedRows)} failed`);
+  if (failedRows > 0) parts.push(`${failedRows.toLocaleString('en')} failed`);
   parts.push(stages.map(({ device, utilisation }) => `${device} ${Math.round(utilisation * 100)} %`).join(' | '));
   return parts.join('  ');
 }
@@ -93,8 +93,9 @@ function formatBar(share: number): string {
   return `${'━'.repeat(filled)}${'╌'.repeat(BAR_WIDTH - filled)} ${String(Math.floor(share * 100)).padStart(3)} %`;
 }
 
-function formatRows(rows: number): string {
-  return rows.toLocaleString('en');
+/** `1 row`, `1,024 rows`. */
+export function formatRows(rows: number): string {
+  return `${rows.toLocaleString('en')} ${rows === 1 ? 'row' : 'rows'}`;
 }
 
 /** Three digits, and all of those before the point. */

@@ -50,7 +50,9 @@ interface Console {
 export async function run(model: string, flags: RunFlags): Promise<number> {
   const request = requestOf(flags);
   const startedAt = performance.now();
-  const bar = new ProgressBar(process.stderr, flags);
+  // Rows that run over the terminal show the progress themselves.
+  const rowsOnScreen = request.output === STANDARD_STREAM && process.stdout.isTTY;
+  const bar = new ProgressBar(process.stderr, { quiet: flags.quiet || rowsOnScreen });
   const opened: Opened = {};
   const signals = stopOnSignals(() => {
     bar.clear();
@@ -96,7 +98,9 @@ function missing(flag: string, what: string): TandemError {
 async function open(model: string, request: Request, opened: Opened, { bar, signals }: Console): Promise<void> {
   const graph = await signals.race(openModel(model));
   const input = inputsOf(graph.inputs, request.input);
-  if (input === STANDARD_STREAM && process.stdin.isTTY) bar.note('reading rows from this terminal; Ctrl-D ends them\n');
+  if (input === STANDARD_STREAM && process.stdin.isTTY && !request.quiet) {
+    bar.line('reading rows from this terminal; Ctrl-D ends them\n');
+  }
   const source = await signals.race(openSource(input, graph.inputs, { format: request.inputFormat }));
   opened.source = source;
   opened.sink = await openSink(request.output, {
@@ -155,9 +159,10 @@ function stagesOf({ plan, timeline }: Pipeline) {
   return plan.stages.map(({ device }, j) => ({ device, utilisation: uses[j]!.utilisation }));
 }
 
-function filesOf({ output }: Request, { failedRows }: JobResult) {
-  const toFile = output !== STANDARD_STREAM;
-  return { output: toFile ? output : null, errorsFile: toFile && failedRows > 0 ? errorsPath(output) : null };
+/** The files that there are now under their final names. */
+function filesOf({ output }: Request, { failedRows, stopped }: JobResult) {
+  const shown = output !== STANDARD_STREAM && !stopped;
+  return { output: shown ? output : null, errorsFile: shown && failedRows > 0 ? errorsPath(output) : null };
 }
 
 /** Says where the unfinished output lies, if any of it was written; an archive that could not be put together is several files. */

@@ -104,7 +104,7 @@ suite('on a terminal', { concurrency: 2, skip: noTerminal }, () => {
   };
 
   test('a bar is drawn over itself and taken away before the summary; there are no colours', async () => {
-    const text = await drawn(['-o', 'bar.npy', '-b', '1'], 'xterm-256color');
+    const text = await drawn(['-o', 'bar.npy', '-b', '10'], 'xterm-256color');
     assert.match(text, /<clear>loading …<clear>[━╌]{24} +\d+ % {2}[\d,]+\/4,000 rows/);
     assert.match(text, /<clear>stage +device +ran on/);
     assert.doesNotMatch(text, /<escape>/);
@@ -115,6 +115,13 @@ suite('on a terminal', { concurrency: 2, skip: noTerminal }, () => {
     assert.match(text, /^stage +device +engine/);
     assert.match(text, /4,000 rows in /);
     assert.doesNotMatch(text, /<clear>|<escape>|\r|loading/);
+  });
+
+  test('rows that come out on it are not mixed with a bar', async () => {
+    const text = await drawn(['-o', '-', '-b', '1000'], 'xterm');
+    assert.match(text, /in flight\n\{"id":0,.*\n\{"id":1,/);
+    assert.match(text, /\n\{"id":3999,.*\nstage +device +ran on/);
+    assert.doesNotMatch(text, /<clear>|loading/);
   });
 
   test('with --quiet there is nothing at all', async () => {

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { makeModel } from '../../scripts/make-model.js';
+import { makeOnnx } from '../../scripts/make-onnx.js';
 import { npyBytes } from '../job/npy-bytes.js';
 import { zipBytes } from '../job/zip-bytes.js';
 import { tandem } from './tandem-process.js';
@@ -54,6 +55,7 @@ const wholes: Record<string, Buffer> = {};
 before(async () => {
   await makeModel('mlp', join(cwd, 'mlp'), { length: 16 });
   await makeModel('two-in-two-out', join(cwd, 'two'), { length: 8 });
+  makeOnnx('mlp', join(cwd, 'onnx'), { layers: 3, hidden: 16 });
   await makeModel('residual-cnn', join(cwd, 'cnn'), { width: 4, length: 6 });
   writeFileSync(join(cwd, 'x.npy'), matrix([ROWS, 16]));
   writeFileSync(join(cwd, 'image.npy'), matrix([ROWS, 6, 6, 3]));
@@ -64,8 +66,9 @@ before(async () => {
     { name: 'left.npy', data: matrix([50, 8]), deflate: true },
   ];
   writeFileSync(join(cwd, 'both.npz'), zipBytes(both));
-  [wholes.mlp, wholes.cnn, wholes.two] = await Promise.all([
+  [wholes.mlp, wholes.onnx, wholes.cnn, wholes.two] = await Promise.all([
     outputOf('whole-mlp.npy', 'mlp', '-i', 'x.npy', ...WHOLE),
+    outputOf('whole-onnx.npy', 'onnx', '-i', 'x.npy', ...WHOLE),
     outputOf('whole-cnn.npy', 'cnn', '-i', 'image.npy', ...WHOLE),
     outputOf('whole-two.npz', 'two', '-i', 'both.npz', ...WHOLE),
   ]);
@@ -80,8 +83,12 @@ const SAME: readonly { name: string; model: string; args: readonly string[] }[] 
     model: 'mlp',
     args: ['-s', 'cpu,layers=0..0', '-s', 'cpu,workers=2,layers=1..2', '-s', 'cpu', ...THREADS],
   },
-  { name: 'one stage at a time', model: 'mlp', args: [...HALVES, '--depth', '1', ...THREADS] },
   { name: 'residual blocks, cut by tandem', model: 'cnn', args: ['-s', 'cpu', '-s', 'cpu', ...THREADS] },
+  {
+    name: 'ONNX, cut by hand',
+    model: 'onnx',
+    args: ['-s', 'cpu,layers=0..0,threads=1', '-s', 'cpu,threads=1', ...ALIKE],
+  },
   {
     name: 'a file for each input, two outputs',
     model: 'two',
@@ -92,20 +99,30 @@ const SAME: readonly { name: string; model: string; args: readonly string[] }[] 
 suite('tandem run', { concurrency: 2 }, () => {
   for (const [n, { name, model, args }] of SAME.entries()) {
     test(`${name}: the bytes of the whole model`, async () => {
-      const input = { mlp: ['-i', 'x.npy'], cnn: ['-i', 'image.npy'] }[model] ?? [];
+      const input = { mlp: ['-i', 'x.npy'], onnx: ['-i', 'x.npy'], cnn: ['-i', 'image.npy'] }[model] ?? [];
       const output = `same-${n}.${model === 'two' ? 'npz' : 'npy'}`;
       assert.deepEqual(await outputOf(output, model, ...input, ...args), wholes[model]);
     });
   }
 
-  test('JSON lines keep their ids and their order, and rows that fail are told beside the output', async () => {
+  test('one stage at a time, JSON lines keep their ids and their order, and rows that fail are told beside the output', async () => {
     const rows = Array.from({ length: ROWS }, (_, row) => {
       const features = Array.from({ length: 16 }, (_, i) => Math.fround(Math.sin(row * 16 + i)));
       if (row === 7) return { id: 'short', inputs: { features: features.slice(1) } };
       return { id: row % 2 ? row * 10 : `r${row}`, inputs: { features } };
     });
+    writeFileSync(join(cwd, 'out.jsonl'), 'of an earlier run');
     writeFileSync(join(cwd, 'rows.jsonl'), rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
-    const { status, stderr } = await run('mlp', '-i', 'rows.jsonl', '-o', 'out.jsonl', ...HALVES, ...THREADS);
+    const { status, stderr } = await run(
+      'mlp',
+      '-i',
+      'rows.jsonl',
+      '-o',
+      'out.jsonl',
+      '--force',
+      ...HALVES,
+      ...THREADS,
+    );
     assert.equal(status, 65, stderr);
     assert.match(stderr, /, 1 failed: see out\.jsonl\.errors\.jsonl\n$/);
     const good = rows.flatMap(({ id }, row) =>
@@ -120,10 +137,18 @@ suite('tandem run', { concurrency: 2 }, () => {
     ]);
   });
 
+  test('an array goes from stdin to stdout too, byte by byte as into a file', async () => {
+    const formats = ['--input-format', 'npy', '--output-format', 'npy'];
+    const args = ['run', 'onnx', '-i', '-', '-o', '-', '-q', ...formats, ...WHOLE];
+    const { status, stdout, stderr } = await tandem(args, { cwd, stdin: bytesOf('x.npy') });
+    assert.deepEqual({ status, stderr }, { status: 0, stderr: '' });
+    assert.deepEqual(stdout, wholes.onnx);
+  });
+
   test('from stdin to stdout only rows come out; those that fail are told on stderr, the first ten and how many more', async () => {
     const bad = Array.from({ length: 13 }, () => '[1]\n').join('');
     const stdin = `${JSON.stringify(Array(16).fill(0.5))}\n${bad}{"id":"nan","inputs":[NaN${',0'.repeat(15)}]}\n`;
-    const ended = await tandem(['run', 'mlp', '-i', '-', '-o', '-', '-q', ...WHOLE], { cwd, stdin });
+    const ended = await tandem(['run', 'onnx', '-i', '-', '-o', '-', '-q', ...WHOLE], { cwd, stdin });
     assert.equal(ended.status, 65, ended.stderr);
     assert.deepEqual(
       jsonLines(ended.stdout).map(({ id }) => id),
@@ -152,7 +177,7 @@ suite('tandem run', { concurrency: 2 }, () => {
     mkdirSync(folder);
     const config = { stages: ['cpu'], isolation: 'thread', microBatch: 5, depth: 4, deadline: 60 };
     writeFileSync(join(folder, 'tandem.config.json'), JSON.stringify(config));
-    const args = ['run', '../mlp', '-i', '../x.npy', '-o', 'out.npy', '--json', '-q', '-b', '9'];
+    const args = ['run', '../onnx', '-i', '../x.npy', '-o', 'out.npy', '--json', '-q', '-b', '9'];
     const env = { TANDEM_DEPTH: '3', TANDEM_MICRO_BATCH: '8' };
     const { status, stdout, stderr } = await tandem(args, { cwd: folder, env });
     assert.equal(status, 0, stderr);

@@ -52,13 +52,15 @@ function stagesOf({ child }: Started): number[] {
 
 suite('a run', { concurrency: 2, skip: windows }, () => {
   test('that waits for rows stops at Ctrl-C; what was done lies under another name', async () => {
-    const { child, ended } = run('-i', '-', '-o', 'drained.jsonl', ...SPLIT);
+    const { child, ended } = run('-i', '-', '-o', 'drained.jsonl', '--json', ...SPLIT);
     child.stdin!.write(ROW.repeat(3));
     await written('drained.jsonl.partial');
     // A terminal sends it to the stages too.
     process.kill(-child.pid!, 'SIGINT');
-    const { status, stderr } = await ended;
+    const { status, stdout, stderr } = await ended;
     assert.equal(status, 130, stderr);
+    const { stopped, output } = JSON.parse(String(stdout));
+    assert.deepEqual({ stopped, output }, { stopped: true, output: null });
     assert.match(stderr, /\ntandem: stopping once the rows in flight are finished; once more stops at once\n/);
     assert.match(stderr, /\ntandem: stopped before the end; what was done lies in drained\.jsonl\.partial\n$/);
     assert.deepEqual(filesOf('drained'), ['drained.jsonl.partial']);
