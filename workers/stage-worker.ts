@@ -21,8 +21,9 @@ const stage: {
 
 const { engine: engineName, options } = workerData as WorkerSetup;
 
-/** Settles when the newest call has been answered. */
-let turn: Promise<void> = Promise.resolve();
+let busy = false;
+/** Calls that were read together with the one that runs, oldest first. */
+const waiting: (() => void)[] = [];
 
 function openEngine(): Promise<Engine> {
   return ENGINES[engineName].open();
@@ -91,18 +92,16 @@ function answering<K extends CallName>(
   call: (ask: Ask<K>) => Promise<Answer<K>>,
 ): (ask: Ask<K>) => Promise<Reply<Answer<K>>> {
   return async (ask) => {
-    const before = turn;
-    let done = () => {};
-    turn = new Promise((resolve) => {
-      done = resolve;
-    });
-    await before;
+    if (busy) await new Promise<void>((resolve) => waiting.push(resolve));
+    busy = true;
     try {
       return { ok: await call(ask) };
     } catch (error) {
       return { error: toWire(error) };
     } finally {
-      setImmediate(done);
+      const next = waiting.shift();
+      if (next) setImmediate(next);
+      else busy = false;
     }
   };
 }

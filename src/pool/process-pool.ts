@@ -60,6 +60,9 @@ export class ProcessPool implements Pool {
 
   /** The coordinator's own slot follows what the host does to its copy. */
   async run(number: number): Promise<Ran> {
+    // A new host knows nothing of slots until it has been brought to where the old one was.
+    await this.#revival.idle();
+    if (!this.#host && !this.#ended) throw new TandemError('TANDEM_STAGE_DIED', "a stage's process had ended before");
     const slot = this.#arena!.slots[number]!;
     slot.accept(this.#stage);
     try {

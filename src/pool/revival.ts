@@ -23,6 +23,11 @@ export class Revival {
     return this.#running;
   }
 
+  /** Settles when no revival is under way. */
+  async idle(): Promise<void> {
+    await this.#running?.catch(() => {});
+  }
+
   async #run(death: unknown): Promise<void> {
     this.#count += 1;
     if (this.#count > MAX_REVIVALS) {
