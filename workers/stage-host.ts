@@ -39,7 +39,8 @@ const handlers: Handlers = {
     slot.adopt(stage, words);
     try {
       arena.fetch(slot, inputs);
-      const ran = await pool.run(number);
+      // Adopted as READY, so that no worker has to wait for it.
+      const ran = (await pool.run(number))!;
       arena.flush(slot, outputs);
       return { ...ran, words: slot.words() };
     } finally {

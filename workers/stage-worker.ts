@@ -53,6 +53,7 @@ export const attach = answering<'attach'>(async ({ memory, layout, stage: index 
 export const run = answering<'run'>(async ({ slot: number }) => {
   const slot = stage.arena!.slots[number]!;
   const index = stage.index!;
+  if (!slot.awaitReady(index)) return null;
   slot.accept(index);
   const acceptedAt = micros();
   try {
@@ -62,8 +63,9 @@ export const run = answering<'run'>(async ({ slot: number }) => {
     slot.fail(index);
     throw error;
   }
+  const finishedAt = micros();
   slot.advance(index);
-  return { worker: threadId, acceptedAt, finishedAt: micros() };
+  return { worker: threadId, acceptedAt, finishedAt };
 });
 
 export const dispose = answering<'dispose'>(async () => {

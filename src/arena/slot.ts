@@ -82,6 +82,22 @@ export class Slot {
     this.#move('publish', word('FILLING'), word('READY', 0));
   }
 
+  /**
+   * Blocks this thread until the slot is READY(stage), so that it passes from one worker to the next without a third
+   * thread between them; false when an earlier stage failed and it may never come. Not for the coordinator's thread.
+   */
+  awaitReady(stage: number): boolean {
+    for (;;) {
+      const value = Atomics.load(this.#header, kState);
+      if (value === word('READY', stage)) return true;
+      const state = STATES[value & 7];
+      const onItsWay = (state === 'READY' || state === 'RUNNING') && value >> 3 < stage;
+      if (!onItsWay) return false;
+      // Pairs with the notify of every exchange; a change between load and wait makes wait return at once.
+      Atomics.wait(this.#header, kState, value);
+    }
+  }
+
   /** READY(stage) -> RUNNING(stage). */
   accept(stage: number): void {
     this.#move('accept', word('READY', stage), word('RUNNING', stage));
@@ -176,7 +192,9 @@ export class Slot {
   }
 
   #exchange(from: number, to: number): boolean {
-    return Atomics.compareExchange(this.#header, kState, from, to) === from;
+    if (Atomics.compareExchange(this.#header, kState, from, to) !== from) return false;
+    Atomics.notify(this.#header, kState);
+    return true;
   }
 
   #move(change: string, from: number, to: number): void {

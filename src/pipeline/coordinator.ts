@@ -76,36 +76,68 @@ export class Coordinator {
     }
   }
 
-  /** One micro-batch's way through all stages. */
+  /**
+   * One micro-batch's way through all stages. Where workers wait for slots themselves every stage is asked at once, and
+   * the slot goes from worker to worker; else each is asked when the one before is done. Settles when all have answered.
+   */
   async #fly(slot: Slot, timeline: Timeline): Promise<void> {
-    const { pools } = this.#options;
-    let readyAt = micros();
-    for (const [stage, pool] of pools.entries()) {
-      const { worker, acceptedAt, finishedAt } = await this.#runStage(slot, stage, pool);
-      const { microBatch, rows } = slot;
+    const publishedAt = micros();
+    const { microBatch, rows } = slot;
+    let before: Promise<Ran> | undefined;
+    const runs = this.#options.pools.map((pool, stage) => {
+      before = this.#runStage(slot, stage, pool, before);
+      return before;
+    });
+    await Promise.allSettled(runs);
+    let readyAt = publishedAt;
+    for (const [stage, run] of runs.entries()) {
+      const { worker, acceptedAt, finishedAt } = await run;
       timeline.record({ stage, worker, microBatch, rows, readyAt, acceptedAt, finishedAt });
       readyAt = finishedAt;
     }
   }
 
-  /** A worker that dies has written nothing but its own outputs, so the stage can simply be run again. */
-  async #runStage(slot: Slot, stage: number, pool: Pool): Promise<Ran> {
+  /** `before` is the run of the stage before. A run that failed leaves the slot FAILED, so that no later stage waits for it. */
+  async #runStage(slot: Slot, stage: number, pool: Pool, before: Promise<Ran> | undefined): Promise<Ran> {
+    if (!pool.waitsForSlots) await before;
     for (;;) {
-      try {
-        return await pool.run(slot.index);
-      } catch (error) {
-        if (!(error instanceof TandemError) || error.code !== 'TANDEM_STAGE_DIED') throw error;
-        await pool.revive(error);
-        const { state, stage: at } = slot.state;
-        // It had finished and given the slot away; only its word of it was lost.
-        if (state === 'DONE' || (state === 'READY' && at > stage)) {
-          const now = micros();
-          return { worker: 0, acceptedAt: now, finishedAt: now };
-        }
-        if (state === 'RUNNING') slot.fail(stage);
-        if (state !== 'READY') slot.retry(stage);
-      }
+      const ran = await pool.run(slot.index).catch((error) => this.#afterError(slot, stage, error, before));
+      if (ran) return ran;
+      await before;
     }
+  }
+
+  /** What became of a run that threw; `null` says that it is to be tried again. */
+  async #afterError(slot: Slot, stage: number, error: unknown, before: Promise<Ran> | undefined): Promise<Ran | null> {
+    if (error instanceof TandemError && error.code === 'TANDEM_STAGE_DIED') return this.#afterDeath(slot, stage, error);
+    await before?.catch(() => {});
+    this.#fail(slot, stage);
+    throw error;
+  }
+
+  /** A worker that dies has written nothing but its own outputs, so the stage can simply be run again; `null` says that it must be. */
+  async #afterDeath(slot: Slot, stage: number, death: TandemError): Promise<Ran | null> {
+    const pool = this.#options.pools[stage]!;
+    await pool.revive(death).catch((error) => {
+      this.#fail(slot, stage);
+      throw error;
+    });
+    const { state, stage: at } = slot.state;
+    // It had finished and given the slot away; only its word of it was lost.
+    if (state === 'DONE' || at > stage) {
+      const now = micros();
+      return { worker: 0, acceptedAt: now, finishedAt: now };
+    }
+    if (at === stage && state !== 'READY') {
+      this.#fail(slot, stage);
+      slot.retry(stage);
+    }
+    return null;
+  }
+
+  #fail(slot: Slot, stage: number): void {
+    const { state, stage: at } = slot.state;
+    if (at === stage && (state === 'READY' || state === 'RUNNING')) slot.fail(stage);
   }
 
   #result(slot: Slot): MicroBatch {

@@ -26,8 +26,13 @@ export interface Pool {
   probe(inputs: readonly Tensor[]): Promise<Probed>;
   /** Tells every worker which slots it works on, and as which stage. */
   attach(stage: number, arena: Arena): Promise<void>;
-  /** Computes the micro-batch in slot number `slot` on whichever worker is free first. */
-  run(slot: number): Promise<Ran>;
+  /** Whether `run` may be called while the stage before still works: its workers then wait for the slot by themselves. */
+  readonly waitsForSlots: boolean;
+  /**
+   * Computes the micro-batch in slot number `slot` on whichever worker is free first. Calls must come in the order of the
+   * micro-batches. `null` when the stage before failed while this one waited for it.
+   */
+  run(slot: number): Promise<Ran | null>;
   /** After TANDEM_STAGE_DIED: brings replacements to where the dead were. Rejects with `death` once that has been done too often. */
   revive(death: unknown): Promise<void>;
   /** What a whole model's tensors are, computed by the first worker; needs no load. */

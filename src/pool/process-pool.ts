@@ -26,6 +26,8 @@ interface Host {
 
 export class ProcessPool implements Pool {
   readonly options: PoolOptions;
+  /** No thread of another process can be woken through this one's memory. */
+  readonly waitsForSlots = false;
   readonly #arenaFile: number;
   #host: Host | undefined;
   #nextId = 0;

@@ -23,8 +23,11 @@ export interface Calls {
   probe: { ask: { inputs: readonly Tensor[] }; answer: Probed };
   /** From now on, work on these slots. */
   attach: { ask: { memory: SharedArrayBuffer; layout: Layout; stage: number }; answer: null };
-  /** Compute the micro-batch in a slot: small integers only. */
-  run: { ask: { slot: number }; answer: Ran };
+  /**
+   * Compute the micro-batch in a slot, as soon as the stage before has left it: small integers only. The answer is `null`
+   * when that stage failed.
+   */
+  run: { ask: { slot: number }; answer: Ran | null };
   /** Free what the engine holds, while the thread that it belongs to still stands. */
   dispose: { ask: Record<string, never>; answer: null };
   /** What the tensors of a whole model are; for planning, in a worker of its own. */

@@ -22,6 +22,7 @@ type Candidates = Parameters<LoadBalancer>[1];
 
 export class ThreadPool implements Pool {
   readonly options: PoolOptions;
+  readonly waitsForSlots = true;
   readonly #piscina: Piscina;
   /** Ids of the workers that may be given micro-batches. */
   readonly #attached = new Set<number>();
@@ -69,7 +70,7 @@ export class ThreadPool implements Pool {
    * Micro-batches wait here and not in Piscina's queue, where one that no worker may take yet would stand in the way of the
    * very calls that make a worker fit for it.
    */
-  async run(slot: number): Promise<Ran> {
+  async run(slot: number): Promise<Ran | null> {
     while (!this.#ended && this.#held >= this.#room()) {
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
     }
