@@ -12,6 +12,7 @@ import { predict } from '../src/pipeline/schedule.js';
 import { makePlan } from '../src/plan/make-plan.js';
 import type { StageOptions } from '../src/plan/plan.js';
 import type { Isolation } from '../src/pool/isolation.js';
+import { bareWake } from './bare-wake.js';
 import { median, spread } from './statistics.js';
 
 const { values: flags } = parseArgs({
@@ -93,7 +94,7 @@ interface Run {
   readonly stageSeconds: readonly number[];
   /** Seconds that these stages would take if nothing but them took time. */
   readonly ideal: number;
-  /** Microseconds from ready to accepted, of the last stage. */
+  /** Microseconds in which a micro-batch lay ready for the last stage and its worker was free. */
   readonly hops: readonly number[];
 }
 
@@ -114,15 +115,14 @@ async function timeRun(pipeline: Pipeline): Promise<Run> {
     m,
     pipeline.plan.depth,
   ).seconds;
-  const hops = spans
-    .filter(({ stage }) => stage === stages.length - 1)
-    .map(({ readyAt, acceptedAt }) => acceptedAt - readyAt);
+  const last = spans.filter(({ stage }) => stage === stages.length - 1);
+  const hops = last.map(({ readyAt, acceptedAt }, n) => acceptedAt - Math.max(readyAt, last[n - 1]?.finishedAt ?? 0));
   return { seconds, stageSeconds, ideal, hops };
 }
 
 async function report(path: string, runs: readonly (readonly Run[])[]): Promise<void> {
   const baseline = median(runs[0]!.map(({ seconds }) => seconds));
-  const results = CASES.map(({ name, depth }, c) => {
+  const results = CASES.map(({ name }, c) => {
     const seconds = runs[c]!.map((run) => run.seconds);
     return {
       name,
@@ -133,11 +133,11 @@ async function report(path: string, runs: readonly (readonly Run[])[]): Promise<
       stageMilliseconds: runs[c]![0]!.stageSeconds.map(
         (_, j) => median(runs[c]!.map((run) => run.stageSeconds[j]!)) * 1e3,
       ),
-      // With more in flight a micro-batch also waits for its turn, which is no cost of the hop.
-      hopMicroseconds: depth === 1 ? median(runs[c]!.flatMap(({ hops }) => hops)) : null,
+      hopMicroseconds: median(runs[c]!.flatMap(({ hops }) => hops)),
     };
   });
-  const machine = `${cpus()[0]?.model.trim()} x ${cpus().length}, Node ${process.versions.node}`;
+  const wake = await bareWake();
+  const machine = `${cpus()[0]?.model.trim()} x ${cpus().length}, Node ${process.versions.node}; waking a thread that sleeps takes ${wake.toFixed(0)} µs`;
   const columns = ['case', 'rows/s', '±', 'x baseline', 'of ideal', 'stages ms', 'hop µs'].map((title, c) => ({
     title,
     right: c > 0,
@@ -149,7 +149,7 @@ async function report(path: string, runs: readonly (readonly Run[])[]): Promise<
     result.speedUp.toFixed(2),
     result.ofIdeal.toFixed(3),
     result.stageMilliseconds.map((ms) => ms.toFixed(1)).join(' + '),
-    result.hopMicroseconds?.toFixed(0) ?? '',
+    result.hopMicroseconds.toFixed(0),
   ]);
   process.stdout.write(
     `${machine}\n${path}: ${m} micro-batches of ${microBatch} rows, median of ${repetitions}\n\n${formatTable(columns, rows)}\n`,
