@@ -37,8 +37,11 @@ const kState = 0;
 const kBatch = 1;
 const kRows = 2;
 
+/** The number of each state in the state's word. */
+const NUMBER = Object.fromEntries(STATES.map((state, number) => [state, number])) as Record<State, number>;
+
 /** State and stage in one word, so that one exchange changes both. */
-const word = (state: State, stage = 0): number => (stage << 3) | STATES.indexOf(state);
+const word = (state: State, stage = 0): number => (stage << 3) | NUMBER[state];
 
 export class Slot {
   readonly index: number;
@@ -87,11 +90,12 @@ export class Slot {
    * thread between them; false when an earlier stage failed and it may never come. Not for the coordinator's thread.
    */
   awaitReady(stage: number): boolean {
+    const ready = word('READY', stage);
     for (;;) {
       const value = Atomics.load(this.#header, kState);
-      if (value === word('READY', stage)) return true;
-      const state = STATES[value & 7];
-      const onItsWay = (state === 'READY' || state === 'RUNNING') && value >> 3 < stage;
+      if (value === ready) return true;
+      const state = value & 7;
+      const onItsWay = (state === NUMBER.READY || state === NUMBER.RUNNING) && value >> 3 < stage;
       if (!onItsWay) return false;
       // Pairs with the notify of every exchange; a change between load and wait makes wait return at once.
       Atomics.wait(this.#header, kState, value);
