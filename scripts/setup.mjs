@@ -31,7 +31,8 @@ try {
 }
 
 function preparePackagesAndCode() {
-  if (!packagesInstalled()) step('npm packages', npm(), ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']);
+  if (!packagesInstalled())
+    step('npm packages', npm(), ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']);
   if (codeCompiled()) return;
   step('compiled code', [process.execPath], ['node_modules/typescript/bin/tsc', '-p', '.']);
   writeFileSync('dist/.compiled', '');
