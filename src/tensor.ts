@@ -99,6 +99,14 @@ export function allocate(dtype: DType, shape: readonly number[]): TypedArray {
   return new ARRAY_OF[dtype](elementCount(shape));
 }
 
+/** Zeros for `rows` rows of each spec, whose shape is that of one row and known. */
+export function zeroRows(rowSpecs: readonly TensorSpec[], rows: number): Tensor[] {
+  return rowSpecs.map(({ dtype, shape }) => {
+    const full = [rows, ...(shape as number[])];
+    return { dtype, shape: full, data: allocate(dtype, full) };
+  });
+}
+
 /** A view of `shape` at `byteOffset` of `buffer`; nothing is copied. */
 export function viewOf(dtype: DType, shape: readonly number[], buffer: ArrayBufferLike, byteOffset: number): Tensor {
   return { dtype, shape, data: new ARRAY_OF[dtype](buffer, byteOffset, elementCount(shape)) };

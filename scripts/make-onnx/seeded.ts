@@ -1,16 +1,11 @@
 /** Seeded numbers: the same seed gives the same bytes on every machine. */
 import { allocate, type DType, elementCount, type TypedArray } from '../../src/tensor.js';
+import { Random } from '../make-model/random.js';
 
-/** Mulberry32: uniform in [0, 1). */
+/** Uniform in [0, 1). */
 export function seeded(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
+  const random = new Random(seed);
+  return () => random.next();
 }
 
 /** Values of `shape`: floats uniform in [-scale, scale), integers below `scale` (at least 2). */

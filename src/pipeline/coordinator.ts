@@ -157,8 +157,7 @@ export class Coordinator {
   async #settle(flights: readonly Flight[]): Promise<void> {
     for (const { slot, landed } of flights) {
       await landed.catch(() => {});
-      const { state, stage } = slot.state;
-      if (state === 'READY' || state === 'RUNNING') slot.fail(stage);
+      this.#fail(slot, slot.state.stage);
       this.#options.arena.release(slot);
     }
   }

@@ -9,7 +9,7 @@ import type { Plan } from '../plan/plan.js';
 import { closePools, openPools, type Pools } from '../pool/isolation.js';
 import type { Pool } from '../pool/pool.js';
 import type { Loaded } from '../pool/protocol.js';
-import { allocate, type Tensor, type TensorSpec } from '../tensor.js';
+import { type Tensor, type TensorSpec, zeroRows } from '../tensor.js';
 import { Coordinator } from './coordinator.js';
 import type { Feed, MicroBatch } from './micro-batch.js';
 import { Timeline } from './timeline.js';
@@ -98,11 +98,8 @@ export class Pipeline {
   async warmUp(rowSpecs: readonly TensorSpec[]): Promise<void> {
     if (this.#warm && sameShapes(this.#warm.rowSpecs, rowSpecs)) return;
     const { microBatch, depth, stages } = this.plan;
-    const found = new Map<string, Tensor>();
-    for (const { name, dtype, shape } of rowSpecs) {
-      const full = [microBatch, ...(shape as number[])];
-      found.set(name, { dtype, shape: full, data: allocate(dtype, full) });
-    }
+    const inputs = zeroRows(rowSpecs, microBatch);
+    const found = new Map(rowSpecs.map(({ name }, n) => [name, inputs[n]!]));
     for (const [j, slice] of this.slices.entries()) {
       const { outputs } = await this.#pools[j]!.probe(slice.inputs.map((name) => found.get(name)!));
       for (const [n, name] of slice.outputs.entries()) found.set(name, outputs[n]!);

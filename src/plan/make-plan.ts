@@ -6,7 +6,7 @@ import { type ModelGraph, type TensorFacts, weightBytes } from '../model/graph.j
 import { settleThreads } from '../pool/environment.js';
 import { closePools, type ISOLATIONS, type Isolation, openPools, resolveIsolation } from '../pool/isolation.js';
 import { factsOf } from '../pool/protocol.js';
-import { allocate, type TensorSpec } from '../tensor.js';
+import { type TensorSpec, zeroRows } from '../tensor.js';
 import { estimateRanges } from './estimate.js';
 import {
   DEFAULT_MICRO_BATCH,
@@ -96,13 +96,9 @@ export async function describe(
   { rowSpecs, deadline }: Pick<PlanRequest, 'rowSpecs' | 'deadline'>,
 ): Promise<TensorFacts | null> {
   if (!rowSpecs) return null;
-  const feeds = rowSpecs.map(({ dtype, shape }) => {
-    const one = [1, ...(shape as number[])];
-    return { dtype, shape: one, data: allocate(dtype, one) };
-  });
   const opened = openPools(isolation, [{ device, engine, engineOptions: { provider, threads }, workers: 1, deadline }]);
   try {
-    return factsOf(await opened.pools[0]!.describe({ model: graph.path, feeds }));
+    return factsOf(await opened.pools[0]!.describe({ model: graph.path, feeds: zeroRows(rowSpecs, 1) }));
   } finally {
     await closePools(opened);
   }
