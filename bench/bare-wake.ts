@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
-import { median } from './statistics.js';
+import { median } from '../src/bench/statistics.js';
 
 /** Milliseconds that the thread has slept: about as long as a stage waits for the one before it. */
 const ASLEEP = 30;

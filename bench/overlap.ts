@@ -4,6 +4,7 @@ import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { makeModel } from '../scripts/make-model.js';
+import { median, spread } from '../src/bench/statistics.js';
 import { formatTable } from '../src/cli/table.js';
 import { openModel } from '../src/model/open.js';
 import type { Feed } from '../src/pipeline/micro-batch.js';
@@ -13,7 +14,6 @@ import { makePlan } from '../src/plan/make-plan.js';
 import type { StageOptions } from '../src/plan/plan.js';
 import type { Isolation } from '../src/pool/isolation.js';
 import { bareWake } from './bare-wake.js';
-import { median, spread } from './statistics.js';
 
 const { values: flags } = parseArgs({
   options: {

@@ -16,6 +16,7 @@ const RANKS: Record<string, number> = {
   'src/pool': 4,
   'src/plan': 5,
   'src/pipeline': 6,
+  'src/bench': 7,
   'src/job': 7,
   'src/setup': 7,
   'src/cli': 8,

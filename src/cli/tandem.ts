@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { EXIT, TandemError } from '../errors.js';
 import { outputError } from '../job/output-error.js';
+import { benchCommand } from './bench.js';
 import { doctorCommand } from './doctor.js';
 import { printError } from './fail.js';
 import { inspectCommand } from './inspect.js';
@@ -28,7 +29,8 @@ For example:
 const runVerb = runCommand(async (model, flags) => {
   process.exitCode = await run(model, flags);
 });
-for (const verb of [runVerb, inspectCommand(), doctorCommand(), setupCommand()]) program.addCommand(verb);
+for (const verb of [runVerb, inspectCommand(), benchCommand(), doctorCommand(), setupCommand()])
+  program.addCommand(verb);
 for (const command of [program, ...program.commands]) command.exitOverride().configureOutput({ outputError: () => {} });
 
 watchStreams();

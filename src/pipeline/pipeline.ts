@@ -86,6 +86,14 @@ export class Pipeline {
     return this.#warm?.arena.bytes ?? 0;
   }
 
+  /** Bytes of one micro-batch that live across the cut before each stage; for the first these are the model's inputs. Empty before `warmUp`. */
+  get liveBytes(): number[] {
+    const regions = this.#warm?.arena.layout.regions;
+    if (!regions) return [];
+    const across = (j: number) => regions.filter(({ born, last }) => born < j && last >= j);
+    return this.slices.map((_, j) => across(j).reduce((sum, { bytes }) => sum + bytes, 0));
+  }
+
   /** What ran when in the newest run. */
   get timeline(): Timeline {
     return this.#timeline;

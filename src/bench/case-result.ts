@@ -1,0 +1,104 @@
+/** From the samples of a case to what is said of it: medians, spread, overlap. */
+import { type ModelGraph, weightBytes } from '../model/graph.js';
+import { predict } from '../pipeline/schedule.js';
+import { flagsOf } from './flags.js';
+import type { CaseResult, Overlap, StageResult } from './result.js';
+import type { Course } from './row-bank.js';
+import { halvesApart, median, spread } from './statistics.js';
+import type { Sample, Trial } from './trial.js';
+
+/** A trial on one course, as often as it was run. */
+export interface MeasuredCase {
+  readonly name: string;
+  readonly kind: CaseResult['kind'];
+  readonly trial: Trial;
+  readonly course: Course;
+  readonly samples: readonly Sample[];
+}
+
+export async function caseResult({ name, kind, trial, course, samples }: MeasuredCase): Promise<CaseResult> {
+  const { pipeline } = trial;
+  const { plan, graph } = pipeline;
+  const rates = samples.map(({ rows, seconds }) => rows / seconds);
+  const peaks = await pipeline.peakRss();
+  return {
+    name,
+    kind,
+    flags: flagsOf(plan, course),
+    microBatch: course.microBatch,
+    depth: course.depth,
+    isolation: plan.isolation,
+    rows: course.rows,
+    rowsPerSecond: median(rates),
+    spread: spread(rates),
+    halvesApart: halvesApart(rates),
+    repetitions: rates,
+    loadSeconds: trial.loadSeconds,
+    stages: plan.stages.map((_, j) => stageResult(trial, course, samples, peaks, j)),
+    efficiency: median(samples.map(({ idealSeconds, seconds }) => idealSeconds / seconds)),
+    bubble: {
+      predicted: median(samples.map(({ bubble }) => bubble.predicted)),
+      measured: median(samples.map(({ bubble }) => bubble.measured)),
+    },
+    coordinatorSeconds: median(samples.map(({ coordinatorMicros }) => coordinatorMicros)) / 1e6,
+    // The arena is laid out for the largest micro-batch and depth of the sweep; this course uses a share of it.
+    arenaBytes: (pipeline.arenaBytes * course.microBatch * course.depth) / (plan.microBatch * plan.depth),
+    weightBytes: plan.stages.reduce((sum, { ops, workers }) => sum + workers * weightBytes(graph, ops.from, ops.to), 0),
+    peakRssBytes: peaks.some((peak) => peak === null) ? null : peaks.reduce<number>((sum, peak) => sum + peak!, 0),
+  };
+}
+
+function stageResult(
+  { pipeline }: Trial,
+  { microBatch, rows }: Course,
+  samples: readonly Sample[],
+  peaks: readonly (number | null)[],
+  j: number,
+): StageResult {
+  const { device, provider, layers, threads, workers } = pipeline.plan.stages[j]!;
+  const { ranOn, weightBytes } = pipeline.loaded[j]!;
+  const seconds = median(samples.map(({ stageSeconds }) => stageSeconds[j]!));
+  const busy = median(
+    samples.map((sample) => (sample.stageSeconds[j]! * rows) / microBatch / workers / sample.seconds),
+  );
+  return {
+    device,
+    provider,
+    ranOn,
+    layers: { from: layers.from, to: layers.to },
+    threads,
+    workers,
+    seconds,
+    utilisation: Math.min(1, busy),
+    weightBytes,
+    peakRssBytes: peaks[j] ?? null,
+    liveBytes: j === 0 ? 0 : (pipeline.liveBytes[j]! * microBatch) / pipeline.plan.microBatch,
+    hopSeconds: j === 0 ? 0 : median(samples.map(({ hopSeconds }) => hopSeconds[j - 1]!)),
+  };
+}
+
+/** What a split gains by overlap. Both cases must be the same slices over the same rows. */
+export function overlapOf(sequential: CaseResult, pipelined: CaseResult): Overlap {
+  const alone = sequential.stages.map(({ seconds }) => seconds);
+  const together = pipelined.stages.map(({ seconds }) => seconds);
+  const perWorker = sequential.stages.map(({ seconds, workers }) => seconds / workers);
+  const m = Math.ceil(pipelined.rows / pipelined.microBatch);
+  const times = sequential.stages.map(({ seconds, workers }) => ({ seconds, workers }));
+  return {
+    sequential: sequential.name,
+    pipelined: pipelined.name,
+    speedUp: pipelined.rowsPerSecond / sequential.rowsPerSecond,
+    limit: sum(alone) / Math.max(...perWorker),
+    idealSpeedUp: (m * sum(alone)) / predict(times, m, pipelined.depth).seconds,
+    contention: sum(together) / sum(alone),
+  };
+}
+
+/** The graph's weights, each once. */
+export function modelBytes(graph: ModelGraph): number {
+  return weightBytes(graph, 0, graph.ops.length);
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}

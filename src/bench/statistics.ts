@@ -1,0 +1,28 @@
+/** What a bench says of its repetitions: the middle one, and how far they lie apart. */
+
+export function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}
+
+/** Half of the interquartile range as a share of the median. */
+export function spread(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const at = (share: number) => sorted[Math.round(share * (sorted.length - 1))]!;
+  return (at(0.75) - at(0.25)) / 2 / median(values);
+}
+
+/**
+ * How far the medians of the odd and the even repetitions lie apart, as a share of the median of all: the same thing
+ * measured twice in turn. `null` for fewer than four.
+ */
+export function halvesApart(values: readonly number[]): number | null {
+  if (values.length < 4) return null;
+  const half = (parity: number) => median(values.filter((_, n) => n % 2 === parity));
+  return Math.abs(half(0) - half(1)) / median(values);
+}
+
+export function geometricMean(values: readonly number[]): number {
+  return Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length);
+}

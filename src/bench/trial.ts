@@ -1,0 +1,115 @@
+/** A trial: one open pipeline that takes the same rows as often as it is asked, at any micro-batch and depth up to its own. */
+import type { ModelGraph } from '../model/graph.js';
+import { Pipeline } from '../pipeline/pipeline.js';
+import { predict } from '../pipeline/schedule.js';
+import type { Span } from '../pipeline/timeline.js';
+import type { Plan } from '../plan/plan.js';
+import { coordinatorMicros } from './coordinator-clock.js';
+import type { Course, RowBank } from './row-bank.js';
+
+/** What one run told. Seconds are those of one micro-batch where nothing else is said. */
+export interface Sample {
+  readonly rows: number;
+  /** From the first row fed to the last one out. */
+  readonly seconds: number;
+  /** Rows a second between the first micro-batch out and the last: what a long job comes to. */
+  readonly steadyRate: number;
+  /** Mean of each stage. */
+  readonly stageSeconds: readonly number[];
+  /** Seconds of the whole run if these stages took this long and nothing else took time. */
+  readonly idealSeconds: number;
+  readonly bubble: { readonly predicted: number; readonly measured: number };
+  /** For each stage but the first: median seconds that a micro-batch lay ready while a worker was free for it. */
+  readonly hopSeconds: readonly number[];
+  /** Processor time of the coordinator for each stage that a micro-batch went through. */
+  readonly coordinatorMicros: number;
+}
+
+export interface TrialOptions {
+  readonly graph: ModelGraph;
+  readonly plan: Plan;
+  readonly bank: RowBank;
+  /** Milliseconds. */
+  readonly deadline: number;
+  readonly allowFallback: boolean;
+}
+
+export class Trial {
+  readonly pipeline: Pipeline;
+  /** Seconds that loading and warming up took. */
+  readonly loadSeconds: number;
+  readonly #bank: RowBank;
+
+  private constructor(pipeline: Pipeline, bank: RowBank, loadSeconds: number) {
+    this.pipeline = pipeline;
+    this.#bank = bank;
+    this.loadSeconds = loadSeconds;
+  }
+
+  /** The plan's micro-batch and depth are the largest that it can run. Throws what a pipeline throws. */
+  static async open({ graph, plan, bank, deadline, allowFallback }: TrialOptions): Promise<Trial> {
+    const startedAt = performance.now();
+    const pipeline = await Pipeline.open(graph, plan, { allowFallback, deadline });
+    try {
+      await pipeline.warmUp(bank.specs);
+    } catch (error) {
+      await pipeline.close();
+      throw error;
+    }
+    return new Trial(pipeline, bank, (performance.now() - startedAt) / 1e3);
+  }
+
+  async run(course: Course): Promise<Sample> {
+    const { pipeline } = this;
+    const feed = this.#bank.feed(course);
+    const outAt: number[] = [];
+    const cpuBefore = coordinatorMicros();
+    const startedAt = performance.now();
+    for await (const _ of pipeline.run(feed)) {
+      outAt.push(performance.now());
+      feed.taken();
+    }
+    const endedAt = performance.now();
+    const cpu = coordinatorMicros() - cpuBefore;
+    const m = outAt.length;
+    const steady = (outAt.at(-1)! - outAt[0]!) / 1e3;
+    const seconds = (endedAt - startedAt) / 1e3;
+    return {
+      rows: course.rows,
+      seconds,
+      steadyRate: m > 1 ? ((m - 1) * course.microBatch) / steady : course.rows / seconds,
+      ...this.#stages(m, course.depth),
+      coordinatorMicros: cpu / (m * pipeline.plan.stages.length),
+    };
+  }
+
+  close(): Promise<void> {
+    return this.pipeline.close();
+  }
+
+  #stages(m: number, depth: number): Pick<Sample, 'stageSeconds' | 'idealSeconds' | 'bubble' | 'hopSeconds'> {
+    const { timeline, plan } = this.pipeline;
+    const stageSeconds = timeline.uses().map(({ meanSeconds }) => meanSeconds);
+    const times = stageSeconds.map((seconds, j) => ({ seconds, workers: plan.stages[j]!.workers }));
+    const { spans } = timeline;
+    return {
+      stageSeconds,
+      idealSeconds: predict(times, m, depth).seconds,
+      bubble: timeline.bubble(depth),
+      hopSeconds: plan.stages.slice(1).map(({ workers }, j) => hopOf(spans, j + 1, workers)),
+    };
+  }
+}
+
+/** Median seconds between "ready for the stage, and a worker free" and "accepted". */
+export function hopOf(spans: readonly Span[], stage: number, workers: number): number {
+  const own = spans.filter((span) => span.stage === stage).toSorted((a, b) => a.acceptedAt - b.acceptedAt);
+  const freeAt = new Array<number>(workers).fill(Number.NEGATIVE_INFINITY);
+  const hops = own.map(({ readyAt, acceptedAt, finishedAt }) => {
+    const earliest = freeAt.indexOf(Math.min(...freeAt));
+    const waited = acceptedAt - Math.max(readyAt, freeAt[earliest]!);
+    freeAt[earliest] = finishedAt;
+    return waited;
+  });
+  return hops.length === 0 ? 0 : Math.max(0, hops.toSorted((a, b) => a - b)[hops.length >> 1]!) / 1e6;
+}

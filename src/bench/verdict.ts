@@ -1,0 +1,96 @@
+/** The verdict: which way to run the model on this machine, and what would make it faster. */
+import type { BenchResult, CaseResult, Help, Overlap } from './result.js';
+
+type Findings = Pick<BenchResult, 'cases' | 'overlap' | 'machine'>;
+
+/** A gain smaller than this is not worth telling. */
+const WORTH = 1.01;
+
+export function verdictOf(findings: Findings): BenchResult['verdict'] {
+  const best = bestCase(findings.cases);
+  const baseline = findings.cases[0]!;
+  return {
+    best: best.name,
+    flags: best.flags,
+    speedUp: best.rowsPerSecond / baseline.rowsPerSecond,
+    helps: helpsFor(best, findings),
+  };
+}
+
+/** The fastest; of those that no repetition can tell from it, the one that holds the fewest weights. */
+export function bestCase(cases: readonly CaseResult[]): CaseResult {
+  const fastest = cases.reduce((best, each) => (each.rowsPerSecond > best.rowsPerSecond ? each : best));
+  const alike = cases.filter(
+    ({ rowsPerSecond, spread }) =>
+      rowsPerSecond >= fastest.rowsPerSecond * (1 - Math.max(0.01, spread, fastest.spread)),
+  );
+  return alike.toSorted((a, b) => a.weightBytes - b.weightBytes || b.rowsPerSecond - a.rowsPerSecond)[0]!;
+}
+
+/** What would help the best case, the most first; each alone, by the measured times. */
+function helpsFor(best: CaseResult, { cases, overlap, machine }: Findings): Help[] {
+  const helps = [moreCores(best, cases, machine.cores), moreVram(best)];
+  if (best.stages.length > 1) helps.push(evenCut(best), fasterLink(best));
+  if (overlap?.pipelined === best.name) helps.push(lessContention(overlap));
+  return helps.filter((help): help is Help => help !== null && help.gain >= WORTH).toSorted((a, b) => b.gain - a.gain);
+}
+
+/** Seconds of a micro-batch in each stage for each of its workers: the largest decides the pace. */
+function paces({ stages }: CaseResult): number[] {
+  return stages.map(({ seconds, workers }) => seconds / workers);
+}
+
+/** Twice the cores, if that gains what the doublings up to here have gained. */
+function moreCores(best: CaseResult, cases: readonly CaseResult[], cores: number): Help | null {
+  const single = cases.find(({ stages, depth }) => stages.length === 1 && stages[0]!.threads === 1 && depth === 1);
+  if (!single || cores < 2 || best.stages.some(({ device }) => device !== 'cpu')) return null;
+  const scaling = best.rowsPerSecond / single.rowsPerSecond;
+  return {
+    change: `${2 * cores} cores instead of ${cores}`,
+    gain: scaling ** (1 / Math.log2(cores)),
+    why: `${cores} cores give ${scaling.toFixed(2)} x one; a further doubling is taken to gain as much as those before`,
+  };
+}
+
+/** The card could take layers until both devices are done at the same time. */
+function moreVram(best: CaseResult): Help | null {
+  const times = paces(best);
+  const onCard = best.stages.findIndex(({ ranOn }) => ranOn === 'gpu');
+  const slowest = Math.max(...times);
+  if (onCard < 0 || best.stages.length < 2 || times[onCard] === slowest) return null;
+  const counts = best.stages.map(({ layers }) => layers.to - layers.from + 1);
+  // Layers a second on each device, all layers taken as alike.
+  const speed = counts.reduce((sum, count, j) => sum + count / times[j]!, 0);
+  const even = counts.reduce((sum, count) => sum + count, 0) / speed;
+  return {
+    change: 'more memory on the card',
+    gain: slowest / even,
+    why: 'the card waits for the other stages and could take layers from them, all layers taken as alike',
+  };
+}
+
+function evenCut(best: CaseResult): Help {
+  const times = paces(best);
+  const mean = times.reduce((sum, time) => sum + time, 0) / times.length;
+  return {
+    change: 'stages of the same length',
+    gain: Math.max(...times) / mean,
+    why: `a micro-batch takes ${times.map((time) => (time * 1e3).toFixed(1)).join(' + ')} ms in its stages`,
+  };
+}
+
+function fasterLink(best: CaseResult): Help {
+  return {
+    change: 'a link between the stages that takes no time',
+    gain: 1 / best.efficiency,
+    why: `the run reaches ${best.efficiency.toFixed(3)} of what its stages' own times allow`,
+  };
+}
+
+function lessContention({ contention }: Overlap): Help {
+  return {
+    change: 'cores that do not slow each other (memory bandwidth, cache, clock)',
+    gain: contention,
+    why: `stages take ${contention.toFixed(2)} x as long side by side as alone`,
+  };
+}

@@ -1,0 +1,140 @@
+/** What `tandem bench` tells a person on stdout: the cases, what overlap gained, the verdict. */
+import type { CaseChange, Comparison } from '../bench/compare.js';
+import type { BenchResult, CaseResult, StageResult } from '../bench/result.js';
+import { formatBytes } from './bytes.js';
+import { printable } from './fail.js';
+import { formatRate } from './progress.js';
+import { formatTable } from './table.js';
+
+const percent = (share: number, digits = 1) => `${(share * 100).toFixed(digits)} %`;
+const milliseconds = (seconds: number) => (seconds * 1e3).toFixed(seconds < 0.01 ? 2 : 1);
+const micros = (seconds: number) => `${(seconds * 1e6).toFixed(0)} µs`;
+
+export function formatBench(result: BenchResult): string {
+  const { machine, model, cases, skipped, seconds } = result;
+  const inputs = model.inputs.map(({ name, dtype, shape }) => `${printable(name)} ${dtype} [${shape.join(', ')}]`);
+  const most = Math.max(...cases.map(({ repetitions }) => repetitions.length));
+  return [
+    `${printable(model.path)}: ${model.engine}, ${model.layers} layers, ${formatBytes(model.weightBytes)} of weights; a row is ${inputs.join(', ')}`,
+    `${machine.cpu} x ${machine.cores}, Node ${machine.node}${machine.cards.length > 0 ? `, ${machine.cards.join(', ')}` : ''}; ${cases[0]!.rows} rows a run, median of ${most} in turn, ${seconds.took.toFixed(0)} s in all`,
+    '',
+    formatCases(cases),
+    '',
+    ...skipped.map(({ name, reason }) => `not measured: ${name}: ${printable(reason)}`),
+    ...formatOverlap(result),
+    ...formatSweep(result),
+    '',
+    ...formatVerdict(result),
+    '',
+  ].join('\n');
+}
+
+function formatCases(cases: readonly CaseResult[]): string {
+  const titles = [
+    'case',
+    'rows/s',
+    '±',
+    'x first',
+    'micro-batch',
+    'depth',
+    'stages ms',
+    'weights',
+    'arena',
+    'peak memory',
+  ];
+  const rows = cases.map((each) => [
+    each.name,
+    formatRate(each.rowsPerSecond),
+    percent(each.spread),
+    (each.rowsPerSecond / cases[0]!.rowsPerSecond).toFixed(2),
+    String(each.microBatch),
+    String(each.depth),
+    each.stages.map(({ seconds }) => milliseconds(seconds)).join(' + '),
+    formatBytes(each.weightBytes),
+    formatBytes(each.arenaBytes),
+    each.peakRssBytes === null ? 'shared' : formatBytes(each.peakRssBytes),
+  ]);
+  return formatTable(
+    titles.map((title, c) => ({ title, right: c > 0 })),
+    rows,
+  );
+}
+
+function formatOverlap({ overlap, cases }: BenchResult): string[] {
+  if (!overlap) return [];
+  const named = (name: string) => cases.find((each) => each.name === name)!;
+  const pipelined = named(overlap.pipelined);
+  const inTurn = named(overlap.sequential);
+  return [
+    `overlap       ${overlap.speedUp.toFixed(2)} x the same slices in turn; the limit is ${overlap.limit.toFixed(2)} (${overlap.idealSpeedUp.toFixed(2)} for these rows), and the cores slow each other ${overlap.contention.toFixed(2)} x`,
+    `efficiency    ${pipelined.efficiency.toFixed(3)} of what the stages' own times allow; bubble ${percent(pipelined.bubble.measured)}, ${percent(pipelined.bubble.predicted)} of it from filling and uneven stages`,
+    ...pipelined.stages.slice(1).map((stage, j) => formatHop(stage, inTurn.stages[j + 1]!, j + 1)),
+    `coordinator   ${micros(pipelined.coordinatorSeconds)} of processor time for a micro-batch in a stage`,
+    formatNoise(cases),
+  ];
+}
+
+/** The same thing measured twice. */
+function formatNoise(cases: readonly CaseResult[]): string {
+  const apart = cases.flatMap(({ halvesApart }) => halvesApart ?? []);
+  if (apart.length === 0) return 'noise         too few repetitions to tell; give it more --seconds';
+  return `noise         odd and even repetitions of a case differ by ${percent(Math.max(...apart))} at most`;
+}
+
+function formatHop({ liveBytes, hopSeconds }: StageResult, inTurn: StageResult, stage: number): string {
+  const bare = inTurn.hopSeconds;
+  const share = bare / inTurn.seconds;
+  return `into stage ${stage}  ${formatBytes(liveBytes)} a micro-batch in ${micros(bare)} when nothing hides it (${percent(share)} of the stage), ${micros(hopSeconds)} when pipelined`;
+}
+
+function formatSweep({ sweep }: BenchResult): string[] {
+  const lines: string[] = [];
+  for (const layout of new Set(sweep.microBatch.map(({ layout }) => layout))) {
+    const own = sweep.microBatch
+      .filter((point) => point.layout === layout)
+      .toSorted((a, b) => a.microBatch - b.microBatch);
+    lines.push(
+      `micro-batch   ${layout}: ${own.map((point) => `${point.microBatch} ${formatRate(point.rowsPerSecond)}`).join(', ')}`,
+    );
+  }
+  const depths = sweep.depth.toSorted((a, b) => a.depth - b.depth);
+  if (depths.length > 0) {
+    lines.push(
+      `depth         ${depths[0]!.layout}: ${depths.map((point) => `${point.depth} ${formatRate(point.rowsPerSecond)}`).join(', ')}`,
+    );
+  }
+  return lines;
+}
+
+function formatVerdict({ verdict, cases }: BenchResult): string[] {
+  const { best, speedUp, flags, helps } = verdict;
+  const first = best === cases[0]!.name ? '' : `, ${speedUp.toFixed(2)} x the first`;
+  return [
+    `best: ${best}${first}`,
+    `  ${flags}`,
+    ...helps.map(
+      ({ change, gain, why }, n) =>
+        `${n === 0 ? 'would help most' : 'then'}: ${change}, up to ${gain.toFixed(2)} x (${why})`,
+    ),
+  ];
+}
+
+export function formatComparison({ cases, unmatched, differences }: Comparison, path: string): string {
+  const titles = ['case', 'before', 'now', 'ratio', 'noise', ''];
+  const rows = cases.map((change: CaseChange) => [
+    change.name,
+    formatRate(change.before),
+    formatRate(change.now),
+    change.ratio.toFixed(3),
+    `± ${percent(change.noise)}`,
+    change.verdict === 'same' ? '' : change.verdict,
+  ]);
+  const columns = titles.map((title, c) => ({ title, right: c > 0 && c < 5 }));
+  return [
+    `against ${printable(path)}, rows/s`,
+    formatTable(columns, rows),
+    ...unmatched.map((name) => `only one of them has: ${name}`),
+    ...differences.map((difference) => `not the same: ${printable(difference)}`),
+    '',
+  ].join('\n');
+}

@@ -1,0 +1,108 @@
+/** `tandem bench` from the command line, on a small model. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { makeOnnx } from '../../scripts/make-onnx.js';
+import { makeRows } from '../../scripts/make-rows.js';
+import { RESULT } from '../../src/bench/result.js';
+import { parseStageFlag } from '../../src/cli/stage-flag.js';
+import { tandem as start } from './tandem-process.js';
+
+let folder: string;
+let model: string;
+
+const tandem = async (args: readonly string[]) => {
+  const { stdout, ...ended } = await start(args, { cwd: folder });
+  return { ...ended, stdout: stdout.toString() };
+};
+
+before(() => {
+  folder = mkdtempSync(join(tmpdir(), 'tandem-bench-test-'));
+  model = makeOnnx('mlp', join(folder, 'mlp'), { layers: 4, hidden: 16 });
+});
+after(() => rmSync(folder, { recursive: true }));
+
+test('it measures, writes what it measured, and names a plan that can be typed', async () => {
+  const output = join(folder, 'result.json');
+  const { status, stdout } = await tandem(['bench', model, '--seconds', '1', '--output', output, '--quiet']);
+  assert.equal(status, 0);
+  const result = RESULT.parse(JSON.parse(readFileSync(output, 'utf8')));
+  assert.ok(result.cases.every(({ repetitions }) => repetitions.length >= 3 && repetitions.every((rate) => rate > 0)));
+  assert.ok(result.cases.some(({ name }) => name === result.verdict.best));
+  assert.ok(stdout.includes(`best: ${result.verdict.best}`) && stdout.includes(result.verdict.flags));
+  const stages = result.verdict.flags.match(/(?<=--stage )\S+/g)!.map((text) => parseStageFlag(text));
+  assert.deepEqual([stages[0]!.layers!.from, stages.at(-1)!.layers!.to], [0, 3]);
+});
+
+test('the rows of a file, the stages, the sizes and the depth that are asked for, as JSON', async () => {
+  const input = join(folder, 'rows.npy');
+  makeRows(input, 10, [16]);
+  const asked = [
+    '--stage',
+    'cpu,threads=1,layers=0..0',
+    '--stage',
+    'cpu,threads=1',
+    '--micro-batch',
+    '2,3',
+    '--depth',
+    '4',
+  ];
+  const { status, stdout } = await tandem([
+    'bench',
+    model,
+    '-i',
+    input,
+    ...asked,
+    '--seconds',
+    '1',
+    '--json',
+    '--quiet',
+  ]);
+  assert.equal(status, 0);
+  const { cases, overlap, sweep } = RESULT.parse(JSON.parse(stdout));
+  const split = cases.find(({ name }) => name === 'split, as asked, pipelined')!;
+  assert.deepEqual(
+    split.stages.map(({ layers }) => layers),
+    [
+      { from: 0, to: 0 },
+      { from: 1, to: 3 },
+    ],
+  );
+  assert.equal(split.depth, 4);
+  assert.equal(overlap?.pipelined, split.name);
+  // float32 [16], what lives across the only cut
+  assert.equal(split.stages[1]!.liveBytes, split.microBatch * 64);
+  assert.deepEqual([...new Set(sweep.microBatch.map(({ microBatch }) => microBatch))], [2, 3]);
+});
+
+test('a comparison with a faster past fails, one with a slower past does not', async () => {
+  const output = join(folder, 'now.json');
+  const { status } = await tandem(['bench', model, '--seconds', '1', '-b', '4', '--output', output, '--quiet']);
+  assert.equal(status, 0);
+  const result = RESULT.parse(JSON.parse(readFileSync(output, 'utf8')));
+  const past = join(folder, 'past.json');
+  const against = async (factor: number) => {
+    const cases = result.cases.map((each) => ({
+      ...each,
+      rowsPerSecond: each.rowsPerSecond * factor,
+      spread: 0,
+      halvesApart: 0,
+    }));
+    writeFileSync(past, JSON.stringify({ ...result, cases }));
+    return tandem(['bench', model, '--seconds', '1', '-b', '4', '--compare', past, '--quiet']);
+  };
+  const slower = await against(1000);
+  assert.equal(slower.status, 1);
+  assert.match(slower.stdout, /slower/);
+  assert.equal((await against(0.001)).status, 0);
+});
+
+test('a file that is no result is refused before anything is measured', async () => {
+  const path = join(folder, 'other.json');
+  writeFileSync(path, '{"schema": 1}');
+  const { status, stderr } = await tandem(['bench', model, '--compare', path]);
+  assert.equal(status, 2);
+  assert.match(stderr, /is no result of tandem bench/);
+});
