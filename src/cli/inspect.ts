@@ -8,10 +8,9 @@ import { type ModelGraph, type TensorFacts, weightBytes } from '../model/graph.j
 import { openModel } from '../model/open.js';
 import { describe, rowSpecsOf } from '../plan/make-plan.js';
 import { resolveIsolation } from '../pool/isolation.js';
-import { formatSpec, type TensorSpec } from '../tensor.js';
-import { formatBytes } from './bytes.js';
-import { printable } from './fail.js';
-import { formatTable } from './table.js';
+import type { TensorSpec } from '../tensor.js';
+import { groupsOf, type LayerGroup } from './layer-groups.js';
+import { formatInspection } from './print-inspection.js';
 
 /** What `--json` prints; sizes are bytes, and those of live tensors are for one row. */
 export interface Inspection {
@@ -30,6 +29,8 @@ export interface Inspection {
   /** Why no shapes are told, where none are. */
   readonly note: string | null;
   readonly layers: readonly LayerInspection[];
+  /** Layers that are one unit several times over, in order. */
+  readonly groups: readonly LayerGroup[];
 }
 
 export interface LayerInspection {
@@ -50,19 +51,21 @@ export interface LayerInspection {
 
 const AFTER_HELP = `
 Layers are numbered as run --stage DEVICE,layers=A..B takes them. "live before it" is what a cut before the layer
-carries to the next stage for each row; where it says sealed, the model cannot be cut.`;
+carries to the next stage for each row; where it says sealed, the model cannot be cut. Layers that repeat are one line,
+with their numbers from..to; what lives before them is told for cuts between two of the repeated units.`;
 
 export function inspectCommand(): Command {
   return new Command('inspect')
     .description('list the layers of a model by number, with shapes, weights and the bytes that live across each cut')
     .argument('<model>', 'model.json, model.onnx, or a folder that holds one')
+    .option('--all', 'a line for each layer, also where they repeat')
     .option('--json', 'print one JSON object')
     .addHelpText('after', AFTER_HELP)
-    .action(async (path: string, { json }: { json?: boolean }) => {
+    .action(async (path: string, { json, all }: { json?: boolean; all?: boolean }) => {
       const graph = await openModel(path);
       const { facts, note } = await factsFor(graph);
       const inspection = inspect(graph, facts, note);
-      process.stdout.write(json ? `${JSON.stringify(inspection)}\n` : formatInspection(inspection));
+      process.stdout.write(json ? `${JSON.stringify(inspection)}\n` : formatInspection(inspection, { all }));
     });
 }
 
@@ -88,6 +91,18 @@ export function inspect(graph: ModelGraph, facts: TensorFacts, note: string | nu
   const flops = facts.size > 0 ? estimateFlops(graph, facts) : null;
   const live = liveBytes(graph, facts, 1);
   const sum = (from: number, to: number) => flops?.slice(from, to).reduce((total, count) => total + count, 0) ?? null;
+  const layers = graph.layers.map(({ index, name, type, from, to }) => ({
+    layer: index,
+    name,
+    type,
+    ops: to - from,
+    output: facts.get(graph.ops[to - 1]?.outputs[0] ?? '') ?? null,
+    weightBytes: weightBytes(graph, from, to),
+    flopsPerRow: sum(from, to),
+    cut: from === 0 || isLegalCut(graph, from),
+    liveBytesPerRow: live[from] ?? null,
+    liveTensors: liveTensors(graph, from),
+  }));
   return {
     schema: 1,
     format: graph.format,
@@ -105,67 +120,7 @@ export function inspect(graph: ModelGraph, facts: TensorFacts, note: string | nu
     weightBytes: weightBytes(graph, 0, graph.ops.length),
     flopsPerRow: sum(0, graph.ops.length),
     note,
-    layers: graph.layers.map(({ index, name, type, from, to }) => ({
-      layer: index,
-      name,
-      type,
-      ops: to - from,
-      output: facts.get(graph.ops[to - 1]?.outputs[0] ?? '') ?? null,
-      weightBytes: weightBytes(graph, from, to),
-      flopsPerRow: sum(from, to),
-      cut: from === 0 || isLegalCut(graph, from),
-      liveBytesPerRow: live[from] ?? null,
-      liveTensors: liveTensors(graph, from),
-    })),
+    layers,
+    groups: groupsOf(graph, layers),
   };
-}
-
-const COLUMNS = [
-  { title: 'layer', right: true },
-  { title: 'name' },
-  { title: 'type' },
-  { title: 'output' },
-  { title: 'weights', right: true },
-  { title: 'FLOPs/row', right: true },
-  { title: 'live before it/row', right: true },
-];
-
-export function formatInspection({ format, inputs, outputs, layers, ...whole }: Inspection): string {
-  const rows = layers.map((layer) => [
-    String(layer.layer),
-    printable(layer.name),
-    printable(layer.type),
-    layer.output ? formatSpec(layer.output) : '?',
-    layer.weightBytes > 0 ? formatBytes(layer.weightBytes) : '',
-    layer.flopsPerRow ? formatCount(layer.flopsPerRow) : '',
-    layer.cut ? (layer.liveBytesPerRow === null ? '?' : formatBytes(layer.liveBytesPerRow)) : 'sealed',
-  ]);
-  const work = whole.flopsPerRow ? `, ${formatCount(whole.flopsPerRow)} FLOPs a row (counted, an estimate)` : '';
-  const count = `${layers.length} ${layers.length === 1 ? 'layer' : 'layers'}`;
-  const fed = inputs.map((input) => `${printable(input.name)} ${formatSpec(input)}`);
-  const made = outputs.map(
-    ({ name, dtype, shape }) => `${printable(name)} ${dtype && shape ? formatSpec({ dtype, shape }) : '?'}`,
-  );
-  return [
-    `${format}: ${count}, ${formatBytes(whole.weightBytes)} of weights${work}`,
-    `in   ${fed.join(', ')}`,
-    `out  ${made.join(', ')}`,
-    '',
-    formatTable(COLUMNS, rows),
-    ...(layers.every(({ cut }) => cut) ? [] : ['', 'sealed: the model cannot be cut before this layer']),
-    ...(whole.note ? ['', printable(whole.note)] : []),
-    '',
-  ].join('\n');
-}
-
-/** 12.3 M, 4.5 G. */
-function formatCount(count: number): string {
-  const units = ['', ' k', ' M', ' G', ' T'];
-  let value = count;
-  let unit = 0;
-  while (value >= 1000 && unit < units.length - 1) {
-    value /= 1000;
-    unit += 1;
-  }
-  return `${unit === 0 ? value : value.toPrecision(3)}${units[unit]}`;
 }

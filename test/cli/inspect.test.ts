@@ -6,10 +6,13 @@ import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { makeModel } from '../../scripts/make-model.js';
 import { makeOnnx } from '../../scripts/make-onnx.js';
-import { formatInspection, type Inspection, inspect } from '../../src/cli/inspect.js';
+import { type Inspection, inspect } from '../../src/cli/inspect.js';
+import { formatInspection } from '../../src/cli/print-inspection.js';
 import { openModel } from '../../src/model/open.js';
 import { assertFails, start, TANDEM, tandem } from './tandem-process.js';
 
+/** The repository. */
+const ROOT = join(import.meta.dirname, '../../..');
 const cwd = mkdtempSync(join(tmpdir(), 'tandem-inspect-'));
 
 before(async () => {
@@ -52,7 +55,8 @@ layer  name      type         output           weights  FLOPs/row  live before i
   test('a GraphModel, for programs', async () => {
     const lines = (await inspected('graph', '--json')).split('\n');
     assert.equal(lines.length, 2, 'one object on one line');
-    const { layers, ...whole } = JSON.parse(lines[0]!) as Inspection;
+    const { layers, groups, ...whole } = JSON.parse(lines[0]!) as Inspection;
+    assert.deepEqual(groups, []);
     assert.deepEqual(whole, {
       ...{ schema: 1, format: 'graph-model', path: join(cwd, 'graph/model.json') },
       inputs: [{ name: 'features', dtype: 'float32', shape: [null, 16] }],
@@ -77,10 +81,35 @@ layer  name      type         output           weights  FLOPs/row  live before i
     );
   });
 
-  test('an ONNX model', async () => {
-    const text = await inspected('onnx/model.onnx');
-    assert.match(text, /^onnx: 3 layers, 864 B of weights, 432 FLOPs a row/);
-    assert.match(text, /\n {4}2 {2}\S+ +\S+ +float32 \[\?, 8\] +288 B +144 +32 B\n$/);
+  test('an ONNX model: what repeats is one line, or a line for each', async () => {
+    assert.equal(
+      await inspected('onnx/model.onnx'),
+      `onnx: 3 layers, 864 B of weights, 432 FLOPs a row (counted, an estimate)
+in   x float32 [?, 8]
+out  /layers.2/Relu_output_0 float32 [?, 8]
+
+layer  name                 type        output                    weights  FLOPs/row  live before it/row
+ 0..2  layers.0 … layers.2  layers x 3  float32 [?, 8]  288 B each, 864 B        432                32 B
+
+layers that repeat are one line; a line for each: --all
+`,
+    );
+    const all = await inspected('onnx/model.onnx', '--all');
+    assert.match(all, /\n {4}2 {2}\S+ +\S+ +float32 \[\?, 8\] +288 B +144 +32 B\n$/);
+    const { layers, groups } = JSON.parse(await inspected('onnx', '--json')) as Inspection;
+    assert.equal(layers.length, 3);
+    assert.deepEqual(groups, [
+      {
+        ...{ name: 'layers.0 … layers.2', type: 'layers', layers: { from: 0, to: 2 }, count: 3, layersEach: 1 },
+        ...{ weightBytesEach: 288, weightBytes: 864 },
+      },
+    ]);
+  });
+
+  test('a unit of several layers is named by its modules and begins where one begins', async () => {
+    const text = await inspected(join(ROOT, 'scripts/demo/model'));
+    assert.match(text, /\n3\.\.37 {2}unit\.0 … unit\.9 {2}7 layers x 5 .* 164 KiB each, 818 KiB +26\.6 M +12\.0 KiB\n/);
+    assert.match(text, /\n {3}38 {2}head\/pool /);
   });
 
   test('where the rows tell the shapes there are none, and it is said why', async () => {
@@ -119,7 +148,9 @@ layer  name      type         output           weights  FLOPs/row  live before i
 test('without the engine the table still has what the file tells, and the line to type; names cannot draw on the terminal', async () => {
   const graph = await openModel(join(cwd, 'onnx'));
   const layers = graph.layers.map((layer) => ({ ...layer, name: `a\u001b[2Jb` }));
-  const text = formatInspection(inspect({ ...graph, layers }, new Map(), 'shapes are not known: run this'));
+  const without = inspect({ ...graph, layers }, new Map(), 'shapes are not known: run this');
+  const text = formatInspection(without, { all: true });
   assert.match(text, /\n {4}0 {2}a\\u001b\[2Jb {2}layers {2}\? +288 B +\?\n/);
+  assert.match(formatInspection(without), /\n {1}0\.\.2 {2}a\\u001b\[2Jb … a\\u001b\[2Jb {2}layers x 3 /);
   assert.match(text, /\n\nshapes are not known: run this\n$/);
 });

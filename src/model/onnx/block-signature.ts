@@ -1,4 +1,4 @@
-/** A block's signature: equal for blocks that compute the same from other weights, so that one measurement serves all. */
+/** The signature of a block of an ONNX model, read from the file itself. */
 import { createHash, type Hash } from 'node:crypto';
 import type { Layer, ModelGraph } from '../graph.js';
 import { type OnnxModel, readOnnx } from '../onnx.js';
@@ -14,10 +14,7 @@ import { fieldsOf } from './wire.js';
  * For each of `layers`, a hash of its op types, attributes, wiring, and of its weights' dtypes and shapes (of small whole numbers, as
  * shapes and axes are, also the values). Names do not count, but for those inside bodies of control flow.
  */
-export function blockSignatures(
-  graph: ModelGraph,
-  layers: readonly Pick<Layer, 'from' | 'to'>[] = graph.layers,
-): string[] {
+export function onnxBlockSignatures(graph: ModelGraph, layers: readonly Pick<Layer, 'from' | 'to'>[]): string[] {
   const model = readOnnx(graph.path);
   using file = new FileBytes(graph.path);
   return layers.map((layer) => signatureOf(file, model, layer));
