@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { benchCommand } from '../src/cli/bench.js';
 import { printError } from '../src/cli/fail.js';
-import { MODELS, makeModel } from './make-model.js';
+import { ALL_MODELS, makeModel } from './make-model.js';
 import { makeOnnx, ONNX_MODELS } from './make-onnx.js';
 
 const MADE = /^(tfjs|onnx):(.+)$/;
@@ -22,7 +22,7 @@ try {
   const command = benchCommand().name('throughput');
   command.addHelpText(
     'after',
-    `\nMODEL may also be made on the spot:\n  ${[...Object.keys(ONNX_MODELS).map((name) => `onnx:${name}`), ...Object.keys(MODELS).map((name) => `tfjs:${name}`)].join(' ')}`,
+    `\nMODEL may also be made on the spot:\n  ${[...Object.keys(ONNX_MODELS).map((name) => `onnx:${name}`), ...Object.keys(ALL_MODELS).map((name) => `tfjs:${name}`)].join(' ')}`,
   );
   const path = model && (await modelAt(model, folder));
   await command.parseAsync(path ? [path, ...flags] : [], { from: 'user' });

@@ -17,6 +17,25 @@ interface Entry {
   readonly inbound_nodes: unknown[][];
 }
 
+interface ConvOptions {
+  readonly strides?: number;
+  readonly activation?: string;
+  readonly padding?: 'same' | 'valid';
+  readonly bias?: boolean;
+}
+
+function windowConfig(strides: number, padding: 'same' | 'valid'): object {
+  return { strides: [strides, strides], padding, data_format: 'channels_last' };
+}
+
+/** Rows and columns that a window of `size` leaves of x. */
+function slide(x: Ref, size: readonly [number, number], strides: number, padding: 'same' | 'valid'): number[] {
+  return size.map((window, axis) => {
+    const room = padding === 'same' ? x.shape[axis]! : x.shape[axis]! - window + 1;
+    return Math.ceil(room / strides);
+  });
+}
+
 /** A functional model under construction; every method adds a call and returns its (first) tensor. */
 export class Layers {
   readonly #entries = new Map<string, Entry>();
@@ -81,46 +100,68 @@ export class Layers {
     );
   }
 
-  conv2d(name: string, x: Ref, filters: number, size: number, { strides = 1, activation = 'linear' } = {}): Ref {
-    const [height, width, depth] = x.shape as [number, number, number];
-    const weights = [
-      glorot('kernel', [size, size, depth, filters], size * size * depth, size * size * filters),
-      bias(filters),
-    ];
+  conv2d(
+    name: string,
+    x: Ref,
+    filters: number,
+    size: number | readonly [number, number],
+    { strides = 1, activation = 'linear', padding = 'same', bias: hasBias = true }: ConvOptions = {},
+  ): Ref {
+    const [rows, columns] = typeof size === 'number' ? [size, size] : size;
+    const depth = x.shape[2]!;
+    const area = rows * columns;
+    const kernel = glorot('kernel', [rows, columns, depth, filters], area * depth, area * filters);
     const config = {
       filters,
-      kernel_size: [size, size],
-      strides: [strides, strides],
-      padding: 'same',
-      data_format: 'channels_last',
+      kernel_size: [rows, columns],
+      ...windowConfig(strides, padding),
       dilation_rate: [1, 1],
       activation,
-      use_bias: true,
+      use_bias: hasBias,
     };
-    const shape = [Math.ceil(height / strides), Math.ceil(width / strides), filters];
+    const weights = hasBias ? [kernel, bias(filters)] : [kernel];
+    const shape = [...slide(x, [rows, columns], strides, padding), filters];
     return this.call('Conv2D', name, [x], shape, { ...config, ...initializers('kernel', 'bias') }, weights);
   }
 
-  depthwise(name: string, x: Ref, size: number): Ref {
+  depthwise(
+    name: string,
+    x: Ref,
+    size: number,
+    { strides = 1, activation = 'linear', padding = 'same', bias: hasBias = true }: ConvOptions = {},
+  ): Ref {
     const depth = x.shape[2]!;
-    const weights = [glorot('depthwise_kernel', [size, size, depth, 1], size * size, size * size), bias(depth)];
+    const kernel = glorot('depthwise_kernel', [size, size, depth, 1], size * size, size * size);
     const config = {
       kernel_size: [size, size],
-      strides: [1, 1],
-      padding: 'same',
+      ...windowConfig(strides, padding),
       depth_multiplier: 1,
-      data_format: 'channels_last',
-      activation: 'linear',
-      use_bias: true,
+      activation,
+      use_bias: hasBias,
     };
-    return this.call(
-      'DepthwiseConv2D',
-      name,
-      [x],
-      x.shape,
-      { ...config, ...initializers('depthwise', 'bias') },
-      weights,
-    );
+    const weights = hasBias ? [kernel, bias(depth)] : [kernel];
+    const shape = [...slide(x, [size, size], strides, padding), depth];
+    return this.call('DepthwiseConv2D', name, [x], shape, { ...config, ...initializers('depthwise', 'bias') }, weights);
+  }
+
+  pool(
+    name: string,
+    kind: 'max' | 'average',
+    x: Ref,
+    size: number,
+    { strides = size, padding = 'valid' }: Pick<ConvOptions, 'strides' | 'padding'> = {},
+  ): Ref {
+    const type = kind === 'max' ? 'MaxPooling2D' : 'AveragePooling2D';
+    const config = { pool_size: [size, size], ...windowConfig(strides, padding) };
+    return this.call(type, name, [x], [...slide(x, [size, size], strides, padding), x.shape[2]!], config);
+  }
+
+  globalPool(name: string, x: Ref): Ref {
+    return this.call('GlobalAveragePooling2D', name, [x], [x.shape[2]!], { data_format: 'channels_last' });
+  }
+
+  reshape(name: string, x: Ref, shape: readonly number[]): Ref {
+    return this.call('Reshape', name, [x], shape, { target_shape: shape });
   }
 
   batchNorm(name: string, x: Ref): Ref {

@@ -2,6 +2,7 @@
 import { TandemError } from '../errors.js';
 import type { ModelFormat } from '../model/graph.js';
 import type { Engine, EngineName } from './engine.js';
+import { allocatorEnvironment } from './tfjs/allocator.js';
 
 export interface Device {
   readonly kind: 'cpu' | 'gpu';
@@ -34,6 +35,7 @@ export const ENGINES: Record<EngineName, EngineEntry> = {
       // A CPU stage must not take a share of the card's memory; a list that the user gave is the list that is counted in.
       CUDA_VISIBLE_DEVICES:
         kind === 'cpu' ? '' : (process.env.CUDA_VISIBLE_DEVICES?.split(',')[index] ?? String(index)),
+      ...allocatorEnvironment(),
       TF_NUM_INTRAOP_THREADS: String(threads),
       TF_NUM_INTEROP_THREADS: '1',
       TF_CPP_MIN_LOG_LEVEL: '2',
