@@ -4,10 +4,11 @@ import { Arena } from '../src/arena/arena.js';
 import type { Region } from '../src/arena/layout.js';
 import type { Engine, LoadedSlice } from '../src/engine/engine.js';
 import { ENGINES } from '../src/engine/registry.js';
-import { TandemError, toWire } from '../src/errors.js';
+import { asTandemError, TandemError, toWire } from '../src/errors.js';
 import { openModel } from '../src/model/open.js';
 import type { Slice } from '../src/model/slice.js';
 import { type Answer, type Ask, type CallName, micros, type Reply, type WorkerSetup } from '../src/pool/protocol.js';
+import type { Tensor } from '../src/tensor.js';
 
 /** The thread's whole state: a call finds what the calls before it left. */
 const stage: {
@@ -38,7 +39,7 @@ export const load = answering<'load'>(async ({ slice }) => {
 
 export const probe = answering<'probe'>(async ({ inputs }) => {
   const start = micros();
-  const outputs = await loadedSlice().run(inputs);
+  const outputs = await compute(inputs);
   return { outputs, micros: micros() - start };
 });
 
@@ -57,7 +58,7 @@ export const run = answering<'run'>(async ({ slot: number }) => {
   slot.accept(index);
   const acceptedAt = micros();
   try {
-    const outputs = await loadedSlice().run(stage.inputs.map((region) => slot.tensor(region)));
+    const outputs = await compute(stage.inputs.map((region) => slot.tensor(region)));
     for (const [n, region] of stage.outputs.entries()) slot.store(region, outputs[n]!);
   } catch (error) {
     slot.fail(index);
@@ -78,6 +79,16 @@ export const describe = answering<'describe'>(async ({ model, feeds }) => {
   const graph = await openModel(model);
   return [...(await (await openEngine()).describe(graph, options, feeds))];
 });
+
+/** What an engine throws without a code of its own is told as its failure. */
+async function compute(inputs: readonly Tensor[]): Promise<Tensor[]> {
+  const loaded = loadedSlice();
+  try {
+    return await loaded.run(inputs);
+  } catch (error) {
+    throw asTandemError(error, 'TANDEM_ENGINE_FAILED');
+  }
+}
 
 function loadedSlice(): LoadedSlice {
   if (!stage.loaded)

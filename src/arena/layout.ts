@@ -39,7 +39,7 @@ export const HEADER_WORDS = 16;
 
 /**
  * Places residents by first fit, largest first. Two share bytes only if one's last stage comes strictly before the other's
- * birth: a stage never writes over what it reads, so it can be run again from bytes that still stand.
+ * birth: a stage never writes over what it reads.
  */
 export function layOut(residents: readonly Resident[], stages: number, slots: number): Layout {
   const bySize = residents.map((resident) => ({ ...resident, bytes: byteCount(resident.dtype, resident.shape) }));

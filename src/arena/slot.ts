@@ -7,7 +7,7 @@
  * I2 Every state change between owners is one compare-and-exchange from the state that the table below names; any other
  *    is refused.
  * I3 Bytes and dims are written only by the owner, before the exchange that gives the slot away.
- * I4 A stage writes its own output regions and nothing else, so READY(j) after a failed RUNNING(j) finds its inputs whole.
+ * I4 A stage writes its own output regions and nothing else, so the graph's inputs stand until the slot is released.
  *
  * FREE       -> FILLING     [claim]    coordinator
  * FILLING    -> READY(0)    [publish]  coordinator
@@ -16,7 +16,7 @@
  * RUNNING(j) -> DONE        [advance]  the same worker, j the last stage
  * RUNNING(j) -> FAILED(j)   [fail]     the same worker, or the coordinator when that worker is gone
  * READY(j)   -> FAILED(j)   [fail]     the coordinator, when no worker is left to take it
- * FAILED(j)  -> READY(j)    [retry]    coordinator
+ * DONE, FAILED(j) -> FILLING [refill]  coordinator, to run the same rows again
  * DONE, FILLING, FAILED -> FREE [release] coordinator
  *
  * A stage in another process has slots of its own, that follow the coordinator's; there its host, who owns them all, does
@@ -32,16 +32,23 @@ export type State = (typeof STATES)[number];
 
 // Words of the header, Int32. Who writes them: kState every owner, by compare-and-exchange, which also orders the plain
 // writes to the others before it (Atomics are sequentially consistent); kBatch and kRows the coordinator while FILLING;
-// dims (from Region.dimsAt) whoever writes the region.
+// kSince 0 whoever gives the slot to a stage, then the worker that accepted it (milliseconds, in 32 bits); dims (from
+// Region.dimsAt) whoever writes the region.
 const kState = 0;
 const kBatch = 1;
 const kRows = 2;
+const kSince = 3;
 
 /** The number of each state in the state's word. */
 const NUMBER = Object.fromEntries(STATES.map((state, number) => [state, number])) as Record<State, number>;
 
 /** State and stage in one word, so that one exchange changes both. */
 const word = (state: State, stage = 0): number => (stage << 3) | NUMBER[state];
+
+/** The machine's monotonic clock in 32 bits; never 0, which says that nobody has accepted. */
+function milliseconds(): number {
+  return Number(BigInt.asIntN(32, process.hrtime.bigint() / 1_000_000n)) || 1;
+}
 
 export class Slot {
   readonly index: number;
@@ -82,6 +89,7 @@ export class Slot {
   publish(microBatch: number, rows: number): void {
     this.#header[kBatch] = microBatch;
     this.#header[kRows] = rows;
+    this.#header[kSince] = 0;
     this.#move('publish', word('FILLING'), word('READY', 0));
   }
 
@@ -105,11 +113,21 @@ export class Slot {
   /** READY(stage) -> RUNNING(stage). */
   accept(stage: number): void {
     this.#move('accept', word('READY', stage), word('RUNNING', stage));
+    this.#header[kSince] = milliseconds();
+  }
+
+  /** Milliseconds since a worker of `stage` accepted the slot; 0 when none works on it. */
+  runningFor(stage: number): number {
+    if (Atomics.load(this.#header, kState) !== word('RUNNING', stage)) return 0;
+    const since = this.#header[kSince]!;
+    // The difference of two clocks of 32 bits is right though both have gone round.
+    return since === 0 ? 0 : Math.max(0, (milliseconds() - since) | 0);
   }
 
   /** RUNNING(stage) -> READY(stage + 1), or DONE after the last stage. */
   advance(stage: number): void {
     const next = stage + 1 === this.#layout.stages ? word('DONE') : word('READY', stage + 1);
+    this.#header[kSince] = 0;
     this.#move('advance', word('RUNNING', stage), next);
   }
 
@@ -119,9 +137,11 @@ export class Slot {
     this.#move('fail', word('READY', stage), word('FAILED', stage));
   }
 
-  /** FAILED(stage) -> READY(stage). */
-  retry(stage: number): void {
-    this.#move('retry', word('FAILED', stage), word('READY', stage));
+  /** DONE or FAILED -> FILLING. */
+  refill(): void {
+    const { state, stage } = this.state;
+    if (state !== 'DONE' && state !== 'FAILED') throw this.#refused('refill');
+    this.#move('refill', word(state, stage), word('FILLING'));
   }
 
   /** DONE, FILLING or FAILED -> FREE. */
@@ -136,6 +156,7 @@ export class Slot {
   /** FREE -> READY(stage), with the words that `words` gave on the other side. */
   adopt(stage: number, words: readonly number[]): void {
     this.#header.set(words, kBatch);
+    this.#header[kSince] = 0;
     this.#move('adopt', word('FREE'), word('READY', stage));
   }
 

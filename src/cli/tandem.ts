@@ -5,6 +5,7 @@ import { Command, CommanderError } from 'commander';
 import { EXIT, TandemError } from '../errors.js';
 import { outputError } from '../job/output-error.js';
 import { benchCommand } from './bench.js';
+import { hasStuckThreads } from '../pool/threads.js';
 import { doctorCommand } from './doctor.js';
 import { printError } from './fail.js';
 import { inspectCommand } from './inspect.js';
@@ -40,6 +41,8 @@ try {
 } catch (error) {
   process.exitCode = exitCodeOf(error);
 }
+// Neither this process nor anybody in it can end a thread that is deep in native code; what had to be said has been said.
+if (hasStuckThreads()) process.kill(process.pid, 'SIGKILL');
 
 /** Commander also throws for help and --version (status 0), and when it has shown the help because no verb was named. */
 function exitCodeOf(error: unknown): number {

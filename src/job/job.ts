@@ -4,6 +4,7 @@ import type { ModelGraph } from '../model/graph.js';
 import type { Feed, MicroBatch } from '../pipeline/micro-batch.js';
 import type { Pipeline } from '../pipeline/pipeline.js';
 import type { Tensor } from '../tensor.js';
+import { rowFailures } from './row-failures.js';
 import type { Sink } from './sink.js';
 import type { RowFailure, RowsRead, Source } from './source.js';
 
@@ -44,9 +45,10 @@ export async function runJob(options: JobOptions): Promise<JobResult> {
     await pipeline.warmUp(source.rowSpecs);
     startedAt = performance.now();
     for await (const batch of pipeline.run(feed)) {
-      const { failures, ids } = feed.takeRead();
+      const read = feed.takeRead();
+      const failures = rowFailures(progress.rows, read, batch.failed);
       const outputs = publicOutputs(pipeline.graph, batch);
-      await sink.write({ firstRow: progress.rows, rows: batch.rows, outputs, failures, ids });
+      await sink.write({ firstRow: progress.rows, rows: batch.rows, outputs, failures, ids: read.ids });
       progress = {
         rows: progress.rows + batch.rows,
         failedRows: progress.failedRows + failures.length,

@@ -9,6 +9,7 @@ import type { ISOLATIONS } from '../pool/isolation.js';
 import { bytesPerElement, type Tensor, type TensorSpec, type TypedArray } from '../tensor.js';
 import { openObjects } from './formats/open-objects.js';
 import { publicOutputs, SourceFeed } from './job.js';
+import { rowFailures } from './row-failures.js';
 import type { RowFailure, RowId, RowsRead, Source } from './source.js';
 
 /** The options of `tandem run`, in camelCase. */
@@ -88,7 +89,8 @@ export class RowPipeline implements AsyncDisposable {
 
   /**
    * Results in the order of the rows. Rows are read only as fast as slots come free, and no faster than results are
-   * taken. A row that does not fit the model gives a result with `error`; the others are not touched by it.
+   * taken. A row that does not fit the model, or that its stages cannot compute, gives a result with `error`;
+   * the others are not touched by it.
    * @throws TandemError when the pipeline itself fails; one run at a time (TANDEM_USAGE)
    */
   async *run(rows: Iterable<Row> | AsyncIterable<Row>): AsyncGenerator<RowResult> {
@@ -99,7 +101,9 @@ export class RowPipeline implements AsyncDisposable {
       const feed = new SourceFeed(source);
       let firstRow = 0;
       for await (const batch of this.#pipeline.run(feed)) {
-        const results = resultsOf(firstRow, batch.rows, publicOutputs(this.graph, batch), feed.takeRead());
+        const read = feed.takeRead();
+        const failures = rowFailures(firstRow, read, batch.failed);
+        const results = resultsOf(firstRow, batch.rows, publicOutputs(this.graph, batch), { ...read, failures });
         firstRow += batch.rows;
         yield* results;
       }

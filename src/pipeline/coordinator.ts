@@ -1,11 +1,14 @@
 /** The coordinator: fills slots, leads each from stage to stage, and gives micro-batches back in input order. */
 import type { Arena } from '../arena/arena.js';
+import type { Region } from '../arena/layout.js';
 import type { Slot } from '../arena/slot.js';
-import { TandemError } from '../errors.js';
+import { asTandemError, type ErrorCode, type TandemError } from '../errors.js';
 import type { Pool } from '../pool/pool.js';
 import { micros, type Ran } from '../pool/protocol.js';
-import { type Feed, firstRows, type MicroBatch, zeroRowsFrom } from './micro-batch.js';
-import type { Timeline } from './timeline.js';
+import { Line } from './line.js';
+import { type Feed, firstRows, keepRows, type MicroBatch, zeroRowsFrom } from './micro-batch.js';
+import { findPoison } from './poison.js';
+import type { Span, Timeline } from './timeline.js';
 
 export interface CoordinatorOptions {
   readonly arena: Arena;
@@ -17,6 +20,25 @@ export interface CoordinatorOptions {
   readonly fixedRows: number | null;
 }
 
+/** Failures after which workers are gone. */
+const LOST: ReadonlySet<ErrorCode> = new Set(['TANDEM_STAGE_DIED', 'TANDEM_STAGE_TIMEOUT']);
+/** Failures that a row may have caused. */
+const OF_ROWS: ReadonlySet<ErrorCode> = new Set([
+  ...LOST,
+  'TANDEM_ENGINE_FAILED',
+  'TANDEM_STAGE_FAILED',
+  'TANDEM_OUT_OF_MEMORY',
+]);
+
+const NO_ROWS: ReadonlyMap<number, TandemError> = new Map();
+
+/** What the two ends of a run tell each other. */
+interface Control {
+  stopped: boolean;
+  /** Set while nothing may be published; settles when it may. */
+  pause: Promise<void> | undefined;
+}
+
 export class Coordinator {
   readonly #options: CoordinatorOptions;
 
@@ -26,25 +48,30 @@ export class Coordinator {
 
   /**
    * Runs the feed dry. Slots are filled as fast as they come free; each micro-batch then follows its own readiness, so any
-   * stage works whenever something lies ready for it. A failure is thrown in order, after the micro-batches before it.
+   * stage works whenever something lies ready for it. One that fails is run again alone, once its turn has come; a failure
+   * that is not its rows' is thrown in order, after the micro-batches before it.
    */
   async *run(feed: Feed, timeline: Timeline): AsyncGenerator<MicroBatch> {
     const line = new Line<Flight>();
-    const stop = { asked: false };
-    const filling = this.#fillSlots(feed, timeline, line, stop).then(
+    const control: Control = { stopped: false, pause: undefined };
+    const filling = this.#fillSlots(feed, line, control).then(
       () => line.end(),
       (error) => line.end(error),
     );
     let current: Flight | undefined;
     try {
       for await (current of line) {
-        await current.landed;
-        yield this.#result(current.slot);
-        this.#options.arena.release(current.slot);
+        const { slot, landed } = current;
+        const failed = await landed.then(
+          (spans) => record(timeline, spans),
+          (error) => this.#runAlone(slot, error, line, control, timeline),
+        );
+        yield this.#result(slot, failed);
+        this.#options.arena.release(slot);
         current = undefined;
       }
     } finally {
-      stop.asked = true;
+      control.stopped = true;
       await this.#settle(current ? [current] : []);
       await this.#settle(line.takeAll());
       await filling;
@@ -52,87 +79,112 @@ export class Coordinator {
     }
   }
 
-  async #fillSlots(feed: Feed, timeline: Timeline, line: Line<Flight>, stop: { asked: boolean }): Promise<void> {
-    const { arena, inputs, fixedRows } = this.#options;
-    const regions = inputs.map((name) => arena.region(name));
+  async #fillSlots(feed: Feed, line: Line<Flight>, control: Control): Promise<void> {
+    const { arena, fixedRows } = this.#options;
+    const regions = this.#inputRegions();
     for (let microBatch = 0; ; microBatch++) {
       const slot = await arena.claim();
       let rows = 0;
       try {
         const rooms = regions.map((region) => slot.room(region));
-        rows = stop.asked ? 0 : await feed.fill(rooms);
+        rows = control.stopped ? 0 : await feed.fill(rooms);
         if (rows > 0 && fixedRows !== null) for (const room of rooms) zeroRowsFrom(room, rows);
       } finally {
         if (rows === 0) arena.release(slot);
       }
       if (rows === 0) return;
+      while (control.pause) await control.pause;
       for (const region of regions) slot.setDims(region, [fixedRows ?? rows, ...region.shape.slice(1)]);
-      arena.flush(slot, regions);
-      slot.publish(microBatch, rows);
-      const landed = this.#fly(slot, timeline);
+      const landed = this.#publish(slot, microBatch, rows);
       // The consumer meets a failure when its turn comes; until then it must not count as unhandled.
       landed.catch(() => {});
       line.push({ slot, landed });
     }
   }
 
+  /** Sends a slot off that holds its inputs. */
+  #publish(slot: Slot, microBatch: number, rows: number): Promise<Span[]> {
+    this.#options.arena.flush(slot, this.#inputRegions());
+    slot.publish(microBatch, rows);
+    return this.#fly(slot);
+  }
+
   /**
    * One micro-batch's way through all stages. Where workers wait for slots themselves every stage is asked at once, and
    * the slot goes from worker to worker; else each is asked when the one before is done. Settles when all have answered.
    */
-  async #fly(slot: Slot, timeline: Timeline): Promise<void> {
+  async #fly(slot: Slot): Promise<Span[]> {
     const publishedAt = micros();
     const { microBatch, rows } = slot;
-    let before: Promise<Ran> | undefined;
+    let before: Promise<Ran | null> | undefined;
     const runs = this.#options.pools.map((pool, stage) => {
       before = this.#runStage(slot, stage, pool, before);
       return before;
     });
     await Promise.allSettled(runs);
     let readyAt = publishedAt;
+    const spans: Span[] = [];
     for (const [stage, run] of runs.entries()) {
-      const { worker, acceptedAt, finishedAt } = await run;
-      timeline.record({ stage, worker, microBatch, rows, readyAt, acceptedAt, finishedAt });
+      const { worker, acceptedAt, finishedAt } = (await run)!;
+      spans.push({ stage, worker, microBatch, rows, readyAt, acceptedAt, finishedAt });
       readyAt = finishedAt;
     }
+    return spans;
   }
 
-  /** `before` is the run of the stage before. A run that failed leaves the slot FAILED, so that no later stage waits for it. */
-  async #runStage(slot: Slot, stage: number, pool: Pool, before: Promise<Ran> | undefined): Promise<Ran> {
+  /**
+   * `before` is the run of the stage before; when that fails there is nothing to run, which a worker that waited tells by
+   * `null`. A run that failed leaves the slot FAILED, so that no later stage waits for it, and the pool fit for the next.
+   */
+  async #runStage(slot: Slot, stage: number, pool: Pool, before: Promise<Ran | null> | undefined): Promise<Ran | null> {
     if (!pool.waitsForSlots) await before;
-    for (;;) {
-      const ran = await pool.run(slot.index).catch((error) => this.#afterError(slot, stage, error, before));
-      if (ran) return ran;
-      await before;
-    }
-  }
-
-  /** What became of a run that threw; `null` says that it is to be tried again. */
-  async #afterError(slot: Slot, stage: number, error: unknown, before: Promise<Ran> | undefined): Promise<Ran | null> {
-    if (error instanceof TandemError && error.code === 'TANDEM_STAGE_DIED') return this.#afterDeath(slot, stage, error);
-    await before?.catch(() => {});
-    this.#fail(slot, stage);
-    throw error;
-  }
-
-  /** A worker that dies has written nothing but its own outputs, so the stage can simply be run again; `null` says that it must be. */
-  async #afterDeath(slot: Slot, stage: number, death: TandemError): Promise<Ran | null> {
-    const pool = this.#options.pools[stage]!;
-    await pool.revive(death).catch((error) => {
+    try {
+      return await pool.run(slot.index);
+    } catch (error) {
+      // A pool that cannot be brought back has ended, and tells why at the next run.
+      const revived = LOST.has(asTandemError(error).code) ? pool.revive().catch(() => {}) : undefined;
+      await before?.catch(() => {});
       this.#fail(slot, stage);
+      await revived;
       throw error;
+    }
+  }
+
+  /**
+   * Runs a micro-batch that failed again, with nothing else in flight, so that no other can be the reason. The rows that
+   * cannot be computed are found and put to zero; all others come out as they would beside zeros.
+   */
+  async #runAlone(slot: Slot, error: unknown, line: Line<Flight>, control: Control, timeline: Timeline) {
+    if (!OF_ROWS.has(asTandemError(error).code)) throw error;
+    const { microBatch, rows } = slot;
+    const tensors = this.#inputRegions().map((region) => slot.tensor(region));
+    const values = tensors.map(({ data }) => data.slice());
+    let spans: Span[] = [];
+    const attempt = async (kept: readonly number[]) => {
+      slot.refill();
+      for (const [n, tensor] of tensors.entries()) keepRows(tensor, values[n]!, kept);
+      try {
+        spans = await this.#publish(slot, microBatch, rows);
+        return null;
+      } catch (thrown) {
+        const failure = asTandemError(thrown);
+        if (!OF_ROWS.has(failure.code)) throw failure;
+        return failure;
+      }
+    };
+    let resume = () => {};
+    control.pause = new Promise((resolve) => {
+      resume = resolve;
     });
-    const { state, stage: at } = slot.state;
-    // It had finished and given the slot away; only its word of it was lost.
-    if (state === 'DONE' || at > stage) {
-      const now = micros();
-      return { worker: 0, acceptedAt: now, finishedAt: now };
+    try {
+      await Promise.allSettled(line.items.map(({ landed }) => landed));
+      const failed = await findPoison(rows, attempt);
+      record(timeline, spans);
+      return failed;
+    } finally {
+      control.pause = undefined;
+      resume();
     }
-    if (at === stage && state !== 'READY') {
-      this.#fail(slot, stage);
-      slot.retry(stage);
-    }
-    return null;
   }
 
   #fail(slot: Slot, stage: number): void {
@@ -140,7 +192,12 @@ export class Coordinator {
     if (at === stage && (state === 'READY' || state === 'RUNNING')) slot.fail(stage);
   }
 
-  #result(slot: Slot): MicroBatch {
+  #inputRegions(): Region[] {
+    const { arena, inputs } = this.#options;
+    return inputs.map((name) => arena.region(name));
+  }
+
+  #result(slot: Slot, failed: ReadonlyMap<number, TandemError>): MicroBatch {
     const { arena, outputs, fixedRows } = this.#options;
     const { rows, microBatch } = slot;
     const regions = outputs.map((name) => arena.region(name));
@@ -150,7 +207,7 @@ export class Coordinator {
       const tensor = slot.tensor(regions[n]!);
       return [name, fixedRows === null ? tensor : firstRows(tensor, rows)] as const;
     });
-    return { index: microBatch, rows, outputs: new Map(tensors) };
+    return { index: microBatch, rows, outputs: new Map(tensors), failed };
   }
 
   /** Lets flights that nobody will read come to rest and frees their slots, so that the pipeline can be run again. */
@@ -163,43 +220,13 @@ export class Coordinator {
   }
 }
 
+function record(timeline: Timeline, spans: readonly Span[]): ReadonlyMap<number, TandemError> {
+  for (const span of spans) timeline.record(span);
+  return NO_ROWS;
+}
+
 interface Flight {
   readonly slot: Slot;
   /** Settles when it has been through all stages. */
-  readonly landed: Promise<void>;
-}
-
-/** A queue between one producer and one consumer; unbounded, because slots bound it. */
-class Line<T> implements AsyncIterable<T> {
-  readonly #items: T[] = [];
-  #ended: { error?: unknown } | undefined;
-  #wake = () => {};
-
-  push(item: T): void {
-    this.#items.push(item);
-    this.#wake();
-  }
-
-  end(error?: unknown): void {
-    this.#ended = error === undefined ? {} : { error };
-    this.#wake();
-  }
-
-  takeAll(): T[] {
-    return this.#items.splice(0);
-  }
-
-  async *[Symbol.asyncIterator](): AsyncGenerator<T> {
-    for (;;) {
-      const item = this.#items.shift();
-      if (item !== undefined) yield item;
-      else if (this.#ended) {
-        if ('error' in this.#ended) throw this.#ended.error;
-        return;
-      } else
-        await new Promise<void>((resolve) => {
-          this.#wake = resolve;
-        });
-    }
-  }
+  readonly landed: Promise<Span[]>;
 }

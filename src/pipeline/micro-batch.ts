@@ -1,5 +1,6 @@
 /** Micro-batches: rows that travel together, as the two ends of the pipeline see them. */
-import type { Tensor } from '../tensor.js';
+import type { TandemError } from '../errors.js';
+import { bytesOf, type Tensor, type TypedArray } from '../tensor.js';
 
 /** Fills micro-batches, in order. */
 export interface Feed {
@@ -17,6 +18,8 @@ export interface MicroBatch {
   readonly rows: number;
   /** By tensor name, each (rows, ...); views that are lent until the next micro-batch is asked for. */
   readonly outputs: ReadonlyMap<string, Tensor>;
+  /** Why rows could not be computed, by their place; there the outputs are those of a row of zeros. */
+  readonly failed: ReadonlyMap<number, TandemError>;
 }
 
 /** The first `rows` rows of a tensor whose axis 0 is the rows' axis; a view. */
@@ -28,7 +31,15 @@ export function firstRows(tensor: Tensor, rows: number): Tensor {
 }
 
 /** Zeros in the places from `rows` on, so that a padded place never holds an earlier micro-batch's values. */
-export function zeroRowsFrom(tensor: Tensor, rows: number): void {
-  const perRow = tensor.data.length / tensor.shape[0]!;
-  (tensor.data as Uint8Array).fill(0 as never, rows * perRow);
+export function zeroRowsFrom({ data, shape }: Tensor, rows: number): void {
+  bytesOf(data).fill(0, (data.byteLength / shape[0]!) * rows);
+}
+
+/** `values` in the rows `kept`, and zeros in all others. */
+export function keepRows({ data, shape }: Tensor, values: TypedArray, kept: readonly number[]): void {
+  const bytes = bytesOf(data);
+  const source = bytesOf(values);
+  const perRow = data.byteLength / shape[0]!;
+  bytes.fill(0);
+  for (const row of kept) bytes.set(source.subarray(row * perRow, (row + 1) * perRow), row * perRow);
 }

@@ -159,12 +159,14 @@ export class Pipeline {
   #residents(found: ReadonlyMap<string, Tensor>): Resident[] {
     const sink = this.slices.length;
     const born = new Map(this.graph.inputs.map(({ name }) => [name, -1]));
-    const last = new Map(born);
+    const last = new Map<string, number>();
     for (const [j, { inputs, outputs }] of this.slices.entries()) {
       for (const name of outputs) born.set(name, j);
       for (const name of [...inputs, ...outputs]) last.set(name, j);
     }
     for (const name of this.graph.outputs) last.set(name, sink);
+    // The rows stand to the end, so that a micro-batch that fails can be run again from its start.
+    for (const { name } of this.graph.inputs) last.set(name, sink);
     return [...born].map(([name, stage]) => {
       const { dtype, shape } = found.get(name)!;
       return { name, dtype, shape, born: stage, last: last.get(name)! };

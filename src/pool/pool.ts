@@ -10,9 +10,14 @@ export interface PoolOptions {
   readonly engine: EngineName;
   readonly engineOptions: EngineOptions;
   readonly workers: number;
-  /** Milliseconds that one micro-batch may take, waiting for a worker included, before the stage counts as hung. */
+  /** Milliseconds that a worker may take for one micro-batch before it counts as hung. */
   readonly deadline: number;
+  /** Milliseconds that loading, warming up or describing may take; default 30 minutes. */
+  readonly prepareDeadline?: number;
 }
+
+/** A large model on a slow disk takes long to load, but not for ever. */
+export const PREPARE_DEADLINE = 30 * 60_000;
 
 /**
  * Calls come in this order: load, probe, attach, then run as often as wanted, close. All reject with coded errors and none
@@ -33,8 +38,8 @@ export interface Pool {
    * micro-batches. `null` when the stage before failed while this one waited for it.
    */
   run(slot: number): Promise<Ran | null>;
-  /** After TANDEM_STAGE_DIED: brings replacements to where the dead were. Rejects with `death` once that has been done too often. */
-  revive(death: unknown): Promise<void>;
+  /** After TANDEM_STAGE_DIED and TANDEM_STAGE_TIMEOUT: brings replacements to where the lost were. Rejects when they cannot be had; the pool has ended then. */
+  revive(): Promise<void>;
   /** What a whole model's tensors are, computed by the first worker; needs no load. */
   describe(ask: Ask<'describe'>): Promise<Answer<'describe'>>;
   /** The most bytes that the stage's own process has held resident; `null` when it has none of its own. */

@@ -4,11 +4,12 @@ import type { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import type { Arena } from '../arena/arena.js';
 import { ENGINES, parseDevice } from '../engine/registry.js';
-import { asTandemError, fromWire, TandemError } from '../errors.js';
+import { fromWire, TandemError } from '../errors.js';
 import type { Slice } from '../model/slice.js';
 import type { Tensor } from '../tensor.js';
+import { setDeadline, timedOut } from './deadline.js';
 import { Frames } from './frames.js';
-import type { Pool, PoolOptions } from './pool.js';
+import { type Pool, type PoolOptions, PREPARE_DEADLINE } from './pool.js';
 import type { Answer, Ask, HostAnswer, HostAsk, HostCalls, Loaded, Probed, Ran } from './protocol.js';
 import { Revival } from './revival.js';
 
@@ -22,6 +23,8 @@ interface Host {
   readonly socket: Socket;
   readonly frames: Frames;
   readonly waiting: Map<number, Waiting>;
+  /** When it was last heard of, on the clock of `performance.now()`. */
+  heardAt: number;
 }
 
 export class ProcessPool implements Pool {
@@ -37,7 +40,7 @@ export class ProcessPool implements Pool {
   readonly #history: (() => Promise<unknown>)[] = [];
   readonly #revival = new Revival(
     () => this.#bringBack(),
-    async (death) => this.#end(asTandemError(death, 'TANDEM_STAGE_DIED')),
+    async (reason) => this.#end(reason),
   );
   #ended: TandemError | undefined;
 
@@ -64,7 +67,7 @@ export class ProcessPool implements Pool {
   async run(number: number): Promise<Ran> {
     // A new host knows nothing of slots until it has been brought to where the old one was.
     await this.#revival.idle();
-    if (!this.#host && !this.#ended) throw new TandemError('TANDEM_STAGE_DIED', "a stage's process had ended before");
+    if (!this.#host && !this.#ended) throw died('had ended before');
     const slot = this.#arena!.slots[number]!;
     slot.accept(this.#stage);
     try {
@@ -86,8 +89,8 @@ export class ProcessPool implements Pool {
     return this.#host ? this.#call('peakRss', {}) : null;
   }
 
-  revive(death: unknown): Promise<void> {
-    return this.#revival.after(death);
+  revive(): Promise<void> {
+    return this.#revival.run();
   }
 
   /** Settles when the child is gone, so that its memory is free and nothing is left to look after. */
@@ -128,19 +131,37 @@ export class ProcessPool implements Pool {
   async #call<K extends keyof HostCalls>(name: K, ask: HostCalls[K]['ask']): Promise<HostCalls[K]['answer']> {
     if (this.#ended) throw this.#ended;
     this.#host ??= this.#start();
-    const { frames, waiting, child, socket } = this.#host;
+    const host = this.#host;
+    const { frames, waiting, child, socket } = host;
     const id = this.#nextId++;
     const answer = new Promise((resolve, reject) => waiting.set(id, { resolve, reject }));
     // Only a call that waits keeps this process alive: for its answer, or for the child's exit.
     for (const handle of [child, socket]) handle.ref();
     const frame: HostAsk<K> = { id, name, ask };
     frames.send(frame);
+    const callOff = this.#watch(host, name);
     try {
       return (await answer) as HostCalls[K]['answer'];
     } finally {
+      callOff();
       waiting.delete(id);
       if (waiting.size === 0) for (const handle of [child, socket]) handle.unref();
     }
+  }
+
+  /**
+   * The host keeps the deadlines of its workers, so it answers one call or another within the longest of them. One that is
+   * silent for twice as long is stuck as a whole (stopped, or starved of memory) and answers nothing any more.
+   */
+  #watch(host: Host, name: keyof HostCalls): () => void {
+    const { deadline, prepareDeadline = PREPARE_DEADLINE } = this.options;
+    const limit = name === 'run' ? deadline : prepareDeadline;
+    const since = performance.now();
+    const left = () => Math.max(since, host.heardAt) + 2 * limit + 1000 - performance.now();
+    return setDeadline(left, () => {
+      host.child.kill('SIGKILL');
+      this.#bury(host, timedOut(name, limit));
+    });
   }
 
   #start(): Host {
@@ -153,24 +174,28 @@ export class ProcessPool implements Pool {
     const socket = child.stdio[3] as Socket;
     const waiting = new Map<number, Waiting>();
     const frames = new Frames(socket, (frame) => {
+      host.heardAt = performance.now();
       const { id, reply } = frame as HostAnswer;
       const waiter = waiting.get(id);
       if ('error' in reply) waiter?.reject(fromWire(reply.error));
       else waiter?.resolve(reply.ok);
     });
-    const host = { child, socket, frames, waiting };
+    const host: Host = { child, socket, frames, waiting, heardAt: 0 };
     // A write to a host that is just dying fails too; its exit is what is reported.
     socket.on('error', () => {});
-    child.on('error', (error) => this.#bury(host, `a stage's process could not be started: ${error.message}`));
-    child.on('exit', (code, signal) => this.#bury(host, `a stage's process ${epitaph(code, signal)}`));
+    child.on('error', (error) => this.#bury(host, died(`could not be started: ${error.message}`)));
+    child.on('exit', (code, signal) => this.#bury(host, died(epitaph(code, signal))));
     return host;
   }
 
-  #bury(host: Host, message: string): void {
+  #bury(host: Host, reason: TandemError): void {
     if (this.#host === host) this.#host = undefined;
-    const death = this.#ended ?? new TandemError('TANDEM_STAGE_DIED', message);
-    for (const { reject } of host.waiting.values()) reject(death);
+    for (const { reject } of host.waiting.values()) reject(this.#ended ?? reason);
   }
+}
+
+function died(how: string): TandemError {
+  return new TandemError('TANDEM_STAGE_DIED', `a stage's process ${how}`);
 }
 
 function epitaph(code: number | null, signal: string | null): string {

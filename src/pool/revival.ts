@@ -1,23 +1,23 @@
-/** Replacing the dead, with an end to it: shared by pools of every kind. */
+/** Bringing a stage back to where it was, once for all who met its end: shared by pools of every kind. */
+import { asTandemError, type TandemError } from '../errors.js';
 
-/** Times that dead workers of one stage are replaced before the stage is given up. */
-const MAX_REVIVALS = 3;
+/** Times in a row that a stage may die while it is being brought back. */
+const MAX_TRIES = 3;
 
 export class Revival {
   readonly #bringBack: () => Promise<void>;
-  readonly #giveUp: (death: unknown) => Promise<void>;
+  readonly #giveUp: (reason: TandemError) => Promise<void>;
   #running: Promise<void> | undefined;
-  #count = 0;
 
   /** `giveUp` must make every later call reject. */
-  constructor(bringBack: () => Promise<void>, giveUp: (death: unknown) => Promise<void>) {
+  constructor(bringBack: () => Promise<void>, giveUp: (reason: TandemError) => Promise<void>) {
     this.#bringBack = bringBack;
     this.#giveUp = giveUp;
   }
 
-  /** Several micro-batches may meet the same death: they share one revival. Rejects with `death` when there were too many. */
-  after(death: unknown): Promise<void> {
-    this.#running ??= this.#run(death).finally(() => {
+  /** Several micro-batches may meet the same end: they share one revival. Rejects, with its reason, when there is none. */
+  run(): Promise<void> {
+    this.#running ??= this.#try().finally(() => {
       this.#running = undefined;
     });
     return this.#running;
@@ -28,12 +28,16 @@ export class Revival {
     await this.#running?.catch(() => {});
   }
 
-  async #run(death: unknown): Promise<void> {
-    this.#count += 1;
-    if (this.#count > MAX_REVIVALS) {
-      await this.#giveUp(death);
-      throw death;
+  async #try(): Promise<void> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await this.#bringBack();
+      } catch (error) {
+        const reason = asTandemError(error);
+        if (reason.code === 'TANDEM_STAGE_DIED' && tries < MAX_TRIES) continue;
+        await this.#giveUp(reason);
+        throw reason;
+      }
     }
-    await this.#bringBack();
   }
 }

@@ -1,29 +1,28 @@
-/** A pool whose workers are threads of this process, kept by Piscina. */
-import { Piscina, type PiscinaTask } from 'piscina';
+/** A pool whose workers are threads of this process. */
 import type { Arena } from '../arena/arena.js';
-import { asTandemError, fromWire, TandemError } from '../errors.js';
+import { fromWire, TandemError } from '../errors.js';
 import type { Slice } from '../model/slice.js';
 import type { Tensor } from '../tensor.js';
-import type { Pool, PoolOptions } from './pool.js';
-import type { Answer, Ask, CallName, Loaded, Probed, Ran, Reply, WorkerSetup } from './protocol.js';
+import { from, setDeadline, timedOut } from './deadline.js';
+import { type Pool, type PoolOptions, PREPARE_DEADLINE } from './pool.js';
+import type { Answer, Ask, CallName, Loaded, Probed, Ran, Reply } from './protocol.js';
 import { Revival } from './revival.js';
+import { TASKS_PER_WORKER, Threads } from './threads.js';
 
-/** The one place that knows where the other side of the wall is. */
-const WORKER_FILE = new URL('../../workers/stage-worker.js', import.meta.url).href;
-
-/** Micro-batches that a worker may hold: one that it computes and one that waits in its port, which hides the message hop. */
-const TASKS_PER_WORKER = 2;
-
-/** Milliseconds that loading, warming up or describing may take: a large model on a slow disk, but not for ever. */
-const PREPARE_DEADLINE = 30 * 60_000;
-
-type LoadBalancer = NonNullable<NonNullable<ConstructorParameters<typeof Piscina>[0]>['loadBalancer']>;
-type Candidates = Parameters<LoadBalancer>[1];
+interface CallOptions {
+  /** Id of the worker that is meant; any attached one by default. */
+  readonly worker?: number;
+  /** Milliseconds left to it, and what is done when there are none; by default all the time for preparing, and the pool's end. */
+  readonly left?: () => number;
+  readonly onTimeout?: () => unknown;
+}
 
 export class ThreadPool implements Pool {
   readonly options: PoolOptions;
   readonly waitsForSlots = true;
-  readonly #piscina: Piscina;
+  #threads: Threads;
+  #arena: Arena | undefined;
+  #stage = 0;
   /** Ids of the workers that may be given micro-batches. */
   readonly #attached = new Set<number>();
   /** The calls that brought the workers to where they are, in order: what a replacement must be told again. */
@@ -33,25 +32,14 @@ export class ThreadPool implements Pool {
   readonly #waiting: (() => void)[] = [];
   readonly #revival = new Revival(
     () => this.#bringBack(),
-    (death) => this.#end(asTandemError(death, 'TANDEM_STAGE_DIED')),
+    (reason) => this.#end(reason),
   );
   /** Why the pool takes no more calls, once it does not. */
   #ended: TandemError | undefined;
 
   constructor(options: PoolOptions) {
     this.options = options;
-    const workerData: WorkerSetup = { engine: options.engine, options: options.engineOptions };
-    this.#piscina = new Piscina({
-      filename: WORKER_FILE,
-      workerData,
-      minThreads: options.workers,
-      maxThreads: options.workers,
-      concurrentTasksPerWorker: TASKS_PER_WORKER,
-      idleTimeout: Number.POSITIVE_INFINITY,
-      loadBalancer: (task, workers) => this.#choose(task, workers),
-    });
-    // A thread that dies while idle is found missing by the next call; without a listener it would end the process.
-    this.#piscina.on('error', () => {});
+    this.#threads = this.#start();
   }
 
   load(slice: Slice): Promise<Loaded> {
@@ -62,7 +50,10 @@ export class ThreadPool implements Pool {
     return this.#prepare('probe', { inputs });
   }
 
-  async attach(stage: number, { memory, layout }: Arena): Promise<void> {
+  async attach(stage: number, arena: Arena): Promise<void> {
+    this.#arena = arena;
+    this.#stage = stage;
+    const { memory, layout } = arena;
     await this.#prepare('attach', { memory, layout, stage });
   }
 
@@ -75,8 +66,11 @@ export class ThreadPool implements Pool {
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
     }
     this.#held += 1;
+    const { deadline } = this.options;
+    const left = () => deadline - this.#arena!.slots[slot]!.runningFor(this.#stage);
     try {
-      return await this.#call('run', { slot });
+      // One thread alone cannot be ended; what the others lose with it is run again.
+      return await this.#call('run', { slot }, { left, onTimeout: () => this.#threads.end() });
     } finally {
       this.#held -= 1;
       this.#waiting.shift()?.();
@@ -84,7 +78,7 @@ export class ThreadPool implements Pool {
   }
 
   describe(ask: Ask<'describe'>): Promise<Answer<'describe'>> {
-    return this.#call('describe', ask, this.#workerIds()[0]);
+    return this.#call('describe', ask, { worker: this.#threads.ids[0] });
   }
 
   /** Threads share the memory of their process: it cannot be told apart. */
@@ -92,19 +86,33 @@ export class ThreadPool implements Pool {
     return null;
   }
 
-  revive(death: unknown): Promise<void> {
-    return this.#revival.after(death);
+  revive(): Promise<void> {
+    return this.#revival.run();
   }
 
   async close(): Promise<void> {
     // TensorFlow frees tensors through the thread that made them, and crashes the process when that thread has ended before.
     if (!this.#ended && this.#held === 0) {
-      await Promise.allSettled(this.#workerIds().map((id) => this.#call('dispose', {}, id)));
+      await Promise.allSettled(this.#threads.ids.map((worker) => this.#call('dispose', {}, { worker })));
     }
     await this.#end(new TandemError('TANDEM_CLOSED', 'the pipeline has been closed'));
   }
 
+  #start(): Threads {
+    const { engine, engineOptions, workers } = this.options;
+    return new Threads({
+      count: workers,
+      setup: { engine, options: engineOptions },
+      onAttach: (id) => this.#attached.add(id),
+      isAttached: (id) => this.#attached.has(id),
+    });
+  }
+
   async #bringBack(): Promise<void> {
+    if (!this.#threads.whole) {
+      if (!(await this.#threads.end())) throw stuckInNativeCode();
+      this.#threads = this.#start();
+    }
     for (const step of this.#history) await step();
     this.#wakeAll();
   }
@@ -114,7 +122,7 @@ export class ThreadPool implements Pool {
     if (this.#ended) return;
     this.#ended = reason;
     this.#wakeAll();
-    await this.#piscina.destroy();
+    await this.#threads.end();
   }
 
   #wakeAll(): void {
@@ -123,7 +131,7 @@ export class ThreadPool implements Pool {
 
   /** Micro-batches that the living, attached workers may hold together. */
   #room(): number {
-    return this.#workerIds().filter((id) => this.#attached.has(id)).length * TASKS_PER_WORKER;
+    return this.#threads.ids.filter((id) => this.#attached.has(id)).length * TASKS_PER_WORKER;
   }
 
   /** One call on every worker that has not had it, one worker at a time; the first one's answer. */
@@ -131,9 +139,11 @@ export class ThreadPool implements Pool {
     const told = new Set<number>();
     let first: { answer: Answer<K> } | undefined;
     const tellAll = async () => {
-      for (const id of this.#workerIds()) {
+      if (this.#ended) throw this.#ended;
+      if (this.#threads.ids.length === 0) throw new TandemError('TANDEM_STAGE_DIED', 'no worker could be started');
+      for (const id of this.#threads.ids) {
         if (told.has(id)) continue;
-        const answer = await this.#call(name, ask, id);
+        const answer = await this.#call(name, ask, { worker: id });
         told.add(id);
         first ??= { answer };
       }
@@ -143,50 +153,32 @@ export class ThreadPool implements Pool {
     return first!.answer;
   }
 
-  async #call<K extends CallName>(name: K, ask: Ask<K>, worker?: number): Promise<Answer<K>> {
+  async #call<K extends CallName>(name: K, ask: Ask<K>, options: CallOptions = {}): Promise<Answer<K>> {
     if (this.#ended) throw this.#ended;
-    // Piscina keeps this symbol on its side, so the balancer sees it and the wall does not.
-    const task = worker === undefined ? ask : { ...ask, [Piscina.queueOptionsSymbol]: { worker } };
-    const deadline = name === 'run' ? this.options.deadline : PREPARE_DEADLINE;
-    const timer = setTimeout(() => void this.#end(hung(name, deadline)), deadline);
+    const { worker, left, onTimeout } = options;
+    const { deadline, prepareDeadline = PREPARE_DEADLINE } = this.options;
+    let timeout: TandemError | undefined;
+    const callOff = setDeadline(left ?? from(prepareDeadline), () => {
+      timeout = timedOut(name, left ? deadline : prepareDeadline);
+      void (onTimeout ? onTimeout() : this.#end(timeout));
+    });
     try {
-      const reply: Reply<Answer<K>> = await this.#piscina.run(task, { name });
+      const reply = (await this.#threads.call(name, ask, worker)) as Reply<Answer<K>>;
       if ('error' in reply) throw fromWire(reply.error);
       return reply.ok;
     } catch (error) {
       if (error instanceof TandemError) throw error;
-      if (this.#ended) throw this.#ended;
-      throw new TandemError('TANDEM_STAGE_DIED', `a worker died: ${(error as Error).message}`, { cause: error });
+      const died = () =>
+        new TandemError('TANDEM_STAGE_DIED', `a worker died: ${(error as Error).message}`, { cause: error });
+      throw timeout ?? this.#ended ?? died();
     } finally {
-      clearTimeout(timer);
+      callOff();
     }
-  }
-
-  /** Preparing calls name their worker; micro-batches go to the least busy one that is attached. */
-  #choose(task: PiscinaTask, workers: Candidates): Candidates[number] | null {
-    const options = task[Piscina.queueOptionsSymbol as keyof PiscinaTask] as { worker?: number } | null;
-    const usable = workers.filter((worker) => !worker.destroyed && !worker.terminating);
-    if (options?.worker !== undefined) {
-      const named = usable.find(({ id }) => id === options.worker);
-      if (named && task.name === 'attach') this.#attached.add(named.id);
-      return named ?? null;
-    }
-    let best: Candidates[number] | null = null;
-    for (const worker of usable) {
-      if (!this.#attached.has(worker.id) || worker.currentUsage >= TASKS_PER_WORKER) continue;
-      if (!best || worker.currentUsage < best.currentUsage) best = worker;
-    }
-    return best;
-  }
-
-  #workerIds(): number[] {
-    return this.#piscina.threads.map(({ threadId }) => threadId);
   }
 }
 
-/** Piscina has no deadline of its own, and a task whose thread failed to start would wait for ever. */
-function hung(name: CallName, deadline: number): TandemError {
-  return new TandemError('TANDEM_STAGE_TIMEOUT', `a worker did not finish "${name}" in ${deadline / 1000} s`, {
-    remedy: 'give it longer with --deadline SECONDS, or make the micro-batch smaller',
+function stuckInNativeCode(): TandemError {
+  return new TandemError('TANDEM_STAGE_TIMEOUT', 'a worker hangs in native code, where a thread cannot be ended', {
+    remedy: 'run with --isolation process: a process can always be ended and started again',
   });
 }

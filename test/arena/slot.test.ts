@@ -103,8 +103,7 @@ test('arena/slot I2: any change that the table does not allow is refused and cha
     advance1: (slot) => slot.advance(1),
     fail0: (slot) => slot.fail(0),
     fail1: (slot) => slot.fail(1),
-    retry0: (slot) => slot.retry(0),
-    retry1: (slot) => slot.retry(1),
+    refill: (slot) => slot.refill(),
     release: (slot) => slot.release(),
   };
   const TABLE: Record<string, Record<string, string>> = {
@@ -114,9 +113,9 @@ test('arena/slot I2: any change that the table does not allow is refused and cha
     'READY(1)': { accept1: 'RUNNING(1)', fail1: 'FAILED(1)' },
     'RUNNING(0)': { advance0: 'READY(1)', fail0: 'FAILED(0)' },
     'RUNNING(1)': { advance1: 'DONE(0)', fail1: 'FAILED(1)' },
-    'FAILED(0)': { retry0: 'READY(0)', release: 'FREE(0)' },
-    'FAILED(1)': { retry1: 'READY(1)', release: 'FREE(0)' },
-    'DONE(0)': { release: 'FREE(0)' },
+    'FAILED(0)': { refill: 'FILLING(0)', release: 'FREE(0)' },
+    'FAILED(1)': { refill: 'FILLING(0)', release: 'FREE(0)' },
+    'DONE(0)': { refill: 'FILLING(0)', release: 'FREE(0)' },
   };
   fc.assert(
     fc.property(fc.array(fc.constantFrom(...Object.keys(changes)), { maxLength: 60 }), (names) => {
@@ -163,7 +162,7 @@ test('arena/slot I3: a thread that accepts sees the bytes, dims and rows that we
   assert.deepEqual(await seen, { shape: [3, 2], data: [1, 2, 3, 4, 5, 6], rows: 3 });
 });
 
-test('arena/slot I4: after a stage failed half-way its inputs still stand, and it can be run again', () => {
+test('arena/slot I4: after a stage failed half-way the inputs still stand, and can be run again', () => {
   const arena = new Arena(layout());
   const slot = arena.slots[0]!;
   const [input, middle] = [arena.region('in'), arena.region('mid')];
@@ -174,7 +173,8 @@ test('arena/slot I4: after a stage failed half-way its inputs still stand, and i
   slot.accept(0);
   slot.store(middle, { dtype: 'int32', shape: [4, 3], data: new Int32Array(12).fill(9) });
   slot.fail(0);
-  slot.retry(0);
+  slot.refill();
+  slot.publish(0, 4);
   slot.accept(0);
   assert.deepEqual([...slot.tensor(input).data], new Array(8).fill(5));
 });

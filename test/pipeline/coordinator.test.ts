@@ -116,8 +116,8 @@ for (const isolation of ['thread', 'process'] as const) {
     });
   });
 
-  test(`${isolation}: an error of the engine keeps its code and remedy, and the pipeline can be used again`, async () => {
-    await using({ providers: ['ok', `throw@${flag()}`] }, async (pipeline) => {
+  test(`${isolation}: an error that zeros cause as well keeps its code and remedy, and the pipeline can be used again`, async () => {
+    await using({ providers: ['ok', 'throw'] }, async (pipeline) => {
       await assert.rejects(firstsOf(pipeline, new CountingFeed(80)), (error) => {
         assert.ok(error instanceof TandemError);
         assert.deepEqual(
@@ -126,12 +126,18 @@ for (const isolation of ['thread', 'process'] as const) {
         );
         return true;
       });
-      assert.deepEqual(await firstsOf(pipeline, new CountingFeed(20)), expected(20, 2));
+      await rejectsWith(firstsOf(pipeline, new CountingFeed(20)), 'TANDEM_ENGINE_FAILED');
+    });
+  });
+
+  test(`${isolation}: a fault that passes leaves no trace`, async () => {
+    await using({ providers: [`throw@${flag()}`, `throw@${flag()}`] }, async (pipeline) => {
+      assert.deepEqual(await firstsOf(pipeline, new CountingFeed(80)), expected(80, 2));
     });
   });
 
   test(`${isolation}: a result that outgrows its room is an error, not a write over its neighbour`, async () => {
-    await using({ providers: [`grow@${flag()}`, 'ok'] }, (pipeline) =>
+    await using({ providers: ['grow', 'ok'] }, (pipeline) =>
       rejectsWith(firstsOf(pipeline, new CountingFeed(80)), 'TANDEM_STAGE_FAILED', /its room is/),
     );
   });

@@ -2,40 +2,15 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { test } from 'node:test';
 import { CountingFeed, openChain } from '../fixtures/chain.js';
-
-const linux = existsSync('/proc/self/stat') ? false : 'the children are found through /proc, which only Linux has';
-
-/** Processes whose parent is `pid`. */
-function childrenOf(pid: number): number[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .filter((name) => {
-      try {
-        // The name in parentheses may hold anything; what follows it is state and parent.
-        return Number(readFileSync(`/proc/${name}/stat`, 'utf8').split(') ').at(-1)!.split(' ')[1]) === pid;
-      } catch {
-        return false;
-      }
-    })
-    .map(Number);
-}
-
-const hostsOf = (pid: number) =>
-  childrenOf(pid).filter((child) => {
-    try {
-      return readFileSync(`/proc/${child}/cmdline`, 'utf8').includes('stage-host');
-    } catch {
-      return false;
-    }
-  });
+import { hostsOf, noProc } from '../fixtures/children.js';
 
 const leftInSharedMemory = () =>
   existsSync('/dev/shm') ? readdirSync('/dev/shm').filter((name) => name.startsWith('tandem-')) : [];
 
-test('processes that are killed in mid-job are replaced, and the rows are the same', { skip: linux }, async () => {
+test('processes that are killed in mid-job are replaced, and the rows are the same', { skip: noProc }, async () => {
   const pipeline = await openChain({ providers: ['ok', 'ok'], isolation: 'process', microBatch: 2 });
   try {
     const rows = 60;
@@ -70,7 +45,7 @@ test('each stage tells its own peak memory', async () => {
   }
 });
 
-test('when the parent is killed, its stages end and leave nothing in shared memory', { skip: linux }, async () => {
+test('when the parent is killed, its stages end and leave nothing in shared memory', { skip: noProc }, async () => {
   const source = `
     import { CountingFeed, openChain } from '${new URL('../fixtures/chain.js', import.meta.url).href}';
     const pipeline = await openChain({ providers: ['ok', 'ok'], isolation: 'process' });

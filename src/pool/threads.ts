@@ -1,0 +1,101 @@
+/** The threads of a pool, as Piscina keeps them: started together, replaced one by one, and ended together. */
+import { Piscina, type PiscinaTask } from 'piscina';
+import type { CallName, WorkerSetup } from './protocol.js';
+
+/** The one place that knows where the other side of the wall is. */
+const WORKER_FILE = new URL('../../workers/stage-worker.js', import.meta.url).href;
+
+/** Micro-batches that a worker may hold: one that it computes and one that waits in its port, which hides the message hop. */
+export const TASKS_PER_WORKER = 2;
+
+/** Milliseconds that threads are given to end. What they run in JavaScript ends at once; a call deep in native code may never. */
+const END_GRACE = 5_000;
+
+type LoadBalancer = NonNullable<NonNullable<ConstructorParameters<typeof Piscina>[0]>['loadBalancer']>;
+type Candidates = Parameters<LoadBalancer>[1];
+
+export interface ThreadsOptions {
+  readonly count: number;
+  readonly setup: WorkerSetup;
+  /** Told of each worker that is given an attach call. */
+  readonly onAttach: (id: number) => void;
+  /** Whether a worker may be given micro-batches. */
+  readonly isAttached: (id: number) => boolean;
+}
+
+/** Threads of this process that did not end when they were told to. */
+let stuck = 0;
+
+/** Whether this process cannot exit by itself any more: `process.exit` waits for all threads. */
+export function hasStuckThreads(): boolean {
+  return stuck > 0;
+}
+
+export class Threads {
+  readonly #options: ThreadsOptions;
+  readonly #piscina: Piscina;
+  #ending: Promise<boolean> | undefined;
+
+  constructor(options: ThreadsOptions) {
+    this.#options = options;
+    this.#piscina = new Piscina({
+      filename: WORKER_FILE,
+      workerData: options.setup,
+      minThreads: options.count,
+      maxThreads: options.count,
+      concurrentTasksPerWorker: TASKS_PER_WORKER,
+      idleTimeout: Number.POSITIVE_INFINITY,
+      loadBalancer: (task, workers) => this.#choose(task, workers),
+    });
+    // A thread that dies while idle is found missing by the next call; without a listener it would end the process.
+    this.#piscina.on('error', () => {});
+  }
+
+  /** Threads that live. */
+  get ids(): number[] {
+    return this.#piscina.threads.map(({ threadId }) => threadId);
+  }
+
+  /** Whether all are there; Piscina replaces one that died, but not one that could not even start. */
+  get whole(): boolean {
+    return !this.#ending && this.#piscina.threads.length === this.#options.count;
+  }
+
+  /** One call, on the thread `worker` if it is named. Piscina keeps this symbol on its side, so the balancer sees it and the wall does not. */
+  call(name: CallName, ask: object, worker?: number): Promise<unknown> {
+    const task = worker === undefined ? ask : { ...ask, [Piscina.queueOptionsSymbol]: { worker } };
+    return this.#piscina.run(task, { name });
+  }
+
+  /** Calls reject from now on. Resolves when all threads have ended, to true; to false when one of them does not end. */
+  end(): Promise<boolean> {
+    this.#ending ??= new Promise((resolve) => {
+      const grace = setTimeout(() => {
+        stuck += 1;
+        resolve(false);
+      }, END_GRACE);
+      void this.#piscina.destroy().then(() => {
+        clearTimeout(grace);
+        resolve(true);
+      });
+    });
+    return this.#ending;
+  }
+
+  /** Preparing calls name their worker; micro-batches go to the least busy one that is attached. */
+  #choose(task: PiscinaTask, workers: Candidates): Candidates[number] | null {
+    const options = task[Piscina.queueOptionsSymbol as keyof PiscinaTask] as { worker?: number } | null;
+    const usable = workers.filter((worker) => !worker.destroyed && !worker.terminating);
+    if (options?.worker !== undefined) {
+      const named = usable.find(({ id }) => id === options.worker);
+      if (named && task.name === 'attach') this.#options.onAttach(named.id);
+      return named ?? null;
+    }
+    let best: Candidates[number] | null = null;
+    for (const worker of usable) {
+      if (!this.#options.isAttached(worker.id) || worker.currentUsage >= TASKS_PER_WORKER) continue;
+      if (!best || worker.currentUsage < best.currentUsage) best = worker;
+    }
+    return best;
+  }
+}

@@ -1,0 +1,139 @@
+/** Deadlines and watchdogs: whatever hangs, and wherever, ends with a coded error or is replaced. */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { openSharedFile } from '../../src/arena/shared-file.js';
+import { TandemError } from '../../src/errors.js';
+import { slicesOf } from '../../src/model/slice.js';
+import { setDeadline } from '../../src/pool/deadline.js';
+import type { PoolOptions } from '../../src/pool/pool.js';
+import { ProcessPool } from '../../src/pool/process-pool.js';
+import { ThreadPool } from '../../src/pool/thread-pool.js';
+import { CountingFeed, chainGraph, firstsOf, openChain } from '../fixtures/chain.js';
+import { hostsOf, noProc } from '../fixtures/children.js';
+
+const flag = () => join(mkdtempSync(join(tmpdir(), 'tandem-')), 'happened');
+const expected = (rows: number, stages: number) => Array.from({ length: rows }, (_, row) => row + stages);
+const timesOut = (promise: Promise<unknown>, message: RegExp) =>
+  assert.rejects(
+    promise,
+    (error) => error instanceof TandemError && error.code === 'TANDEM_STAGE_TIMEOUT' && message.test(error.message),
+  );
+
+test('a deadline that moves strikes when nothing is left, and not after it was called off', async () => {
+  let left = 40;
+  const looks: number[] = [];
+  await new Promise<void>((resolve) => {
+    setDeadline(() => {
+      looks.push(left);
+      left -= 20;
+      return looks.at(-1)!;
+    }, resolve);
+  });
+  assert.deepEqual(looks, [40, 20, 0]);
+  const callOff = setDeadline(
+    () => 1,
+    () => assert.fail('it was called off'),
+  );
+  callOff();
+  // Infinity is a time that a timer cannot wait.
+  setDeadline(
+    () => Number.POSITIVE_INFINITY,
+    () => assert.fail('it struck at once'),
+  )();
+  await new Promise((resolve) => setTimeout(resolve, 20));
+});
+
+test('a worker that hangs once is replaced, and the rows are the same', async () => {
+  for (const isolation of ['thread', 'process'] as const) {
+    const pipeline = await openChain({
+      providers: [`hang@${flag()}`, 'ok'],
+      workers: [2, 1],
+      deadline: 250,
+      isolation,
+    });
+    try {
+      assert.deepEqual(await firstsOf(pipeline, new CountingFeed(60)), expected(60, 2));
+    } finally {
+      await pipeline.close();
+    }
+  }
+});
+
+test('a stage that waits long for the one before it is not hung', async () => {
+  // The first stage takes the whole deadline once, and the second waits as long for its slots.
+  const pipeline = await openChain({
+    providers: [`hang@${flag()}`, 'ok', 'ok', 'ok'],
+    deadline: 300,
+    microBatch: 1,
+    depth: 8,
+  });
+  try {
+    assert.deepEqual(await firstsOf(pipeline, new CountingFeed(30)), expected(30, 4));
+  } finally {
+    await pipeline.close();
+  }
+});
+
+test('a process whose worker hangs in native code is replaced', { skip: noProc }, async () => {
+  const pipeline = await openChain({ providers: ['ok', `hang-native@${flag()}`], deadline: 250, isolation: 'process' });
+  try {
+    assert.deepEqual(await firstsOf(pipeline, new CountingFeed(40)), expected(40, 2));
+  } finally {
+    await pipeline.close();
+  }
+});
+
+test('a process that is stopped as a whole is replaced', { skip: noProc }, async () => {
+  const pipeline = await openChain({ providers: ['ok', 'ok'], deadline: 250, isolation: 'process' });
+  try {
+    const firsts: number[] = [];
+    for await (const { rows, outputs, index } of pipeline.run(new CountingFeed(40))) {
+      for (let row = 0; row < rows; row++) firsts.push(Number(outputs.get('y')!.data[row * 4]));
+      if (index === 2) process.kill(hostsOf(process.pid)[0]!, 'SIGSTOP');
+    }
+    assert.deepEqual(firsts, expected(40, 2));
+  } finally {
+    await pipeline.close();
+  }
+});
+
+for (const isolation of ['thread', 'process'] as const) {
+  test(`${isolation}: a stage that hangs while it loads ends at the deadline for that`, async () => {
+    const options: PoolOptions = {
+      device: 'cpu',
+      engine: 'custom',
+      engineOptions: { provider: 'load-hangs', threads: 1 },
+      workers: 1,
+      deadline: 60_000,
+      prepareDeadline: 300,
+    };
+    const pool = isolation === 'thread' ? new ThreadPool(options) : new ProcessPool(options, openSharedFile());
+    await timesOut(pool.load(slicesOf(chainGraph(1), [])[0]!), /did not finish "load" in 0.3 s/);
+    await timesOut(pool.load(slicesOf(chainGraph(1), [])[0]!), /did not finish "load"/);
+    await pool.close();
+  });
+}
+
+test('a thread that hangs in native code stops the run and says what helps', { skip: noProc }, async () => {
+  // In a process of its own, which such a thread keeps from exiting.
+  const source = `
+    import { CountingFeed, firstsOf, openChain } from '${new URL('../fixtures/chain.js', import.meta.url).href}';
+    import { hasStuckThreads } from '${new URL('../../src/pool/threads.js', import.meta.url).href}';
+    const pipeline = await openChain({ providers: ['ok', 'hang-native'], deadline: 250 });
+    const error = await firstsOf(pipeline, new CountingFeed(40)).catch((error) => error);
+    await pipeline.close();
+    process.stdout.write(JSON.stringify({ code: error.code, remedy: error.remedy, stuck: hasStuckThreads() }));
+    process.kill(process.pid, 'SIGKILL');`;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', source], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const [told] = await once(child.stdout, 'data');
+  const { code, remedy, stuck } = JSON.parse(String(told));
+  assert.deepEqual({ code, stuck }, { code: 'TANDEM_STAGE_TIMEOUT', stuck: true });
+  assert.match(remedy, /--isolation process/);
+});
