@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util';
 import { Graph } from './make-onnx/graph.js';
 import { type LocalFunction, type ModelOptions, writeModel } from './make-onnx/model-file.js';
 import { int4, qdq } from './make-onnx/quantised.js';
+import { resnet50 } from './make-onnx/resnet.js';
 import {
   callers,
   cnn,
@@ -48,6 +49,7 @@ export const ONNX_MODELS: Record<string, (options: MakeOptions) => Made> = {
   qdq: ({ layers, seed }) => qdq(layers, seed),
   int4: ({ layers, seed }) => int4(layers, seed),
   transformer: ({ seed, ...shape }) => bert({ ...TINY, ...given(shape) }, seed),
+  'resnet-50': ({ seed }) => resnet50(224, seed),
   bert: ({ seed, ...shape }) => bert({ ...BERT_BASE, ...given(shape) }, seed),
 };
 

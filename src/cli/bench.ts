@@ -99,7 +99,9 @@ async function runBench(path: string, flags: BenchFlags): Promise<number> {
   const before = flags.compare === undefined ? null : readResult(flags.compare);
   const graph = await openModel(path);
   const bar = new ProgressBar(process.stderr, { quiet: flags.quiet });
-  const onProgress = (what: string) => bar.note(what);
+  const onProgress = process.stderr.isTTY
+    ? (what: string) => bar.note(what)
+    : (what: string) => flags.quiet || bar.line(`${what}\n`);
   try {
     const bank = await rowsFor(graph, flags);
     const layouts = layoutsOf(graph, flags.stage);

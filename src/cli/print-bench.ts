@@ -22,6 +22,7 @@ export function formatBench(result: BenchResult): string {
     '',
     ...skipped.map(({ name, reason }) => `not measured: ${name}: ${printable(reason)}`),
     ...formatOverlap(result),
+    ...formatMemory(result),
     ...formatSweep(result),
     '',
     ...formatVerdict(result),
@@ -85,6 +86,17 @@ function formatHop({ liveBytes, hopSeconds }: StageResult, inTurn: StageResult, 
   const bare = inTurn.hopSeconds;
   const share = bare / inTurn.seconds;
   return `into stage ${stage}  ${formatBytes(liveBytes)} a micro-batch in ${micros(bare)} when nothing hides it (${percent(share)} of the stage), ${micros(hopSeconds)} when pipelined`;
+}
+
+/** Of the best case: what each stage's process held at most, and what of it was promised before it was loaded. */
+function formatMemory({ cases, verdict }: BenchResult): string[] {
+  const { stages, arenaBytes } = cases.find(({ name }) => name === verdict.best)!;
+  return stages.flatMap(({ peakRssBytes: peak, weightBytes, workers }, j) => {
+    if (peak === null) return [];
+    const weights = workers * weightBytes;
+    const rest = Math.max(0, peak - weights - arenaBytes);
+    return `memory        stage ${j} held ${formatBytes(peak)}: weights ${formatBytes(weights)}, arena ${formatBytes(arenaBytes)}, engine and workspace ${formatBytes(rest)}`;
+  });
 }
 
 function formatSweep({ sweep }: BenchResult): string[] {

@@ -76,7 +76,7 @@ test('without names, blocks end where one value lives and each has weights', asy
 });
 
 test('blocks cover every op of every model, and begin at legal cuts', async () => {
-  for (const name of Object.keys(ONNX_MODELS).filter((name) => !['strings', 'bert'].includes(name))) {
+  for (const name of Object.keys(ONNX_MODELS).filter((name) => !['strings', 'bert', 'resnet-50'].includes(name))) {
     const graph = await openModel(made(folder.path, name));
     let at = 0;
     for (const { index, from, to } of graph.layers) {
