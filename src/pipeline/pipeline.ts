@@ -90,8 +90,12 @@ export class Pipeline {
   get liveBytes(): number[] {
     const regions = this.#warm?.arena.layout.regions;
     if (!regions) return [];
-    const across = (j: number) => regions.filter(({ born, last }) => born < j && last >= j);
-    return this.slices.map((_, j) => across(j).reduce((sum, { bytes }) => sum + bytes, 0));
+    return this.slices.map((_, j) => {
+      // Rows stay in the slot to the end; across the cut live only those that are still to be read.
+      const read = new Set([...this.slices.slice(j).flatMap(({ inputs }) => inputs), ...this.graph.outputs]);
+      const across = regions.filter(({ name, born }) => born < j && read.has(name));
+      return across.reduce((sum, { bytes }) => sum + bytes, 0);
+    });
   }
 
   /** What ran when in the newest run. */
