@@ -34,7 +34,14 @@ function preparePackagesAndCode() {
   if (!packagesInstalled())
     step('npm packages', npm(), ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']);
   if (codeCompiled()) return;
-  step('compiled code', [process.execPath], ['node_modules/typescript/bin/tsc', '-p', '.']);
+  // The page of the report runs in a browser, with other names in reach than Node's.
+  for (const [name, project] of [
+    ['compiled code', '.'],
+    ['report page', 'src/report/page'],
+  ]) {
+    if (existsSync(join(project, 'tsconfig.json')))
+      step(name, [process.execPath], ['node_modules/typescript/bin/tsc', '-p', project]);
+  }
   writeFileSync('dist/.compiled', '');
 }
 
@@ -79,7 +86,7 @@ function entriesOf(folder) {
   return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
     const path = join(folder, entry.name);
     if (entry.isDirectory()) return entry.name === 'node_modules' ? [] : [path, ...entriesOf(path)];
-    return entry.name.endsWith('.ts') ? [path] : [];
+    return /\.ts$|^tsconfig\.json$/.test(entry.name) ? [path] : [];
   });
 }
 

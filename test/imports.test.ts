@@ -18,6 +18,7 @@ const RANKS: Record<string, number> = {
   'src/pipeline': 6,
   'src/bench': 7,
   'src/job': 7,
+  'src/report': 7,
   'src/setup': 7,
   'src/cli': 8,
   'src/index': 8,

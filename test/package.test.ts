@@ -41,7 +41,7 @@ test('versions are exact, and at most seven scripts are to be learnt', () => {
   assert.ok(Object.keys(scripts).length <= 7);
 });
 
-test('what is published is the compiled code with its types and its doors, and nothing else', () => {
+test('what is published is the compiled code with its types and its doors, the report page, and nothing else', () => {
   const { status, stdout, stderr } = spawnSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], {
     cwd: root,
     encoding: 'utf8',
@@ -51,10 +51,8 @@ test('what is published is the compiled code with its types and its doors, and n
   const [{ files }] = Array.isArray(answer) ? answer : Object.values(answer);
   const paths = (files as { path: string }[]).map(({ path }) => path);
   const extra = paths.filter((path) => !/^dist\/(src\/.*\.(js|d\.ts)|workers\/.*\.js)$/.test(path));
-  assert.deepEqual(
-    extra.filter((path) => !/^(LICENSE|README\.md|package\.json)$/.test(path)),
-    [],
-  );
+  const page = ['src/report/page/page.css', 'src/report/page/page.html'];
+  assert.deepEqual(extra.filter((path) => !/^(LICENSE|README\.md|package\.json)$/.test(path)).sort(), page);
   assert.ok(paths.includes(manifest.bin.tandem));
   assert.ok(paths.includes('dist/src/setup/probe-child.js'));
 });

@@ -12,6 +12,9 @@ export interface RunFlags extends Omit<RunSettings, 'stages'> {
   readonly force?: boolean;
   readonly quiet?: boolean;
   readonly json?: boolean;
+  readonly report?: string;
+  readonly trace?: string;
+  readonly record?: string;
 }
 
 const AFTER_HELP = `
@@ -59,6 +62,9 @@ export function runCommand(action: (model: string, flags: RunFlags) => Promise<v
     .option('-f, --force', 'write over an output that exists')
     .option('-q, --quiet', 'no plan, no progress, no summary')
     .option('--json', 'print the summary as one JSON object on stdout')
+    .option('--report <file.html>', 'write a page that shows the run: its timeline, plan, throughput and errors')
+    .option('--trace <file.json>', 'write the timeline for ui.perfetto.dev and chrome://tracing')
+    .option('--record <file.json>', 'write what the report shows as JSON; tandem report draws it')
     .addHelpText('after', AFTER_HELP)
     .action(action);
 }

@@ -15,12 +15,15 @@ import type { ModelGraph } from '../model/graph.js';
 import { openModel } from '../model/open.js';
 import { Pipeline } from '../pipeline/pipeline.js';
 import { makePlan } from '../plan/make-plan.js';
+import { ErrorCounts } from '../report/error-counts.js';
+import { recordOf } from '../report/run-record.js';
 import { type RunSettings, settingsOf } from './config.js';
 import { printable, printError } from './fail.js';
 import { FailedRows } from './failed-rows.js';
 import { inputsOf } from './input-flag.js';
 import { formatPlan, formatSummary } from './print-run.js';
 import { ProgressBar } from './progress.js';
+import { checkReportFiles, writeReportFiles } from './report-files.js';
 import type { RunFlags } from './run-flags.js';
 import { Interrupted, type Signals, stopOnSignals } from './signals.js';
 
@@ -101,6 +104,7 @@ async function open(model: string, request: Request, opened: Opened, { bar, sign
   if (input === STANDARD_STREAM && process.stdin.isTTY && !request.quiet) {
     bar.line('reading rows from this terminal; Ctrl-D ends them\n');
   }
+  await checkReportFiles(request, { force: request.force, taken: [request.output, ...request.input] });
   const source = await signals.race(openSource(input, graph.inputs, { format: request.inputFormat }));
   opened.source = source;
   opened.sink = await openSink(request.output, {
@@ -134,6 +138,7 @@ async function runRows(
   request: Request,
   { bar, signals, startedAt }: Console & { readonly startedAt: number },
 ): Promise<number> {
+  const errors = new ErrorCounts();
   const failed = new FailedRows((line) => bar.line(line));
   const result = await runJob({
     pipeline,
@@ -141,13 +146,19 @@ async function runRows(
     sink,
     signal: signals.signal,
     onProgress: (progress) => bar.show(() => ({ ...progress, total: source.rows, stages: stagesOf(pipeline) })),
-    onFailures: (failures) => request.output === STANDARD_STREAM && failed.tell(failures),
+    onFailures: (failures) => {
+      errors.add(failures);
+      if (request.output === STANDARD_STREAM) failed.tell(failures);
+    },
   }).finally(() => {
     bar.clear();
     failed.finish();
   });
   const summary = await summarise(pipeline, result, (result.startedAt - startedAt) / 1000, filesOf(request, result));
   if (!request.quiet) process.stderr.write(formatSummary(summary));
+  const budgets = pipeline.plan.stages.map((_, j) => request.stages?.[j]?.memory ?? null);
+  const command = process.argv.slice(2);
+  await writeReportFiles(request, recordOf({ pipeline, summary, errors: errors.counts, budgets, command }));
   if (result.stopped) tellPartial(request, 'stopped before the end; what was done');
   if (request.json) process.stdout.write(`${JSON.stringify(summary)}\n`);
   if (result.stopped) return signals.exitCode!;
@@ -160,9 +171,10 @@ function stagesOf({ plan, timeline }: Pipeline) {
 }
 
 /** The files that there are now under their final names. */
-function filesOf({ output }: Request, { failedRows, stopped }: JobResult) {
+function filesOf({ output, report, trace }: Request, { failedRows, stopped }: JobResult) {
   const shown = output !== STANDARD_STREAM && !stopped;
-  return { output: shown ? output : null, errorsFile: shown && failedRows > 0 ? errorsPath(output) : null };
+  const errorsFile = shown && failedRows > 0 ? errorsPath(output) : null;
+  return { output: shown ? output : null, errorsFile, report: report ?? null, trace: trace ?? null };
 }
 
 /** Says where the unfinished output lies, if any of it was written; an archive that could not be put together is several files. */

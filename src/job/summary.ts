@@ -29,6 +29,8 @@ export interface Summary {
   readonly stopped: boolean;
   readonly output: string | null;
   readonly errorsFile: string | null;
+  readonly report: string | null;
+  readonly trace: string | null;
 }
 
 export interface StageSummary {
@@ -49,10 +51,8 @@ export interface StageSummary {
   readonly weightBytes: number;
 }
 
-export interface SummaryFiles {
-  readonly output: string | null;
-  readonly errorsFile: string | null;
-}
+/** Files that were written; `null` for those that were not. */
+export type SummaryFiles = Pick<Summary, 'output' | 'errorsFile' | 'report' | 'trace'>;
 
 export async function summarise(
   pipeline: Pipeline,

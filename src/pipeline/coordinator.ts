@@ -8,7 +8,7 @@ import { micros, type Ran } from '../pool/protocol.js';
 import { Line } from './line.js';
 import { type Feed, firstRows, keepRows, type MicroBatch, zeroRowsFrom } from './micro-batch.js';
 import { findPoison } from './poison.js';
-import type { Span, Timeline } from './timeline.js';
+import type { ThreadSpan, Timeline } from './timeline.js';
 
 export interface CoordinatorOptions {
   readonly arena: Arena;
@@ -103,7 +103,7 @@ export class Coordinator {
   }
 
   /** Sends a slot off that holds its inputs. */
-  #publish(slot: Slot, microBatch: number, rows: number): Promise<Span[]> {
+  #publish(slot: Slot, microBatch: number, rows: number): Promise<ThreadSpan[]> {
     this.#options.arena.flush(slot, this.#inputRegions());
     slot.publish(microBatch, rows);
     return this.#fly(slot);
@@ -113,7 +113,7 @@ export class Coordinator {
    * One micro-batch's way through all stages. Where workers wait for slots themselves every stage is asked at once, and
    * the slot goes from worker to worker; else each is asked when the one before is done. Settles when all have answered.
    */
-  async #fly(slot: Slot): Promise<Span[]> {
+  async #fly(slot: Slot): Promise<ThreadSpan[]> {
     const publishedAt = micros();
     const { microBatch, rows } = slot;
     let before: Promise<Ran | null> | undefined;
@@ -123,10 +123,10 @@ export class Coordinator {
     });
     await Promise.allSettled(runs);
     let readyAt = publishedAt;
-    const spans: Span[] = [];
+    const spans: ThreadSpan[] = [];
     for (const [stage, run] of runs.entries()) {
-      const { worker, acceptedAt, finishedAt } = (await run)!;
-      spans.push({ stage, worker, microBatch, rows, readyAt, acceptedAt, finishedAt });
+      const { worker: thread, acceptedAt, finishedAt } = (await run)!;
+      spans.push({ stage, thread, microBatch, rows, readyAt, acceptedAt, finishedAt });
       readyAt = finishedAt;
     }
     return spans;
@@ -159,7 +159,7 @@ export class Coordinator {
     const { microBatch, rows } = slot;
     const tensors = this.#inputRegions().map((region) => slot.tensor(region));
     const values = tensors.map(({ data }) => data.slice());
-    let spans: Span[] = [];
+    let spans: ThreadSpan[] = [];
     const attempt = async (kept: readonly number[]) => {
       slot.refill();
       for (const [n, tensor] of tensors.entries()) keepRows(tensor, values[n]!, kept);
@@ -220,7 +220,7 @@ export class Coordinator {
   }
 }
 
-function record(timeline: Timeline, spans: readonly Span[]): ReadonlyMap<number, TandemError> {
+function record(timeline: Timeline, spans: readonly ThreadSpan[]): ReadonlyMap<number, TandemError> {
   for (const span of spans) timeline.record(span);
   return NO_ROWS;
 }
@@ -228,5 +228,5 @@ function record(timeline: Timeline, spans: readonly Span[]): ReadonlyMap<number,
 interface Flight {
   readonly slot: Slot;
   /** Settles when it has been through all stages. */
-  readonly landed: Promise<Span[]>;
+  readonly landed: Promise<ThreadSpan[]>;
 }

@@ -8,7 +8,7 @@ import { type Slice, slicesOf } from '../model/slice.js';
 import type { Plan } from '../plan/plan.js';
 import { closePools, openPools, type Pools } from '../pool/isolation.js';
 import type { Pool } from '../pool/pool.js';
-import type { Loaded } from '../pool/protocol.js';
+import { type Loaded, micros } from '../pool/protocol.js';
 import { type Tensor, type TensorSpec, zeroRows } from '../tensor.js';
 import { Coordinator } from './coordinator.js';
 import type { Feed, MicroBatch } from './micro-batch.js';
@@ -53,7 +53,7 @@ export class Pipeline {
     this.#pools = pools;
     this.#arenaFile = arenaFile;
     this.loaded = loaded;
-    this.#timeline = new Timeline(plan.stages.map(({ workers }) => workers));
+    this.#timeline = new Timeline(workersOf(plan), micros());
   }
 
   /** Starts the pools and loads the slices. Throws coded errors; nothing is left running then. */
@@ -141,7 +141,7 @@ export class Pipeline {
     }
     this.#running = true;
     try {
-      this.#timeline = new Timeline(this.plan.stages.map(({ workers }) => workers));
+      this.#timeline = new Timeline(workersOf(this.plan), micros());
       yield* this.#warm.coordinator.run(feed, this.#timeline);
     } finally {
       this.#running = false;
@@ -176,6 +176,10 @@ export class Pipeline {
       return { name, dtype, shape, born: stage, last: last.get(name)! };
     });
   }
+}
+
+function workersOf({ stages }: Plan): number[] {
+  return stages.map(({ workers }) => workers);
 }
 
 /** One after another where the engine cannot stand being started twice at once, else side by side. */

@@ -1,9 +1,12 @@
-/** The timeline: what ran when, kept as running sums for the whole job and as single spans for its newest part. */
+/** The timeline: what ran when, kept as running sums and a pace for the whole job and as single spans for parts of it. */
+import { type Pace, PaceCounter } from './pace.js';
 import { predict, type StageTime } from './schedule.js';
+import { Spans } from './spans.js';
 
 /** One micro-batch in one stage; microseconds of the monotonic clock. */
 export interface Span {
   readonly stage: number;
+  /** Which of the stage's workers, from 0; a worker that replaces a dead one has its number. */
   readonly worker: number;
   readonly microBatch: number;
   readonly rows: number;
@@ -11,6 +14,11 @@ export interface Span {
   readonly readyAt: number;
   readonly acceptedAt: number;
   readonly finishedAt: number;
+}
+
+/** A span as it is told: `thread` is whatever tells one worker of the stage from another while it lives. */
+export interface ThreadSpan extends Omit<Span, 'worker'> {
+  readonly thread: number;
 }
 
 /** What a stage did over the whole job, in seconds. */
@@ -24,40 +32,67 @@ export interface StageUse {
   readonly meanSeconds: number;
 }
 
-/** Spans kept for drawing; older ones live on in the sums only, so that a long job has a bounded timeline. */
-const MAX_SPANS = 8192;
+/** A worker of a stage, as a line of the timeline. */
+export interface Lane {
+  readonly stage: number;
+  readonly worker: number;
+}
+
+/** Micro-batches that a prediction is made of: more change nothing in it. */
+const PREDICTED = 8192;
 
 export class Timeline {
   readonly workers: readonly number[];
-  readonly #spans: Span[] = [];
-  #oldest = 0;
+  /** All workers of stage 0, then those of stage 1, … */
+  readonly lanes: readonly Lane[];
+  /** When the run began, in microseconds of the monotonic clock. */
+  readonly startedAt: number;
+  readonly #spans = new Spans();
+  readonly #pace: PaceCounter;
+  readonly #seats: readonly Seats[];
   readonly #busy: number[];
   readonly #count: number[];
   #first = Number.POSITIVE_INFINITY;
   #last = Number.NEGATIVE_INFINITY;
 
   /** `workers` in each stage. */
-  constructor(workers: readonly number[]) {
+  constructor(workers: readonly number[], startedAt: number) {
     this.workers = workers;
+    this.startedAt = startedAt;
+    this.lanes = workers.flatMap((count, stage) => Array.from({ length: count }, (_, worker) => ({ stage, worker })));
+    this.#pace = new PaceCounter(this.lanes.length);
+    this.#seats = workers.map((count) => new Seats(count));
     this.#busy = workers.map(() => 0);
     this.#count = workers.map(() => 0);
   }
 
-  record(span: Span): void {
-    this.#busy[span.stage]! += span.finishedAt - span.acceptedAt;
-    this.#count[span.stage]! += 1;
-    this.#first = Math.min(this.#first, span.acceptedAt);
-    this.#last = Math.max(this.#last, span.finishedAt);
-    if (this.#spans.length < MAX_SPANS) this.#spans.push(span);
-    else {
-      this.#spans[this.#oldest] = span;
-      this.#oldest = (this.#oldest + 1) % MAX_SPANS;
-    }
+  record({ thread, ...rest }: ThreadSpan): void {
+    const { stage, acceptedAt, finishedAt } = rest;
+    const worker = this.#seats[stage]!.of(thread, finishedAt);
+    const span: Span = { ...rest, worker };
+    this.#busy[stage]! += finishedAt - acceptedAt;
+    this.#count[stage]! += 1;
+    this.#first = Math.min(this.#first, acceptedAt);
+    this.#last = Math.max(this.#last, finishedAt);
+    this.#spans.add(span);
+    const since = (time: number) => Math.max(0, time - this.startedAt);
+    const times = { rows: span.rows, acceptedAt: since(acceptedAt), finishedAt: since(finishedAt) };
+    const before = this.workers.slice(0, stage).reduce((sum, count) => sum + count, 0);
+    this.#pace.add(before + worker, times, stage === this.workers.length - 1);
   }
 
-  /** The newest spans, in the order in which they finished. */
+  /** The spans that are kept: the newest some thousand, and samples of all before, in the order in which they finished. */
   get spans(): Span[] {
-    return [...this.#spans.slice(this.#oldest), ...this.#spans.slice(0, this.#oldest)];
+    return this.#spans.all();
+  }
+
+  /** Spans of the whole run, kept or not. */
+  get recorded(): number {
+    return this.#spans.recorded;
+  }
+
+  get pace(): Pace {
+    return this.#pace.pace;
   }
 
   /** Seconds from the first accept to the last finish. */
@@ -85,11 +120,30 @@ export class Timeline {
     const uses = this.uses();
     const stages: StageTime[] = uses.map((use, stage) => ({ seconds: use.meanSeconds, workers: this.workers[stage]! }));
     const m = Math.max(0, ...uses.map(({ microBatches }) => microBatches));
-    const { bubbles } = predict(stages, Math.min(m, MAX_SPANS), depth);
+    const { bubbles } = predict(stages, Math.min(m, PREDICTED), depth);
     const mean = (values: readonly number[]) => {
-      const total = this.workers.reduce((sum, workers) => sum + workers, 0);
+      const total = this.lanes.length;
       return total === 0 ? 0 : values.reduce((sum, value, stage) => sum + value * this.workers[stage]!, 0) / total;
     };
     return { predicted: mean(bubbles), measured: mean(uses.map(({ utilisation }) => 1 - utilisation)) };
+  }
+}
+
+/** Who sits where among a stage's workers: threads come and go, lanes stay. */
+class Seats {
+  readonly #seats: { thread: number; heardAt: number }[] = [];
+  readonly #count: number;
+
+  constructor(count: number) {
+    this.#count = count;
+  }
+
+  /** A thread that was not seen before takes a free seat, or that of the one not heard of for longest. */
+  of(thread: number, now: number): number {
+    let seat = this.#seats.findIndex((each) => each.thread === thread);
+    if (seat < 0 && this.#seats.length < this.#count) seat = this.#seats.length;
+    if (seat < 0) seat = this.#seats.reduce((a, { heardAt }, b) => (heardAt < this.#seats[a]!.heardAt ? b : a), 0);
+    this.#seats[seat] = { thread, heardAt: now };
+    return seat;
   }
 }

@@ -223,6 +223,8 @@ const SUMMARY_FIELDS = {
   stopped: 'boolean',
   output: 'string',
   errorsFile: 'object',
+  report: 'object',
+  trace: 'object',
 };
 
 function typesOf(value: object): Record<string, string> {

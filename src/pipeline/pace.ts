@@ -1,0 +1,66 @@
+/** The pace of a run over its time: rows done and workers' busy time in equal intervals, whose number is bounded by making them longer. */
+import type { Span } from './timeline.js';
+
+export interface Pace {
+  /** Length of an interval; the first begins with the run. */
+  readonly intervalSeconds: number;
+  /** Rows that left the last stage in each interval. */
+  readonly rows: readonly number[];
+  /** Seconds that each lane (a worker of a stage) computed in each interval. */
+  readonly busySeconds: readonly (readonly number[])[];
+}
+
+const INTERVALS = 512;
+const SHORTEST_MICROS = 1000;
+
+export class PaceCounter {
+  #interval = SHORTEST_MICROS;
+  #rows: number[] = [];
+  /** Microseconds by lane and interval. */
+  readonly #busy: number[][];
+
+  constructor(lanes: number) {
+    this.#busy = Array.from({ length: lanes }, () => []);
+  }
+
+  /** A span of `lane`, its times in microseconds since the run began; `last` says that its rows are done with it. */
+  add(
+    lane: number,
+    { rows, acceptedAt, finishedAt }: Pick<Span, 'rows' | 'acceptedAt' | 'finishedAt'>,
+    last: boolean,
+  ): void {
+    while (finishedAt >= this.#interval * INTERVALS) this.#widen();
+    const interval = this.#interval;
+    const busy = this.#busy[lane]!;
+    const end = Math.floor(finishedAt / interval);
+    for (let n = Math.floor(acceptedAt / interval); n <= end; n++) {
+      const inside = Math.min(finishedAt, (n + 1) * interval) - Math.max(acceptedAt, n * interval);
+      busy[n] = (busy[n] ?? 0) + inside;
+    }
+    if (last) this.#rows[end] = (this.#rows[end] ?? 0) + rows;
+  }
+
+  get pace(): Pace {
+    const length = Math.max(this.#rows.length, ...this.#busy.map((busy) => busy.length));
+    const whole = (values: readonly number[], scale: number) =>
+      Array.from({ length }, (_, n) => (values[n] ?? 0) / scale);
+    return {
+      intervalSeconds: this.#interval / 1e6,
+      rows: whole(this.#rows, 1),
+      busySeconds: this.#busy.map((busy) => whole(busy, 1e6)),
+    };
+  }
+
+  #widen(): void {
+    this.#interval *= 2;
+    this.#rows = inPairs(this.#rows);
+    for (const [lane, busy] of this.#busy.entries()) this.#busy[lane] = inPairs(busy);
+  }
+}
+
+function inPairs(values: readonly number[]): number[] {
+  return Array.from(
+    { length: Math.ceil(values.length / 2) },
+    (_, n) => (values[2 * n] ?? 0) + (values[2 * n + 1] ?? 0),
+  );
+}

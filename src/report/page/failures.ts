@@ -1,0 +1,43 @@
+/** Failed rows by the code of their error, with the first of each. */
+import type { RunPart } from '../record.js';
+import { element, folded, section, table } from './element.js';
+import { count, several } from './figures.js';
+
+export function failures({ summary, errors }: RunPart): HTMLElement {
+  if (errors.length === 0) return section('errors', 'Errors', element('p', { class: 'good' }, 'No row failed.'));
+  const most = Math.max(...errors.map((each) => each.count));
+  const rows = errors.map((each) => {
+    const fill = element('i', { class: 'bad' });
+    fill.style.width = `${(each.count / most) * 100}%`;
+    const bar = element('span', { class: 'ratio' }, element('span', { class: 'track' }, fill));
+    return [element('code', {}, each.code), count(each.count), bar];
+  });
+  const examples = errors.map(({ code, examples: first, count: all }) =>
+    folded(
+      first.length === all
+        ? `${code}: ${several(all, 'row')}`
+        : `${code}: the first ${count(first.length)} of ${several(all, 'row')}`,
+      () =>
+        table(
+          `Rows that failed with ${code}`,
+          [{ title: 'row', right: true }, { title: 'id' }, { title: 'what is wrong' }],
+          first.map(({ index, id, message }) => [
+            count(index),
+            element('bdi', {}, String(id)),
+            element('bdi', {}, message),
+          ]),
+        ),
+    ),
+  );
+  return section(
+    'errors',
+    'Errors',
+    element(
+      'p',
+      { class: 'quiet' },
+      `${several(summary.failedRows, 'row')} of ${count(summary.rows)} could not be used; no other row was touched by them.`,
+    ),
+    table('Errors by code', [{ title: 'code' }, { title: 'rows', right: true }, { title: '' }], rows),
+    ...examples,
+  );
+}

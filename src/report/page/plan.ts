@@ -1,0 +1,117 @@
+/** The plan: the model's layers as a bar, cut into stages, and for each stage where it ran, how busy it was and what it held. */
+import type { RunPart } from '../record.js';
+import { element, section } from './element.js';
+import { bytes, count, duration, percent, several } from './figures.js';
+
+type Stage = RunPart['summary']['stages'][number];
+type StagePlan = RunPart['stages'][number];
+
+const CUT_BY: Readonly<Record<string, string>> = {
+  layers: 'cut where the command line said',
+  flops: 'cut by counted FLOPs, an estimate of each layer’s time',
+  weights: 'cut by bytes of weights, since the shapes were not known',
+};
+
+export function plan(run: RunPart): HTMLElement {
+  const { summary, stages } = run;
+  const of = summary.stages[0]!.layers.of;
+  const segments = summary.stages.map(({ stage, device, layers }) => {
+    const length = layers.to - layers.from + 1;
+    const label = `${layers.from}${length > 1 ? `–${layers.to}` : ''}`;
+    const segment = element('li', { class: `tone-${stage % 6}` }, element('b', {}, device), element('span', {}, label));
+    segment.style.flexGrow = String(length);
+    return segment;
+  });
+  const facts = [
+    `${several(of, 'layer')} in ${several(summary.stages.length, 'stage')}`,
+    ...(summary.stages.length > 1 ? [CUT_BY[summary.cutBy] ?? `cut by ${summary.cutBy}`] : []),
+    `micro-batches of ${several(summary.microBatchRows, 'row')}, ${several(summary.depth, 'micro-batch')} in flight at most`,
+    `stages in ${summary.isolation === 'process' ? 'processes of their own' : 'threads of one process'}`,
+    `arena ${bytes(summary.arenaBytes)}`,
+  ];
+  return section(
+    'plan',
+    'Plan',
+    element('p', { class: 'quiet' }, `${facts.join(' · ')}.`),
+    element('ol', { class: 'layers', 'aria-label': 'Layers by stage' }, ...segments),
+    element('div', { class: 'stages' }, ...summary.stages.map((stage, j) => stageCard(stage, stages[j]!, run))),
+  );
+}
+
+function stageCard(
+  stage: Stage,
+  { firstLayer, lastLayer, liveBytes, budgetBytes }: StagePlan,
+  run: RunPart,
+): HTMLElement {
+  const { device, deviceName, provider, ranOn, layers, workers, threads, busySeconds, utilisation } = stage;
+  const { engine, microBatches } = run.summary;
+  const fellBack = device.split(':')[0] !== ranOn;
+  const names = layers.from === layers.to ? firstLayer : `${firstLayer} … ${lastLayer}`;
+  const fact = (name: string, ...value: (Node | string)[]) =>
+    element('div', {}, element('dt', {}, name), element('dd', {}, ...value));
+  return element(
+    'article',
+    {},
+    element('h3', {}, element('i', { class: `dot tone-${stage.stage % 6}` }), `Stage ${stage.stage} · ${device}`),
+    fellBack ? element('p', { class: 'warning' }, `Asked for ${device}, computed on ${ranOn}.`) : null,
+    element(
+      'dl',
+      { class: 'facts' },
+      fact('ran on', deviceName),
+      fact('engine', `${engine} / ${provider}`),
+      fact('layers', `${layers.from}–${layers.to}: `, element('bdi', { class: 'name' }, names)),
+      fact('workers', `${count(workers)} × ${several(threads, 'thread')}`),
+      fact('a micro-batch', microBatches > 0 ? duration(busySeconds / microBatches) : '–'),
+      fact('takes in', `${bytes(liveBytes)} a micro-batch`),
+    ),
+    meter('busy', utilisation, `${percent(utilisation)}`, `tone-${stage.stage % 6}`),
+    memory(stage, budgetBytes),
+  );
+}
+
+function meter(name: string, share: number, text: string, tone: string): HTMLElement {
+  const fill = element('i', { class: tone });
+  fill.style.width = `${Math.min(100, share * 100)}%`;
+  return element(
+    'div',
+    { class: 'meter' },
+    element('span', {}, name),
+    element('span', { class: 'track' }, fill),
+    element('b', {}, text),
+  );
+}
+
+/** Weights and all that was held besides them, against the budget where there is one. */
+function memory({ stage, weightBytes, peakRssBytes }: Stage, budgetBytes: number | null): HTMLElement {
+  const held = Math.max(peakRssBytes ?? weightBytes, weightBytes);
+  const whole = Math.max(held, budgetBytes ?? 0) || 1;
+  const part = (kind: string, amount: number) => {
+    const made = element('i', { class: `${kind} tone-${stage % 6}` });
+    made.style.width = `${(amount / whole) * 100}%`;
+    return made;
+  };
+  const track = element('span', { class: 'track' }, part('weights', weightBytes), part('besides', held - weightBytes));
+  if (budgetBytes !== null) {
+    const mark = element('em', { title: `budget ${bytes(budgetBytes)}` });
+    mark.style.left = `${(budgetBytes / whole) * 100}%`;
+    track.append(mark);
+  }
+  const text = [
+    `weights ${bytes(weightBytes)}`,
+    peakRssBytes === null ? 'the process is shared' : `peak ${bytes(peakRssBytes)}`,
+    budgetBytes === null ? 'no budget set' : `budget ${bytes(budgetBytes)}`,
+  ].join(' · ');
+  const over = budgetBytes !== null && held > budgetBytes;
+  return element(
+    'div',
+    { class: over ? 'memory over' : 'memory' },
+    element(
+      'div',
+      { class: 'meter' },
+      element('span', {}, 'memory'),
+      track,
+      element('b', {}, peakRssBytes === null ? bytes(weightBytes) : bytes(held)),
+    ),
+    element('p', { class: 'quiet' }, text),
+  );
+}

@@ -1,0 +1,82 @@
+/** Light or dark: as the reader's system has it, unless the reader says otherwise. */
+import { element } from './element.js';
+
+const CHOICES = ['auto', 'light', 'dark'] as const;
+type Choice = (typeof CHOICES)[number];
+const KEY = 'tandem-theme';
+
+/** A switch for the head of the page; `changed` is called whenever the colours have changed. */
+export function themeSwitch(changed: () => void): HTMLElement {
+  matchMedia('(prefers-color-scheme: dark)').addEventListener('change', changed);
+  const chosen = remembered();
+  show(chosen);
+  const options = CHOICES.map((choice) => {
+    const input = element('input', { type: 'radio', name: 'theme', value: choice });
+    input.checked = choice === chosen;
+    input.addEventListener('change', () => {
+      show(choice);
+      remember(choice);
+      changed();
+    });
+    return element('label', {}, input, element('span', {}, choice));
+  });
+  return element('fieldset', { class: 'theme' }, element('legend', { class: 'unseen' }, 'Colours'), ...options);
+}
+
+function show(choice: Choice): void {
+  if (choice === 'auto') delete document.documentElement.dataset.theme;
+  else document.documentElement.dataset.theme = choice;
+}
+
+/** A browser may keep nothing for a page from a file. */
+function remembered(): Choice {
+  try {
+    return CHOICES.find((choice) => choice === localStorage.getItem(KEY)) ?? 'auto';
+  } catch {
+    return 'auto';
+  }
+}
+
+function remember(choice: Choice): void {
+  try {
+    localStorage.setItem(KEY, choice);
+  } catch {
+    // Then the choice lasts as long as the page.
+  }
+}
+
+/** The colours that the style sheet gives, for what is drawn by hand. */
+export interface Colours {
+  readonly ink: string;
+  readonly quiet: string;
+  readonly hair: string;
+  readonly paper: string;
+  readonly idle: string;
+  readonly hatch: string;
+  readonly sum: string;
+  readonly hop: string;
+  readonly accent: string;
+  readonly onBox: string;
+  readonly boxes: readonly string[];
+  readonly font: string;
+}
+
+/** Colours of micro-batches; they take turns. */
+const BOX_COLOURS = 6;
+
+export function colours(): Colours {
+  const style = getComputedStyle(document.documentElement);
+  const of = (name: string) => style.getPropertyValue(`--${name}`).trim();
+  const boxes = Array.from({ length: BOX_COLOURS }, (_, n) => of(`box-${n}`));
+  return {
+    ...{
+      ink: of('ink'),
+      quiet: of('quiet'),
+      hair: of('hair'),
+      paper: of('paper'),
+      idle: of('idle'),
+      hatch: of('hatch'),
+    },
+    ...{ sum: of('sum'), hop: of('hop'), accent: of('accent'), onBox: of('on-box'), boxes, font: of('font') },
+  };
+}
