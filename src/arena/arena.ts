@@ -31,6 +31,11 @@ export class Arena {
     return arenaBytes(this.layout);
   }
 
+  /** Slots that hold a micro-batch now. */
+  get inFlight(): number {
+    return this.slots.filter(({ state: { state } }) => state !== 'FREE' && state !== 'FILLING').length;
+  }
+
   region(name: string): Region {
     return this.#regions.get(name)!;
   }

@@ -16,10 +16,12 @@ import { readMachine } from '../plan/machine.js';
 import { readNvidiaDriver } from '../plan/nvidia.js';
 import type { StageOptions } from '../plan/plan.js';
 import { type TensorSpec, zeroRows } from '../tensor.js';
+import { benchRecord } from './bench-record.js';
 import { FROM_TEXT } from './config.js';
 import { inputsOf } from './input-flag.js';
 import { formatBench, formatComparison } from './print-bench.js';
 import { ProgressBar } from './progress.js';
+import { checkReportFiles, writeReportFiles } from './report-files.js';
 import { parseCount } from './stage-flag.js';
 
 interface BenchFlags {
@@ -34,6 +36,7 @@ interface BenchFlags {
   readonly deadline: number;
   readonly allowFallback?: boolean;
   readonly output?: string;
+  readonly report?: string;
   readonly compare?: string;
   readonly json?: boolean;
   readonly quiet?: boolean;
@@ -86,6 +89,7 @@ export function benchCommand(): Command {
     )
     .option('--allow-fallback', 'let a gpu stage run on what is there instead')
     .option('-o, --output <file.json>', 'write all that was measured')
+    .option('--report <file.html>', 'write a page that shows it')
     .option('--compare <file.json>', 'tell what has become slower since that was written')
     .option('-q, --quiet', 'no progress on stderr')
     .option('--json', 'print all that was measured as one JSON object instead of the tables')
@@ -97,6 +101,8 @@ export function benchCommand(): Command {
 
 async function runBench(path: string, flags: BenchFlags): Promise<number> {
   const before = flags.compare === undefined ? null : readResult(flags.compare);
+  const files = { report: flags.report };
+  await checkReportFiles(files, { force: true, taken: [] });
   const graph = await openModel(path);
   const bar = new ProgressBar(process.stderr, { quiet: flags.quiet });
   const onProgress = process.stderr.isTTY
@@ -120,6 +126,7 @@ async function runBench(path: string, flags: BenchFlags): Promise<number> {
       onProgress,
     });
     bar.clear();
+    await writeReportFiles(files, benchRecord(result, process.argv.slice(2)));
     return tell(result, before, flags);
   } finally {
     bar.clear();

@@ -1,8 +1,10 @@
-/** `tandem report`: draws the report of a run anew, from its record or from a report page. */
+/** `tandem report`: draws the report of a run or a bench again, from its JSON or from a report page. */
 import { readFile } from 'node:fs/promises';
 import { Command } from 'commander';
+import { readResult } from '../bench/result.js';
 import { TandemError } from '../errors.js';
-import { readRecord } from '../report/record.js';
+import { type RunRecord, readRecord } from '../report/record.js';
+import { benchRecord } from './bench-record.js';
 import { checkReportFiles, type ReportFiles, writeReportFiles } from './report-files.js';
 
 interface ReportFlags {
@@ -14,8 +16,8 @@ interface ReportFlags {
 
 export function reportCommand(): Command {
   return new Command('report')
-    .description('draw the report of a run again, from its record or from another report')
-    .argument('<file>', 'what run --record wrote, or a page that --report wrote')
+    .description('draw the report of a run or a bench again, from its JSON or from another report')
+    .argument('<file>', 'what run --record or bench --output wrote, or a page that --report wrote')
     .option('-o, --output <file.html>', 'the page (default: the name of the file, with .html)')
     .option('--trace <file.json>', 'also write the timeline for ui.perfetto.dev and chrome://tracing')
     .option('--record <file.json>', 'also write the record')
@@ -23,8 +25,22 @@ export function reportCommand(): Command {
     .action(async (file: string, { output, trace, record, force }: ReportFlags) => {
       const files: ReportFiles = { report: output ?? `${file.replace(/\.(json|html)$/, '')}.html`, trace, record };
       await checkReportFiles(files, { force, taken: [file] });
-      await writeReportFiles(files, readRecord(await read(file), file));
+      await writeReportFiles(files, await recordIn(file));
     });
+}
+
+/** A record, the page of one, or what `tandem bench --output` wrote. */
+async function recordIn(file: string): Promise<RunRecord> {
+  const text = await read(file);
+  return isBenchResult(text) ? benchRecord(readResult(file), ['bench']) : readRecord(text, file);
+}
+
+function isBenchResult(text: string): boolean {
+  try {
+    return JSON.parse(text)?.kind === 'tandem bench';
+  } catch {
+    return false;
+  }
 }
 
 async function read(file: string): Promise<string> {

@@ -1,5 +1,6 @@
 /** The command line of `tandem run`. */
 import { Command, Option } from 'commander';
+import { TandemError } from '../errors.js';
 import type { StageOptions } from '../plan/plan.js';
 import { CONFIG_FILE, ENVIRONMENT, FROM_TEXT, type RunSettings } from './config.js';
 
@@ -15,6 +16,8 @@ export interface RunFlags extends Omit<RunSettings, 'stages'> {
   readonly report?: string;
   readonly trace?: string;
   readonly record?: string;
+  readonly metricsPort?: number;
+  readonly metricsHost?: string;
 }
 
 const AFTER_HELP = `
@@ -65,6 +68,8 @@ export function runCommand(action: (model: string, flags: RunFlags) => Promise<v
     .option('--report <file.html>', 'write a page that shows the run: its timeline, plan, throughput and errors')
     .option('--trace <file.json>', 'write the timeline for ui.perfetto.dev and chrome://tracing')
     .option('--record <file.json>', 'write what the report shows as JSON; tandem report draws it')
+    .option('--metrics-port <port>', 'tell Prometheus of the run at http://127.0.0.1:<port>/metrics', parsePort)
+    .option('--metrics-host <host>', 'serve the metrics at this address, which opens them to others')
     .addHelpText('after', AFTER_HELP)
     .action(action);
 }
@@ -73,6 +78,15 @@ export function runCommand(action: (model: string, flags: RunFlags) => Promise<v
 function setting(flags: string, description: string, read: (text: string, where: string) => unknown): Option {
   const option = new Option(flags, description);
   return option.argParser((text) => read(text, option.long!));
+}
+
+/** 0 stands for any port that is free. */
+function parsePort(text: string): number {
+  const port = Number(text);
+  if (/^\d{1,5}$/.test(text) && port <= 65_535) return port;
+  throw new TandemError('TANDEM_USAGE', `--metrics-port "${text}" is not a port`, {
+    remedy: 'give a number from 0 to 65535; 0 takes one that is free',
+  });
 }
 
 function collect(text: string, before: readonly string[] = []): string[] {

@@ -4,7 +4,7 @@ import { basename, dirname, join } from 'node:path';
 import { EXIT, TandemError } from '../errors.js';
 import { errorsPath } from '../job/errors-file.js';
 import { STANDARD_STREAM } from '../job/format.js';
-import { type JobResult, runJob } from '../job/job.js';
+import { type JobResult, type Progress, runJob } from '../job/job.js';
 import { openSink } from '../job/open-sink.js';
 import { openSource } from '../job/open-source.js';
 import { isBrokenPipe } from '../job/output-error.js';
@@ -16,6 +16,7 @@ import { openModel } from '../model/open.js';
 import { Pipeline } from '../pipeline/pipeline.js';
 import { makePlan } from '../plan/make-plan.js';
 import { ErrorCounts } from '../report/error-counts.js';
+import type { MetricsServer } from '../report/metrics-server.js';
 import { recordOf } from '../report/run-record.js';
 import { type RunSettings, settingsOf } from './config.js';
 import { printable, printError } from './fail.js';
@@ -25,6 +26,7 @@ import { formatPlan, formatSummary } from './print-run.js';
 import { ProgressBar } from './progress.js';
 import { checkReportFiles, writeReportFiles } from './report-files.js';
 import type { RunFlags } from './run-flags.js';
+import { serveMetrics } from './run-metrics.js';
 import { Interrupted, type Signals, stopOnSignals } from './signals.js';
 
 const DEFAULT_DEADLINE = 600;
@@ -38,9 +40,15 @@ interface Request extends RunFlags, RunSettings {
 
 /** What has been opened so far, and must be closed however the run ends. */
 interface Opened {
+  metrics?: MetricsServer;
   source?: Source;
   sink?: Sink;
   pipeline?: Pipeline;
+}
+
+/** All of it, and how far the run has come. */
+interface Running extends Required<Omit<Opened, 'metrics'>> {
+  progress?: Progress;
 }
 
 /** Where a run talks to the person who started it. */
@@ -64,7 +72,7 @@ export async function run(model: string, flags: RunFlags): Promise<number> {
   });
   try {
     await open(model, request, opened, { bar, signals });
-    return await runRows(opened as Required<Opened>, request, { bar, signals, startedAt });
+    return await runRows(opened as Running, request, { bar, signals, startedAt });
   } catch (error) {
     bar.clear();
     await opened.sink?.abandon();
@@ -74,6 +82,7 @@ export async function run(model: string, flags: RunFlags): Promise<number> {
     if (opened.sink) tellPartial(request, 'what was done until then');
     return status;
   } finally {
+    await opened.metrics?.close();
     await opened.pipeline?.close();
     await opened.source?.close();
     signals.release();
@@ -105,6 +114,11 @@ async function open(model: string, request: Request, opened: Opened, { bar, sign
     bar.line('reading rows from this terminal; Ctrl-D ends them\n');
   }
   await checkReportFiles(request, { force: request.force, taken: [request.output, ...request.input] });
+  const metrics = await serveMetrics(request, opened);
+  if (metrics) {
+    opened.metrics = metrics;
+    if (!request.quiet) bar.line(`metrics at ${metrics.url}\n`);
+  }
   const source = await signals.race(openSource(input, graph.inputs, { format: request.inputFormat }));
   opened.source = source;
   opened.sink = await openSink(request.output, {
@@ -134,10 +148,11 @@ async function load(graph: ModelGraph, source: Source, request: Request, bar: Pr
 }
 
 async function runRows(
-  { pipeline, source, sink }: Required<Opened>,
+  running: Running,
   request: Request,
   { bar, signals, startedAt }: Console & { readonly startedAt: number },
 ): Promise<number> {
+  const { pipeline, source, sink } = running;
   const errors = new ErrorCounts();
   const failed = new FailedRows((line) => bar.line(line));
   const result = await runJob({
@@ -145,7 +160,10 @@ async function runRows(
     source,
     sink,
     signal: signals.signal,
-    onProgress: (progress) => bar.show(() => ({ ...progress, total: source.rows, stages: stagesOf(pipeline) })),
+    onProgress: (progress) => {
+      running.progress = progress;
+      bar.show(() => ({ ...progress, total: source.rows, stages: stagesOf(pipeline) }));
+    },
     onFailures: (failures) => {
       errors.add(failures);
       if (request.output === STANDARD_STREAM) failed.tell(failures);

@@ -12,6 +12,7 @@ import { type Loaded, micros } from '../pool/protocol.js';
 import { type Tensor, type TensorSpec, zeroRows } from '../tensor.js';
 import { Coordinator } from './coordinator.js';
 import type { Feed, MicroBatch } from './micro-batch.js';
+import { startRunSpan } from './telemetry.js';
 import { Timeline } from './timeline.js';
 
 export interface PipelineSettings {
@@ -86,6 +87,11 @@ export class Pipeline {
     return this.#warm?.arena.bytes ?? 0;
   }
 
+  /** Micro-batches on their way now. */
+  get inFlight(): number {
+    return this.#warm?.arena.inFlight ?? 0;
+  }
+
   /** Bytes of one micro-batch that live across the cut before each stage; for the first these are the model's inputs. Empty before `warmUp`. */
   get liveBytes(): number[] {
     const regions = this.#warm?.arena.layout.regions;
@@ -140,10 +146,15 @@ export class Pipeline {
       });
     }
     this.#running = true;
+    const span = await startRunSpan(this.plan);
     try {
       this.#timeline = new Timeline(workersOf(this.plan), micros());
       yield* this.#warm.coordinator.run(feed, this.#timeline);
+    } catch (error) {
+      span?.fail(error);
+      throw error;
     } finally {
+      span?.end(this.#timeline);
       this.#running = false;
     }
   }

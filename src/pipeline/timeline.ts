@@ -30,12 +30,24 @@ export interface StageUse {
   readonly microBatches: number;
   /** Mean seconds of a micro-batch. */
   readonly meanSeconds: number;
+  /** When it accepted its first micro-batch and finished its last, in microseconds of the monotonic clock; 0 where there was none. */
+  readonly firstAt: number;
+  readonly lastAt: number;
 }
 
 /** A worker of a stage, as a line of the timeline. */
 export interface Lane {
   readonly stage: number;
   readonly worker: number;
+}
+
+/** Microseconds, and how often. */
+interface StageSums {
+  busy: number;
+  count: number;
+  rows: number;
+  first: number;
+  last: number;
 }
 
 /** Micro-batches that a prediction is made of: more change nothing in it. */
@@ -50,10 +62,7 @@ export class Timeline {
   readonly #spans = new Spans();
   readonly #pace: PaceCounter;
   readonly #seats: readonly Seats[];
-  readonly #busy: number[];
-  readonly #count: number[];
-  #first = Number.POSITIVE_INFINITY;
-  #last = Number.NEGATIVE_INFINITY;
+  readonly #sums: readonly StageSums[];
 
   /** `workers` in each stage. */
   constructor(workers: readonly number[], startedAt: number) {
@@ -62,18 +71,19 @@ export class Timeline {
     this.lanes = workers.flatMap((count, stage) => Array.from({ length: count }, (_, worker) => ({ stage, worker })));
     this.#pace = new PaceCounter(this.lanes.length);
     this.#seats = workers.map((count) => new Seats(count));
-    this.#busy = workers.map(() => 0);
-    this.#count = workers.map(() => 0);
+    this.#sums = workers.map(() => ({ busy: 0, count: 0, rows: 0, first: Number.POSITIVE_INFINITY, last: 0 }));
   }
 
   record({ thread, ...rest }: ThreadSpan): void {
     const { stage, acceptedAt, finishedAt } = rest;
     const worker = this.#seats[stage]!.of(thread, finishedAt);
     const span: Span = { ...rest, worker };
-    this.#busy[stage]! += finishedAt - acceptedAt;
-    this.#count[stage]! += 1;
-    this.#first = Math.min(this.#first, acceptedAt);
-    this.#last = Math.max(this.#last, finishedAt);
+    const sums = this.#sums[stage]!;
+    sums.busy += finishedAt - acceptedAt;
+    sums.count += 1;
+    sums.rows += span.rows;
+    sums.first = Math.min(sums.first, acceptedAt);
+    sums.last = Math.max(sums.last, finishedAt);
     this.#spans.add(span);
     const since = (time: number) => Math.max(0, time - this.startedAt);
     const times = { rows: span.rows, acceptedAt: since(acceptedAt), finishedAt: since(finishedAt) };
@@ -97,20 +107,29 @@ export class Timeline {
 
   /** Seconds from the first accept to the last finish. */
   get seconds(): number {
-    return this.#last > this.#first ? (this.#last - this.#first) / 1e6 : 0;
+    const first = Math.min(...this.#sums.map((sums) => sums.first));
+    return Math.max(0, ...this.#sums.map(({ last }) => last - first)) / 1e6;
+  }
+
+  /** Rows that have left the last stage. */
+  get rows(): number {
+    return this.#sums.at(-1)!.rows;
   }
 
   uses(): StageUse[] {
+    const { seconds } = this;
     return this.workers.map((workers, stage) => {
-      const busySeconds = this.#busy[stage]! / 1e6;
-      const available = this.seconds * workers;
-      const microBatches = this.#count[stage]!;
+      const { busy, count: microBatches, first, last } = this.#sums[stage]!;
+      const busySeconds = busy / 1e6;
+      const available = seconds * workers;
       return {
         busySeconds,
         waitSeconds: Math.max(0, available - busySeconds),
         utilisation: available > 0 ? Math.min(1, busySeconds / available) : 0,
         microBatches,
         meanSeconds: microBatches > 0 ? busySeconds / microBatches : 0,
+        firstAt: microBatches > 0 ? first : 0,
+        lastAt: last,
       };
     });
   }
