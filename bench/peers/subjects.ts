@@ -19,7 +19,7 @@ const ONNX_PEERS = ['ort', 'ort gpu + cpu', 'openvino', 'torch', 'accelerate', '
 const TFJS_PEERS = ['predict', 'predict, 1 thread', 'tandem'];
 const IMAGES = { peers: TFJS_PEERS, batches: [8, 16] };
 /** Rows that the classifiers of Keras are run on: some seconds for each. */
-const IMAGE_ROWS = { 'mobilenet-v2': 384, 'efficientnet-b0': 320, 'inception-v3': 192, 'resnet-50': 128 };
+const IMAGE_ROWS = { 'mobilenet-v2': 384, 'efficientnet-b0': 320, 'inception-v3': 256, 'resnet-50': 256 };
 
 export const SUBJECTS: readonly Subject[] = [
   {
