@@ -7,6 +7,7 @@ import { makePlan, rowSpecsOf } from '../plan/make-plan.js';
 import type { Plan, StageOptions } from '../plan/plan.js';
 import type { ISOLATIONS } from '../pool/isolation.js';
 import { bytesPerElement, type Tensor, type TensorSpec, type TypedArray } from '../tensor.js';
+import { checkOptions } from './check-options.js';
 import { openObjects } from './formats/open-objects.js';
 import { publicOutputs, SourceFeed } from './job.js';
 import { rowFailures } from './row-failures.js';
@@ -46,6 +47,7 @@ export type RowResult =
  *   TANDEM_ENGINE_MISSING, TANDEM_DEVICE_FALLBACK, TANDEM_PLAN_IMPOSSIBLE, TANDEM_USAGE
  */
 export async function openPipeline(model: string, options: PipelineOptions = {}): Promise<RowPipeline> {
+  checkOptions(options);
   const graph = await openModel(model);
   const rowSpecs = rowSpecsOf(graph);
   const deadline = (options.deadline ?? 600) * 1000;
