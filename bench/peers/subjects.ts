@@ -34,7 +34,7 @@ export const SUBJECTS: readonly Subject[] = [
     make: (folder) => makeOnnx('resnet-50', folder),
     peers: ONNX_PEERS,
     batches: [1, 2, 4, 8],
-    rows: 64,
+    rows: 128,
   },
   {
     name: 'bert-base',
