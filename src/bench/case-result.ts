@@ -43,7 +43,10 @@ export async function caseResult({ name, kind, trial, course, samples }: Measure
     coordinatorSeconds: median(samples.map(({ coordinatorMicros }) => coordinatorMicros)) / 1e6,
     // The arena is laid out for the largest micro-batch and depth of the sweep; this course uses a share of it.
     arenaBytes: (pipeline.arenaBytes * course.microBatch * course.depth) / (plan.microBatch * plan.depth),
-    weightBytes: plan.stages.reduce((sum, { ops, workers }) => sum + workers * weightBytes(graph, ops.from, ops.to), 0),
+    weightBytes: plan.stages.reduce(
+      (sum, { ops, workers }) => sum + Math.min(workers, course.depth) * weightBytes(graph, ops.from, ops.to),
+      0,
+    ),
     peakRssBytes: peaks.some((peak) => peak === null) ? null : peaks.reduce<number>((sum, peak) => sum + peak!, 0),
   };
 }

@@ -5,7 +5,8 @@ import type { Course } from './row-bank.js';
 /** `--stage cpu,layers=0..5,threads=1 … --micro-batch 8 --depth 5`. */
 export function flagsOf({ stages }: Plan, { microBatch, depth }: Pick<Course, 'microBatch' | 'depth'>): string {
   return [
-    ...stages.map((stage) => `--stage ${stageWords(stage)}`),
+    // Of more workers than micro-batches some would never work.
+    ...stages.map((stage) => `--stage ${stageWords({ ...stage, workers: Math.min(stage.workers, depth) })}`),
     `--micro-batch ${microBatch}`,
     `--depth ${depth}`,
   ].join(' ');
