@@ -4,10 +4,9 @@ import { EXIT } from '../errors.js';
 import { type Room, readMachine } from '../plan/machine.js';
 import { type NvidiaDriver, readNvidiaDriver } from '../plan/nvidia.js';
 import { COMPILER_REMEDY, findCompiler } from '../setup/compiler.js';
-import { TENSORFLOW_PACKAGES, tensorflowFolder } from '../setup/link-tensorflow.js';
-import { probeEngine } from '../setup/probe.js';
 import { findPython, PYTHON_REMEDY } from '../setup/python.js';
 import { formatBytes } from './bytes.js';
+import { checkProviders } from './check-providers.js';
 import { printable } from './fail.js';
 import { formatTable } from './table.js';
 
@@ -43,14 +42,10 @@ export function doctorCommand(): Command {
     });
 }
 
-/** Look at everything; engines are loaded in child processes, one after the other. */
+/** Look at everything. */
 export async function diagnose(): Promise<Diagnosis> {
   const driver = readNvidiaDriver();
-  const engines = [
-    await checkOnnxruntime(),
-    await checkTensorflow('cpu', driver),
-    await checkTensorflow('gpu', driver),
-  ];
+  const engines = await checkProviders(driver);
   const checks = [
     checkNode(),
     ...checkMachine(),
@@ -111,52 +106,6 @@ function checkSharedMemory(room: Room | null): Check {
   if (room.free >= SMALL_SHARED_MEMORY) return { name, state: 'ok', found: `${formatRoom(room)} in /dev/shm`, facts };
   const remedy = 'in a container: docker run --shm-size=2g …';
   return { name, state: 'note', found: `only ${formatRoom(room)} in /dev/shm`, remedy, facts };
-}
-
-async function checkOnnxruntime(): Promise<Check> {
-  const name = 'onnxruntime';
-  const probe = await probeEngine('onnxruntime', 'onnxruntime-node');
-  if (!probe.works)
-    return { name, state: 'missing', found: probe.reason, remedy: 'npm install onnxruntime-node@1.30.0' };
-  const { version, providers } = probe;
-  return { name, state: 'ok', found: `${version} (${providers.join(', ')})`, facts: { version, providers } };
-}
-
-/** A GPU package on a machine without a driver is no loss: then it is only noted. */
-async function checkTensorflow(kind: 'cpu' | 'gpu', driver: NvidiaDriver | null): Promise<Check> {
-  const name = kind === 'cpu' ? 'tensorflow' : 'tensorflow-gpu';
-  const lost = kind === 'cpu' || driver !== null ? 'missing' : 'note';
-  const setUp = `npx tandem setup ${name}`;
-  const folder = tensorflowFolder(kind);
-  if (folder === null) {
-    const remedy = `npm install --ignore-scripts ${TENSORFLOW_PACKAGES[kind]}@4.22.0 && ${setUp}`;
-    return {
-      name,
-      state: lost,
-      found: `${TENSORFLOW_PACKAGES[kind]} is not installed`,
-      ...(lost === 'missing' && { remedy }),
-    };
-  }
-  const probe = await probeEngine('tfjs', folder);
-  if (!probe.works) {
-    const found = probe.reason.includes('can not be found')
-      ? 'installed, not linked to a TensorFlow library'
-      : probe.reason;
-    return { name, state: lost, found, ...(lost === 'missing' && { remedy: setUp }) };
-  }
-  const { version, device } = probe;
-  const facts = { version, device };
-  const found = `${version}, computes on the ${device}`;
-  if (kind === 'gpu' && device === 'CPU') {
-    return {
-      name,
-      state: lost,
-      found: `${found}, not on a card`,
-      ...(driver && { remedy: `${setUp} --force` }),
-      facts,
-    };
-  }
-  return { name, state: 'ok', found, facts };
 }
 
 function checkDriver(driver: NvidiaDriver | null): Check {

@@ -1,4 +1,5 @@
 /** What `tandem run` tells a person on stderr: the plan before it starts, and what came true at the end. */
+import { ENGINES } from '../engine/registry.js';
 import type { Summary } from '../job/summary.js';
 import { type ModelGraph, weightBytes } from '../model/graph.js';
 import type { Plan } from '../plan/plan.js';
@@ -33,7 +34,16 @@ export function formatPlan(graph: ModelGraph, plan: Plan): string {
     { title: 'workers x threads' },
   ];
   const cut = plan.stages.length > 1 ? `\n${CUT_BY[plan.cutBy]}` : '';
-  return `${formatTable(columns, rows)}${cut}\nmicro-batches of ${formatRows(plan.microBatch)}, at most ${plan.depth} in flight\n`;
+  return `${formatTable(columns, rows)}${cut}\nmicro-batches of ${formatRows(plan.microBatch)}, at most ${plan.depth} in flight\n${cautions(plan)}`;
+}
+
+function cautions({ stages }: Plan): string {
+  return stages
+    .flatMap(({ engine, provider }, j) => {
+      const caution = ENGINES[engine].cautions[provider];
+      return caution ? [`stage ${j}: ${caution}\n`] : [];
+    })
+    .join('');
 }
 
 export function formatSummary(summary: Summary): string {

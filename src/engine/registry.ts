@@ -3,6 +3,7 @@ import { TandemError } from '../errors.js';
 import type { ModelFormat } from '../model/graph.js';
 import type { Engine, EngineName } from './engine.js';
 import { allocatorEnvironment } from './tfjs/allocator.js';
+import { isInstalled } from './tfjs/installed.js';
 
 export interface Device {
   readonly kind: 'cpu' | 'gpu';
@@ -13,8 +14,12 @@ export interface Device {
 interface EngineEntry {
   /** Loads the engine's code; native libraries wait for `load()`. */
   readonly open: () => Promise<Engine>;
-  /** First one is the default for the device. */
+  /** In the order of preference. */
   readonly providers: { readonly cpu: readonly string[]; readonly gpu: readonly string[] };
+  /** Whether a provider may be taken where nobody asked for one: its library seems to be there. */
+  readonly seemsThere: (provider: string) => boolean;
+  /** What a person should know before a job starts with a provider, and what to type against it. */
+  readonly cautions: Readonly<Record<string, string>>;
   /** Whether two workers of one process must not start at the same time. */
   readonly startsAlone: boolean;
   /** Whether its stages are better off in processes of their own. */
@@ -26,7 +31,12 @@ interface EngineEntry {
 export const ENGINES: Record<EngineName, EngineEntry> = {
   tfjs: {
     open: async () => (await import('./tfjs/tfjs.js')).tfjs,
-    providers: { cpu: ['tensorflow'], gpu: ['tensorflow-gpu'] },
+    // WebGPU takes any maker's card; WebAssembly is the last resort, since it needs nothing and is slow.
+    providers: { cpu: ['tensorflow', 'wasm'], gpu: ['tensorflow-gpu', 'webgpu'] },
+    seemsThere: isInstalled,
+    cautions: {
+      wasm: 'WebAssembly has one thread and takes many times as long as TensorFlow; npx tandem setup tensorflow',
+    },
     // The addon keeps a process-wide set of attribute names that it fills without a lock (binding/tfjs_backend.cc, ATTR_NAME_SET).
     startsAlone: true,
     // Thread counts and the card are chosen by environment variables, and a native error ends the whole process.
@@ -44,7 +54,9 @@ export const ENGINES: Record<EngineName, EngineEntry> = {
   },
   onnxruntime: {
     open: async () => (await import('./onnxruntime/onnxruntime.js')).onnxruntime,
-    providers: { cpu: ['cpu'], gpu: ['webgpu', 'cuda'] },
+    providers: { cpu: ['cpu'], gpu: ['webgpu', 'cuda', 'coreml', 'directml'] },
+    seemsThere: () => true,
+    cautions: {},
     startsAlone: false,
     prefersProcess: false,
     environment: () => ({}),
@@ -52,6 +64,8 @@ export const ENGINES: Record<EngineName, EngineEntry> = {
   custom: {
     open: async () => (await import(process.env.TANDEM_ENGINE_MODULE ?? '')).engine,
     providers: { cpu: ['custom'], gpu: ['custom'] },
+    seemsThere: () => true,
+    cautions: {},
     startsAlone: false,
     prefersProcess: false,
     environment: () => ({}),
@@ -73,14 +87,15 @@ export function parseDevice(device: string): Device {
   return { kind: match[1] as 'cpu' | 'gpu', index: Number(match[2] ?? 0) };
 }
 
-/** The provider for a device: the asked-for one if the engine has it there, else the engine's first. */
+/** The provider for a device: the asked-for one if the engine has it there, else the first that seems to be there. */
 export function providerFor(engine: EngineName, device: string, asked?: string): string {
   const { kind } = parseDevice(device);
-  const offered = ENGINES[engine].providers[kind];
+  const { providers, seemsThere } = ENGINES[engine];
+  const offered = providers[kind];
   if (asked !== undefined && !offered.includes(asked)) {
     throw new TandemError('TANDEM_USAGE', `engine ${engine} has no provider "${asked}" for ${kind}`, {
       remedy: `use provider=${offered.join(' or provider=')}`,
     });
   }
-  return asked ?? offered[0]!;
+  return asked ?? offered.find(seemsThere) ?? offered[0]!;
 }

@@ -3,18 +3,11 @@ import { createHash } from 'node:crypto';
 import { copyFile, mkdir, readdir, readFile, rename, rm, symlink } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
+import { addonFile, NAPI_VERSION } from '../engine/tfjs/installed.js';
 import { lastWords, runCommand } from './command.js';
 import { requireCompiler } from './compiler.js';
 import { setupFailure } from './failure.js';
 import { sha256Of } from './wheel.js';
-
-/** Node's stable addon interface: the package looks in the folder of the highest one it knows, which every Node since 16 has. */
-const NAPI_VERSION = 8;
-
-/** Where the package loads its addon from. */
-export function addonFile(packageFolder: string): string {
-  return join(packageFolder, 'lib', `napi-v${NAPI_VERSION}`, 'tfjs_binding.node');
-}
 
 /**
  * Give the package its library and its addon. The addon looks for the library in `deps/lib` of its package; that is one link to the

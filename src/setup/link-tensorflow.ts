@@ -2,6 +2,7 @@
 import { rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
+import { PACKAGES } from '../engine/tfjs/installed.js';
 import { TandemError } from '../errors.js';
 import { cacheFolder } from '../plan/cache-folder.js';
 import { readNvidiaDriver } from '../plan/nvidia.js';
@@ -14,7 +15,7 @@ import { packageOffersDownload, runPackageDownload } from './package-download.js
 import { type Probe, probeEngine } from './probe.js';
 import { type LibrarySource, librarySource } from './tensorflow-wheels.js';
 
-export const TENSORFLOW_PACKAGES = { cpu: '@tensorflow/tfjs-node', gpu: '@tensorflow/tfjs-node-gpu' } as const;
+export const TENSORFLOW_PACKAGES = { cpu: PACKAGES.tensorflow, gpu: PACKAGES['tensorflow-gpu'] } as const;
 
 export interface LinkOptions {
   /** Which of the two packages: `gpu` is tfjs-node-gpu. */
@@ -160,7 +161,7 @@ class Linking {
   }
 
   #probe(): Promise<Probe> {
-    return probeEngine('tfjs', this.#packageFolder);
+    return probeEngine('tfjs', this.#options.kind === 'gpu' ? 'tensorflow-gpu' : 'tensorflow', this.#packageFolder);
   }
 
   #source(): LibrarySource | null {

@@ -1,7 +1,8 @@
 /** What a TensorFlow package is linked to: a small file beside the addon, so that "already linked" costs no loading. */
 import { lstat, readdir, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { addonFile, addonRecipe } from './addon.js';
+import { addonFile } from '../engine/tfjs/installed.js';
+import { addonRecipe } from './addon.js';
 import { looksWhole } from './library.js';
 import type { EngineFacts } from './probe.js';
 

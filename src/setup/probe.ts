@@ -1,13 +1,15 @@
 /** Does an engine work here? Found by a child process that loads it and computes with it, so that a crash is only news. */
 import { fork } from 'node:child_process';
+import type { EngineName } from '../engine/engine.js';
 
 /** What a working engine tells about itself. */
 export interface EngineFacts {
   /** Of the native library: TensorFlow 2.21.0, ONNX Runtime 1.30.0. */
   readonly version: string;
-  readonly providers: readonly string[];
   /** The kind of device that computed. */
   readonly device: 'CPU' | 'GPU';
+  /** What its driver or library calls it. */
+  readonly deviceName: string;
 }
 
 export type Probe = ({ readonly works: true } & EngineFacts) | { readonly works: false; readonly reason: string };
@@ -15,10 +17,10 @@ export type Probe = ({ readonly works: true } & EngineFacts) | { readonly works:
 const CHILD = new URL('./probe-child.js', import.meta.url);
 const TIMEOUT_MS = 120_000;
 
-/** @param path the package's folder, or what `require` finds it by. */
-export function probeEngine(engine: 'tfjs' | 'onnxruntime', path: string): Promise<Probe> {
+/** @param packageFolder of the package that brings `provider`, where it is not the one that tandem itself would load. */
+export function probeEngine(engine: EngineName, provider: string, packageFolder?: string): Promise<Probe> {
   return new Promise((resolve) => {
-    const child = fork(CHILD, [engine, path], {
+    const child = fork(CHILD, [engine, provider, ...(packageFolder ? [packageFolder] : [])], {
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
       env: { ...process.env, TF_CPP_MIN_LOG_LEVEL: '3', TF_FORCE_GPU_ALLOW_GROWTH: 'true' },
       execArgv: [],

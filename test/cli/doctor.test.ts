@@ -13,9 +13,17 @@ test('on a machine that is set up, both CPU engines are tried and work', async (
   const { ok, checks } = await diagnose();
   assert.equal(ok, true);
   const states = new Map(checks.map(({ name, state }) => [name, state]));
-  for (const name of ['node', 'cores', 'memory', 'onnxruntime', 'tensorflow'])
+  for (const name of ['node', 'cores', 'memory', 'onnxruntime', 'tensorflow', 'tfjs wasm'])
     assert.equal(states.get(name), 'ok', name);
-  for (const name of ['shared memory', 'tensorflow-gpu', 'nvidia driver', 'python', 'compiler'])
+  for (const name of [
+    'shared memory',
+    'tensorflow-gpu',
+    'tfjs webgpu',
+    'onnxruntime webgpu',
+    'nvidia driver',
+    'python',
+    'compiler',
+  ])
     assert.ok(states.has(name));
   for (const { name, state, remedy } of checks)
     if (state === 'missing') assert.ok(remedy, `${name} is missing without a remedy`);

@@ -17,7 +17,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, describe, type TestContext, test } from 'node:test';
-import { addonFile } from '../../src/setup/addon.js';
+import { addonFile } from '../../src/engine/tfjs/installed.js';
 import { linkTensorflow } from '../../src/setup/link-tensorflow.js';
 import type { LibrarySource } from '../../src/setup/tensorflow-wheels.js';
 import { missingTools, program, scratch, tinyPackage, tinyTensorflow, userOf, writeFiles } from './tiny-tensorflow.js';

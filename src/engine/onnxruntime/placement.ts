@@ -56,6 +56,8 @@ const CARDS: readonly (readonly [RegExp, string])[] = [
 const PROVIDERS: Record<string, { readonly recorded: string; readonly said: string }> = {
   webgpu: { recorded: 'WebGpuExecutionProvider', said: 'WebGPU' },
   cuda: { recorded: 'CUDAExecutionProvider', said: 'CUDA' },
+  coreml: { recorded: 'CoreMLExecutionProvider', said: 'Core ML' },
+  directml: { recorded: 'DmlExecutionProvider', said: 'DirectML' },
 };
 
 /**
@@ -71,7 +73,8 @@ export function onCard(
   const named = (table: typeof CARDS) => table.find(([pattern]) => drivers.some((name) => pattern.test(name)))?.[1];
   const card = named(CARDS);
   const software = named(SOFTWARE);
-  if (!card && software) return { ranOn: 'cpu', deviceName: `${software}, a card made of software` };
+  if (provider === 'webgpu' && !card && software)
+    return { ranOn: 'cpu', deviceName: `${software}, a card made of software` };
   const deviceName = `${card ?? 'the adapter that it chose'}, through ${said}`;
   if (!counts) return { ranOn: 'gpu', deviceName };
   const nodes = [...counts.values()].reduce((sum, count) => sum + count, 0);

@@ -25,6 +25,12 @@ export function openOrt(): Promise<Ort> {
   return loading;
 }
 
+/** What ORT calls a provider that tandem calls otherwise. */
+const ORT_NAMES: Record<string, string> = { directml: 'dml' };
+
+/** The package's own script, which npm is told not to run: it fetches what is too large for the package. */
+const CUDA_REMEDY = 'ONNXRUNTIME_NODE_INSTALL=cuda12 node node_modules/onnxruntime-node/script/install.js';
+
 /** How a session is made of a slice's bytes. */
 export interface SessionRequest {
   readonly bytes: Uint8Array;
@@ -45,10 +51,11 @@ export async function openSession({
   options,
 }: SessionRequest): Promise<InferenceSession> {
   const ort = await openOrt();
-  const bundled = ort.listSupportedBackends().map(({ name }) => name);
-  if (!bundled.includes(engine.provider)) {
+  const name = ORT_NAMES[engine.provider] ?? engine.provider;
+  const known = ort.listSupportedBackends().map((backend) => backend.name);
+  if (!known.includes(name)) {
     throw new TandemError('TANDEM_ENGINE_MISSING', `this onnxruntime-node has no provider "${engine.provider}"`, {
-      remedy: `use provider=${bundled.join(' or provider=')}`,
+      remedy: `use provider=${known.join(' or provider=')}`,
     });
   }
   if (engine.provider === 'webgpu' && engine.deviceIndex) {
@@ -56,7 +63,7 @@ export async function openSession({
       remedy: 'use --stage gpu',
     });
   }
-  const provider = engine.deviceIndex ? { name: engine.provider, deviceId: engine.deviceIndex } : engine.provider;
+  const provider = engine.deviceIndex ? { name, deviceId: engine.deviceIndex } : name;
   try {
     return await ort.InferenceSession.create(bytes, {
       executionProviders: [(sketch ? 'cpu' : provider) as InferenceSession.ExecutionProviderConfig],
@@ -100,10 +107,7 @@ function loadError(cause: unknown, { provider }: EngineOptions): TandemError {
   }
   if (NO_PROVIDER.test(message)) {
     return new TandemError('TANDEM_ENGINE_MISSING', `ONNX Runtime's "${provider}" provider is not installed`, {
-      remedy:
-        provider === 'cuda'
-          ? 'npm rebuild onnxruntime-node --ignore-scripts=false, or use provider=webgpu'
-          : 'use provider=cpu',
+      remedy: provider === 'cuda' ? `${CUDA_REMEDY}; or use provider=webgpu` : 'use provider=cpu',
       cause,
     });
   }

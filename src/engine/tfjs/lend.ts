@@ -28,14 +28,15 @@ export function lend(tf: Tfjs, { dtype, shape, data }: Tensor): TfTensor {
 }
 
 /** The values of `tensor` in memory of their own; `lent` are the tensors that it may still share memory with. */
-export function readOut(tensor: TfTensor, lent: readonly Tensor[]): Tensor {
+export async function readOut(tensor: TfTensor, lent: readonly Tensor[]): Promise<Tensor> {
   const dtype = tensor.dtype;
   if (dtype !== 'float32' && dtype !== 'int32' && dtype !== 'bool') {
     throw new TandemError('TANDEM_MODEL_UNSUPPORTED', `a ${dtype} tensor cannot leave a slice`, {
       remedy: 'cut elsewhere: tandem inspect MODEL lists the legal cuts',
     });
   }
-  const data = tensor.dataSync() as TypedArray;
+  // Not dataSync: WebGPU has no way to wait for the card.
+  const data = (await tensor.data()) as TypedArray;
   // What no op has touched comes back as the very array that was lent.
   const isLent = lent.some((input) => input.data.buffer === data.buffer);
   return { dtype, shape: tensor.shape, data: isLent ? data.slice() : data };

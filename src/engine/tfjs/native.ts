@@ -4,10 +4,10 @@ import { createRequire } from 'node:module';
 import { cpus } from 'node:os';
 import util from 'node:util';
 import { TandemError } from '../../errors.js';
+import { PACKAGES } from './installed.js';
 
 export type Tfjs = typeof import('@tensorflow/tfjs-node');
 
-const PACKAGES = { tensorflow: '@tensorflow/tfjs-node', 'tensorflow-gpu': '@tensorflow/tfjs-node-gpu' } as const;
 type Provider = keyof typeof PACKAGES;
 
 const require = createRequire(import.meta.url);

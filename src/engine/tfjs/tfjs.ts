@@ -1,5 +1,6 @@
-/** The tfjs engine: slices of LayersModels and GraphModels on TensorFlow, through tfjs-node or tfjs-node-gpu. */
+/** The tfjs engine: slices of LayersModels and GraphModels on TensorFlow (tfjs-node, tfjs-node-gpu), WebGPU or WebAssembly. */
 import type { Tensor as TfTensor } from '@tensorflow/tfjs-node';
+import { TandemError } from '../../errors.js';
 import type { ModelGraph, TensorFacts } from '../../model/graph.js';
 import { readGraphModel } from '../../model/graph-model.js';
 import { readLayersModel } from '../../model/layers-model.js';
@@ -13,20 +14,22 @@ import { loadGraphSlice } from './graph-slice.js';
 import { layersFacts } from './layers-facts.js';
 import { loadLayersSlice } from './layers-slice.js';
 import { lend, readOut } from './lend.js';
-import { deviceOf, openTfjs, type Tfjs } from './native.js';
+import { type Opened, openProvider } from './provider.js';
 import type { TfSlice } from './tf-slice.js';
 
 export const tfjs: Engine = { name: 'tfjs', load, describe };
 
-async function load(slice: Slice, { provider }: EngineOptions): Promise<LoadedSlice> {
-  const tf = openTfjs(provider);
+async function load(slice: Slice, { provider, deviceIndex }: EngineOptions): Promise<LoadedSlice> {
+  if (provider === 'webgpu' && deviceIndex) throw noChoice();
+  const opened = await openProvider(provider);
+  const { tf, ranOn, deviceName } = opened;
   const manifest = await readModelJson(slice.path);
   try {
     const loaded =
       slice.format === 'graph-model'
         ? await loadGraphSlice(tf, await readGraphModel(slice.path, manifest), slice)
         : await loadLayersSlice(tf, await readLayersModel(slice.path, manifest), slice);
-    return { ...deviceOf(tf), ...onTensors(tf, loaded) };
+    return { ranOn, deviceName, ...onTensors(opened, loaded) };
   } catch (cause) {
     throw engineFailure('loading the slice', cause);
   }
@@ -37,34 +40,45 @@ async function describe(
   { provider }: EngineOptions,
   feeds: readonly Tensor[],
 ): Promise<TensorFacts> {
-  const tf = openTfjs(provider);
+  const opened = await openProvider(provider);
+  const { tf } = opened;
   const manifest = await readModelJson(path);
   try {
     if (format !== 'graph-model') return await layersFacts(tf, await readLayersModel(path, manifest), feeds);
     const graph = await readGraphModel(path, manifest);
     return await describeByRunning(graph, feeds, async (chunk) =>
-      onTensors(tf, await loadGraphSlice(tf, graph, chunk)),
+      onTensors(opened, await loadGraphSlice(tf, graph, chunk)),
     );
   } catch (cause) {
     throw engineFailure('describing the model', cause);
   }
 }
 
-function onTensors(tf: Tfjs, slice: TfSlice): Pick<LoadedSlice, 'weightBytes' | 'run' | 'dispose'> {
-  return { weightBytes: slice.weightBytes, run: (inputs) => run(tf, slice, inputs), dispose: () => slice.dispose() };
+function onTensors({ tf, watch }: Opened, slice: TfSlice): Pick<LoadedSlice, 'weightBytes' | 'run' | 'dispose'> {
+  return {
+    weightBytes: slice.weightBytes,
+    run: (inputs) => watch(() => run(tf, slice, inputs)),
+    dispose: () => slice.dispose(),
+  };
 }
 
-async function run(tf: Tfjs, slice: TfSlice, inputs: readonly Tensor[]): Promise<Tensor[]> {
+async function run(tf: Opened['tf'], slice: TfSlice, inputs: readonly Tensor[]): Promise<Tensor[]> {
   const held: TfTensor[] = [];
   try {
     for (const input of inputs) held.push(lend(tf, input));
     const made = await slice.run([...held]);
     held.push(...made);
-    return made.map((tensor) => readOut(tensor, inputs));
+    return await Promise.all(made.map((tensor) => readOut(tensor, inputs)));
   } catch (cause) {
     throw engineFailure('the slice', cause);
   } finally {
     // The memory behind the inputs is free again only when TensorFlow has let go of it.
     tf.dispose(held);
   }
+}
+
+function noChoice(): TandemError {
+  return new TandemError('TANDEM_DEVICE_MISSING', 'WebGPU chooses its card itself; it cannot be asked for another', {
+    remedy: 'use --stage gpu',
+  });
 }

@@ -54,7 +54,8 @@ async function loadStaged(tf: Tfjs, weight: StoredWeight, stage: ArrayBuffer): P
   } else {
     await readWeight(weight, new Uint8Array(stage, STAGED_AT, data.byteLength));
   }
-  const tensor = tf.tensor(data, shape, dtype);
+  // The WebGPU backend reads the values only when an op first needs them on the card.
+  const tensor = tf.tensor(tf.getBackend() === 'webgpu' ? data.slice() : data, shape, dtype);
   // tfjs hands values over when an op first reads them. This one makes it do so now, and computes nothing.
   tf.tidy(() => {
     tensor.reshape([tensor.size]);

@@ -1,0 +1,44 @@
+/** tfjs with the backend that a provider names, opened when it is first needed: TensorFlow's packages, WebGPU, WebAssembly. */
+import { TandemError } from '../../errors.js';
+import { deviceOf, openTfjs, type Tfjs } from './native.js';
+import { openWasm } from './wasm.js';
+import { openWebgpu } from './webgpu.js';
+
+/** tfjs, and what it computes with, as the backend itself tells it. */
+export interface Opened {
+  readonly tf: Tfjs;
+  readonly ranOn: string;
+  readonly deviceName: string;
+  /** Runs `work`, and throws what a device reports beside it rather than through it. */
+  readonly watch: <T>(work: () => Promise<T>) => Promise<T>;
+}
+
+const BACKENDS: Record<string, () => Promise<Opened>> = { webgpu: openWebgpu, wasm: openWasm };
+
+/** tfjs computes with one backend at a time, and a thread has one tfjs. */
+let inThisThread: { readonly provider: string; readonly opening: Promise<Opened> } | undefined;
+
+/** Throws TANDEM_ENGINE_MISSING, TANDEM_ENGINE_FAILED, TANDEM_DEVICE_MISSING, TANDEM_USAGE. */
+export async function openProvider(provider: string): Promise<Opened> {
+  if (inThisThread && inThisThread.provider !== provider) {
+    throw new TandemError(
+      'TANDEM_ENGINE_FAILED',
+      `this thread's tfjs computes with ${inThisThread.provider} already, not with ${provider}`,
+      { remedy: 'give each provider a stage of its own' },
+    );
+  }
+  inThisThread ??= { provider, opening: (BACKENDS[provider] ?? openNative(provider))() };
+  try {
+    return await inThisThread.opening;
+  } catch (error) {
+    inThisThread = undefined;
+    throw error;
+  }
+}
+
+function openNative(provider: string): () => Promise<Opened> {
+  return async () => {
+    const tf = openTfjs(provider);
+    return { tf, ...deviceOf(tf), watch: (work) => work() };
+  };
+}

@@ -1,0 +1,33 @@
+/** tfjs on WebAssembly: needs nothing but npm, on one thread and many times slower than TensorFlow. */
+import { createRequire } from 'node:module';
+import { cpus } from 'node:os';
+import { TandemError } from '../../errors.js';
+import type { Tfjs } from './native.js';
+import type { Opened } from './provider.js';
+
+const require = createRequire(import.meta.url);
+
+/** Throws TANDEM_ENGINE_MISSING. */
+export async function openWasm(): Promise<Opened> {
+  try {
+    const tf: Tfjs = require('@tensorflow/tfjs');
+    require('@tensorflow/tfjs-backend-wasm');
+    if (!(await tf.setBackend('wasm'))) throw new Error('the backend does not start');
+    tf.enableProdMode();
+    return {
+      tf,
+      ranOn: 'cpu',
+      deviceName: `${processor()}, through WebAssembly on one thread`,
+      watch: (work) => work(),
+    };
+  } catch (cause) {
+    throw new TandemError('TANDEM_ENGINE_MISSING', `tfjs cannot use WebAssembly here: ${(cause as Error).message}`, {
+      remedy: 'npm install --ignore-scripts @tensorflow/tfjs@4.22.0 @tensorflow/tfjs-backend-wasm@4.22.0',
+      cause,
+    });
+  }
+}
+
+function processor(): string {
+  return cpus()[0]?.model.trim() || process.arch;
+}

@@ -1,0 +1,66 @@
+/** tfjs on WebAssembly, the last resort: it gives what TensorFlow gives, and is taken only where TensorFlow is not linked, with a word about it. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { cpSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { after, test } from 'node:test';
+import { makeModel } from '../../../scripts/make-model.js';
+import { makeRows } from '../../../scripts/make-rows.js';
+import { providerFor } from '../../../src/engine/registry.js';
+import { temporaryFolder, tensorflow } from '../../fixtures/tfjs-runs.js';
+
+const root = resolve(import.meta.dirname, '../../../..');
+const folder = temporaryFolder();
+after(folder.remove);
+
+/** tandem as it is where TensorFlow was never linked: the same code and packages, without tfjs-node. */
+function withoutTensorflow(): string {
+  const place = join(folder.path, 'unlinked');
+  mkdirSync(join(place, 'node_modules', '@tensorflow'), { recursive: true });
+  for (const name of ['dist/src', 'dist/workers', 'package.json'])
+    cpSync(join(root, name), join(place, name), { recursive: true });
+  for (const name of ['commander', 'zod', 'piscina', 'msgpackr', '@tensorflow/tfjs', '@tensorflow/tfjs-backend-wasm'])
+    symlinkSync(join(root, 'node_modules', name), join(place, 'node_modules', name));
+  return join(place, 'dist/src/cli/tandem.js');
+}
+
+const numbers = (path: string) => {
+  const lines = readFileSync(path, 'utf8').trim().split('\n');
+  return lines.flatMap((line) =>
+    JSON.stringify(JSON.parse(line))
+      .match(/-?\d+\.?\d*(e-?\d+)?/g)!
+      .map(Number),
+  );
+};
+
+test('where TensorFlow is not linked, a job runs on WebAssembly, says so, and gives the same numbers', {
+  skip: tensorflow.skip,
+}, async () => {
+  const model = await makeModel('mlp', join(folder.path, 'mlp'));
+  const input = join(folder.path, 'in.jsonl');
+  makeRows(input, 20, [16]);
+  const run = (tandem: string, output: string) => {
+    const { status, stderr } = spawnSync(
+      process.execPath,
+      [tandem, 'run', model, '-i', input, '-o', output, '--stage', 'cpu', '--stage', 'cpu'],
+      { encoding: 'utf8' },
+    );
+    assert.equal(status, 0, stderr);
+    return { stderr, values: numbers(output) };
+  };
+  const found = run(withoutTensorflow(), join(folder.path, 'wasm.jsonl'));
+  const expected = run(join(root, 'dist/src/cli/tandem.js'), join(folder.path, 'tensorflow.jsonl'));
+  assert.match(found.stderr, /tfjs\/wasm/);
+  assert.match(found.stderr, /stage 0: WebAssembly .*npx tandem setup tensorflow/);
+  assert.doesNotMatch(expected.stderr, /WebAssembly/);
+  assert.equal(found.values.length, expected.values.length);
+  const off = found.values.map((value, n) => Math.abs(value - expected.values[n]!));
+  assert.ok(Math.max(...off) < 1e-5, `${Math.max(...off)} off`);
+});
+
+test('where TensorFlow is linked it is the default, and WebAssembly may be asked for', {
+  skip: tensorflow.skip,
+}, () => {
+  assert.equal(providerFor('tfjs', 'cpu'), 'tensorflow');
+  assert.equal(providerFor('tfjs', 'cpu', 'wasm'), 'wasm');
+});
