@@ -27,7 +27,7 @@ const TOLERANCE = 1e-4;
 /** Dimensions that a model leaves open, such as the length of a text. */
 const FREE = 5;
 const MICRO_BATCH = 3;
-const MICRO_BATCHES = 3;
+const MICRO_BATCHES = 2;
 const DEADLINE = 120_000;
 
 const CPU: StageOptions = { device: 'cpu', threads: 1 };

@@ -61,25 +61,25 @@ test('views over shared memory go in at any offset, and the memory is free again
   await loaded.dispose();
 });
 
-test('a tensor that no op touched is still a copy', { skip }, () => {
+test('a tensor that no op touched is still a copy', { skip }, async () => {
   const input: Tensor = { dtype: 'float32', shape: [2], data: Float32Array.of(1, 2) };
   const tensor = lend(tf!, input);
-  const output = readOut(tensor, [input]);
+  const output = await readOut(tensor, [input]);
   input.data[0] = 9;
   assert.deepEqual(output, { dtype: 'float32', shape: [2], data: Float32Array.of(1, 2) });
   tensor.dispose();
 });
 
-test('dtypes: bool and int32 as they are, uint8 as int32, others refused', { skip }, () => {
-  const through = (tensor: Tensor) => {
+test('dtypes: bool and int32 as they are, uint8 as int32, others refused', { skip }, async () => {
+  const through = async (tensor: Tensor) => {
     const lent = lend(tf!, tensor);
-    const result = readOut(lent, [tensor]);
+    const result = await readOut(lent, [tensor]);
     lent.dispose();
     return result;
   };
   const bool: Tensor = { dtype: 'bool', shape: [3], data: Uint8Array.of(0, 1, 1) };
-  assert.deepEqual(through(bool), bool);
-  assert.deepEqual(through({ dtype: 'uint8', shape: [2], data: Uint8Array.of(3, 255) }), {
+  assert.deepEqual(await through(bool), bool);
+  assert.deepEqual(await through({ dtype: 'uint8', shape: [2], data: Uint8Array.of(3, 255) }), {
     dtype: 'int32',
     shape: [2],
     data: Int32Array.of(3, 255),
@@ -90,7 +90,7 @@ test('dtypes: bool and int32 as they are, uint8 as int32, others refused', { ski
     code('TANDEM_MODEL_UNSUPPORTED'),
   );
   const text = tf!.tensor(['a'], [1], 'string');
-  assert.throws(() => readOut(text, []), code('TANDEM_MODEL_UNSUPPORTED'));
+  await assert.rejects(readOut(text, []), code('TANDEM_MODEL_UNSUPPORTED'));
   text.dispose();
 });
 

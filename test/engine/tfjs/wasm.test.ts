@@ -1,28 +1,18 @@
 /** tfjs on WebAssembly, the last resort: it gives what TensorFlow gives, and is taken only where TensorFlow is not linked, with a word about it. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { after, test } from 'node:test';
 import { makeModel } from '../../../scripts/make-model.js';
 import { makeRows } from '../../../scripts/make-rows.js';
 import { providerFor } from '../../../src/engine/registry.js';
+import { otherInstall } from '../../fixtures/other-install.js';
 import { temporaryFolder, tensorflow } from '../../fixtures/tfjs-runs.js';
 
 const root = resolve(import.meta.dirname, '../../../..');
 const folder = temporaryFolder();
 after(folder.remove);
-
-/** tandem as it is where TensorFlow was never linked: the same code and packages, without tfjs-node. */
-function withoutTensorflow(): string {
-  const place = join(folder.path, 'unlinked');
-  mkdirSync(join(place, 'node_modules', '@tensorflow'), { recursive: true });
-  for (const name of ['dist/src', 'dist/workers', 'package.json'])
-    cpSync(join(root, name), join(place, name), { recursive: true });
-  for (const name of ['commander', 'zod', 'piscina', 'msgpackr', '@tensorflow/tfjs', '@tensorflow/tfjs-backend-wasm'])
-    symlinkSync(join(root, 'node_modules', name), join(place, 'node_modules', name));
-  return join(place, 'dist/src/cli/tandem.js');
-}
 
 const numbers = (path: string) => {
   const lines = readFileSync(path, 'utf8').trim().split('\n');
@@ -48,7 +38,10 @@ test('where TensorFlow is not linked, a job runs on WebAssembly, says so, and gi
     assert.equal(status, 0, stderr);
     return { stderr, values: numbers(output) };
   };
-  const found = run(withoutTensorflow(), join(folder.path, 'wasm.jsonl'));
+  const unlinked = otherInstall(join(folder.path, 'unlinked'), {
+    without: ['@tensorflow/tfjs-node', '@tensorflow/tfjs-node-gpu'],
+  });
+  const found = run(unlinked.tandem, join(folder.path, 'wasm.jsonl'));
   const expected = run(join(root, 'dist/src/cli/tandem.js'), join(folder.path, 'tensorflow.jsonl'));
   assert.match(found.stderr, /tfjs\/wasm/);
   assert.match(found.stderr, /stage 0: WebAssembly .*npx tandem setup tensorflow/);
