@@ -1,0 +1,178 @@
+/**
+ * Kills stages while a job runs, and shows that nothing comes of it: node dist/scripts/kill-stages.js [--kills 200] [--stages 3]
+ * The same rows, once left in peace and once with SIGKILLs at random moments; exit status 1 if anything differs or is left behind.
+ */
+import { createHash } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
+import { pathToFileURL } from 'node:url';
+import { parseArgs } from 'node:util';
+import { formatBytes } from '../src/cli/bytes.js';
+import { formatTable } from '../src/cli/table.js';
+import { openPipeline, type RowPipeline } from '../src/index.js';
+import { bytesOf } from '../src/tensor.js';
+import { held, sharedMemoryInUse, stagesOf } from './kill-stages/processes.js';
+import { Random } from './make-model/random.js';
+import { makeOnnx } from './make-onnx.js';
+
+export interface Killing {
+  readonly kills: number;
+  readonly stages: number;
+  readonly seed: number;
+  readonly tell?: (kills: number) => void;
+}
+
+export interface Aftermath {
+  readonly kills: number;
+  readonly rows: number;
+  readonly seconds: number;
+  /** SHA-256 of all results, in order: of the run with kills, and of the run without. */
+  readonly hashes: readonly [string, string];
+  /** Stages' processes that are still there. */
+  readonly orphans: number;
+  /** Bytes of shared memory that are in use now and were not before. */
+  readonly leftInSharedMemory: number;
+  /** Medians of the first and the last quarter of the kills. */
+  readonly rss: readonly [number, number];
+  readonly files: readonly [number, number];
+}
+
+const MICRO_BATCH = 4;
+const DEPTH = 4;
+/** Milliseconds within which a kill falls after a micro-batch has come through. */
+const LATEST = 40;
+
+/** Rows of the model's width, the same ones every time. */
+function rowAt(index: number, width: number): Float32Array {
+  return new Random(index + 1).floats(width, -1, 1);
+}
+
+export async function killStages({ kills, stages, seed, tell = () => {} }: Killing): Promise<Aftermath> {
+  const folder = mkdtempSync(join(tmpdir(), 'tandem-kill-'));
+  const before = sharedMemoryInUse();
+  try {
+    const model = makeOnnx('mlp', folder);
+    const startedAt = performance.now();
+    const killed = await withPipeline(model, stages, (pipeline) => runKilled(pipeline, { kills, seed, tell }));
+    const seconds = (performance.now() - startedAt) / 1000;
+    const orphans = stagesOf(process.pid).length;
+    const left = sharedMemoryInUse() - before;
+    const hash = await withPipeline(model, stages, (pipeline) => runInPeace(pipeline, killed.rows));
+    const { rows, rss, files } = killed;
+    const ends = (values: readonly number[]) => {
+      const quarter = Math.max(1, values.length >> 2);
+      return [median(values.slice(0, quarter)), median(values.slice(-quarter))] as const;
+    };
+    const hashes = [killed.hash, hash] as const;
+    return { kills, rows, seconds, hashes, orphans, leftInSharedMemory: left, rss: ends(rss), files: ends(files) };
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+async function withPipeline<T>(model: string, stages: number, use: (pipeline: RowPipeline) => Promise<T>): Promise<T> {
+  const options = { stages: Array.from({ length: stages }, () => ({ device: 'cpu', threads: 1 })) };
+  await using pipeline = await openPipeline(model, {
+    ...options,
+    isolation: 'process',
+    microBatch: MICRO_BATCH,
+    depth: DEPTH,
+  });
+  return await use(pipeline);
+}
+
+/** Rows are fed until all kills are done, and then one micro-batch for each that may be in flight. */
+async function runKilled(pipeline: RowPipeline, { kills, seed, tell }: Required<Omit<Killing, 'stages'>>) {
+  const random = new Random(seed);
+  const width = pipeline.inputs[0]!.shape[1]!;
+  const hash = createHash('sha256');
+  const rss: number[] = [];
+  const files: number[] = [];
+  let rows = 0;
+  function* feed() {
+    let row = 0;
+    while (rss.length < kills) yield rowAt(row++, width);
+    for (let more = DEPTH * MICRO_BATCH; more > 0; more--) yield rowAt(row++, width);
+  }
+  const killOne = async () => {
+    await sleep(random.below(LATEST));
+    const alive = stagesOf(process.pid);
+    const victim = alive[random.below(alive.length)];
+    if (victim === undefined) return;
+    process.kill(victim, 'SIGKILL');
+    const now = held();
+    rss.push(now.rss);
+    files.push(now.files);
+    tell(rss.length);
+  };
+  let killing = Promise.resolve();
+  for await (const result of pipeline.run(feed())) {
+    if ('error' in result) throw new Error(`row ${result.index}: ${result.error.message}`);
+    for (const { data } of Object.values(result.outputs)) hash.update(bytesOf(data));
+    rows += 1;
+    // More have come through than were in flight at the last kill: every stage is alive again.
+    if (rows % (MICRO_BATCH * (DEPTH + 2)) === 0 && rss.length < kills) {
+      await killing;
+      killing = killOne();
+      await nextTurn();
+    }
+  }
+  await killing;
+  return { rows, hash: hash.digest('hex'), rss, files };
+}
+
+async function runInPeace(pipeline: RowPipeline, rows: number): Promise<string> {
+  const width = pipeline.inputs[0]!.shape[1]!;
+  const hash = createHash('sha256');
+  const feed = Array.from({ length: rows }, (_, row) => rowAt(row, width));
+  for await (const result of pipeline.run(feed)) {
+    if ('error' in result) throw new Error(`row ${result.index}: ${result.error.message}`);
+    for (const { data } of Object.values(result.outputs)) hash.update(bytesOf(data));
+  }
+  return hash.digest('hex');
+}
+
+function median(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[values.length >> 1]!;
+}
+
+/** Growth of this process that a garbage collector may leave, in bytes. */
+const SLACK = 48 * 2 ** 20;
+
+/** What must hold, and whether it does. */
+export function verdicts({ kills, rows, hashes, orphans, leftInSharedMemory, rss, files }: Aftermath) {
+  return [
+    {
+      claim: `results of ${rows} rows are the same bytes`,
+      holds: hashes[0] === hashes[1],
+      found: hashes[0].slice(0, 16),
+    },
+    { claim: `no process is left after ${kills} kills`, holds: orphans === 0, found: String(orphans) },
+    {
+      claim: 'nothing is left in shared memory',
+      holds: leftInSharedMemory <= 0,
+      found: formatBytes(Math.max(0, leftInSharedMemory)),
+    },
+    { claim: 'memory is flat', holds: rss[1] - rss[0] < SLACK, found: rss.map(formatBytes).join(' -> ') },
+    { claim: 'open files are flat', holds: files[1] <= files[0] + 2, found: files.join(' -> ') },
+  ];
+}
+
+async function main(): Promise<void> {
+  const text = (fallback: string) => ({ type: 'string', default: fallback }) as const;
+  const { values } = parseArgs({ options: { kills: text('200'), stages: text('3'), seed: text('1') } });
+  const kills = Number(values.kills);
+  const tell = (done: number) => {
+    if (done % 20 === 0) process.stderr.write(`${done} of ${kills} kills\n`);
+  };
+  const aftermath = await killStages({ kills, stages: Number(values.stages), seed: Number(values.seed), tell });
+  const found = verdicts(aftermath);
+  const rows = found.map(({ claim, holds, found }) => [claim, holds ? 'yes' : 'NO', found]);
+  process.stdout.write(`${formatTable([{ title: 'claim' }, { title: 'holds' }, { title: 'found' }], rows)}\n`);
+  process.stdout.write(`${kills} SIGKILLs in ${aftermath.seconds.toFixed(1)} s, ${values.stages} stages\n`);
+  if (found.some(({ holds }) => !holds)) process.exitCode = 1;
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) await main();
