@@ -45,6 +45,8 @@ export const ENGINES: Record<EngineName, EngineEntry> = {
       // A CPU stage must not take a share of the card's memory; a list that the user gave is the list that is counted in.
       CUDA_VISIBLE_DEVICES:
         kind === 'cpu' ? '' : (process.env.CUDA_VISIBLE_DEVICES?.split(',')[index] ?? String(index)),
+      // The order in which nvidia-smi and `tandem doctor` list the cards; CUDA's own puts the fastest first.
+      CUDA_DEVICE_ORDER: process.env.CUDA_DEVICE_ORDER ?? 'PCI_BUS_ID',
       ...allocatorEnvironment(),
       TF_NUM_INTRAOP_THREADS: String(threads),
       TF_NUM_INTEROP_THREADS: '1',

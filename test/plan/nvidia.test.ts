@@ -20,9 +20,21 @@ function smiThatSays(t: TestContext, words: string, status = 0): string {
   return file;
 }
 
+const TWO_CARDS =
+  '550.54.14, 6144, 5900, GPU-1a2b, NVIDIA GeForce RTX 2060\n550.54.14, [N/A], [N/A], GPU-3c4d, NVIDIA GB10';
+
+test('CUDA_VISIBLE_DEVICES says which cards there are, and in what order', (t) => {
+  const smi = smiThatSays(t, TWO_CARDS);
+  const names = (visible: string) => readNvidiaDriver(folder(t), smi, visible)?.cards.map(({ name }) => name);
+  assert.deepEqual(names('1,0'), ['NVIDIA GB10', 'NVIDIA GeForce RTX 2060']);
+  assert.deepEqual(names('GPU-3c'), ['NVIDIA GB10']);
+  assert.deepEqual(names('0,7,1'), ['NVIDIA GeForce RTX 2060']);
+  assert.deepEqual(names(''), []);
+});
+
 test('cards come in the driver’s order, with their memory', (t) => {
-  const smi = smiThatSays(t, '550.54.14, 6144, 5900, NVIDIA GeForce RTX 2060\n550.54.14, [N/A], [N/A], NVIDIA GB10');
-  assert.deepEqual(readNvidiaDriver(folder(t), smi), {
+  const smi = smiThatSays(t, TWO_CARDS);
+  assert.deepEqual(readNvidiaDriver(folder(t), smi, undefined), {
     version: '550.54.14',
     cards: [
       { name: 'NVIDIA GeForce RTX 2060', memory: { total: 6144 * 2 ** 20, free: 5900 * 2 ** 20 } },
