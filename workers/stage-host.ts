@@ -15,7 +15,6 @@ let slice: Slice | undefined;
 let stage = 0;
 let arena: Arena;
 let inputs: readonly Region[] = [];
-let outputs: readonly Region[] = [];
 
 type Handlers = { [K in keyof HostCalls]: (ask: HostCalls[K]['ask']) => Promise<HostCalls[K]['answer']> };
 
@@ -30,7 +29,6 @@ const handlers: Handlers = {
     arena = new Arena(layout, { file: HOST_ARENA });
     stage = index;
     inputs = slice!.inputs.map((name) => arena.region(name));
-    outputs = slice!.outputs.map((name) => arena.region(name));
     await pool.attach(stage, arena);
     return null;
   },
@@ -38,10 +36,9 @@ const handlers: Handlers = {
     const slot = arena.slots[number]!;
     slot.adopt(stage, words);
     try {
-      arena.fetch(slot, inputs);
-      // Adopted as READY, so that no worker has to wait for it.
+      await arena.fetch(slot, inputs);
+      // Adopted as READY, so that no worker has to wait for it. The worker itself writes its results into the file.
       const ran = (await pool.run(number))!;
-      arena.flush(slot, outputs);
       return { ...ran, words: slot.words() };
     } finally {
       slot.giveBack();

@@ -43,8 +43,8 @@ export const probe = answering<'probe'>(async ({ inputs }) => {
   return { outputs, micros: micros() - start };
 });
 
-export const attach = answering<'attach'>(async ({ memory, layout, stage: index }) => {
-  const arena = new Arena(layout, { memory });
+export const attach = answering<'attach'>(async ({ memory, layout, stage: index, file }) => {
+  const arena = new Arena(layout, { memory, file });
   const slice = stage.slice!;
   const regions = (names: readonly string[]) => names.map((name) => arena.region(name));
   Object.assign(stage, { arena, index, inputs: regions(slice.inputs), outputs: regions(slice.outputs) });
@@ -52,14 +52,15 @@ export const attach = answering<'attach'>(async ({ memory, layout, stage: index 
 });
 
 export const run = answering<'run'>(async ({ slot: number }) => {
-  const slot = stage.arena!.slots[number]!;
+  const arena = stage.arena!;
+  const slot = arena.slots[number]!;
   const index = stage.index!;
   if (!slot.awaitReady(index)) return null;
   slot.accept(index);
   const acceptedAt = micros();
   try {
     const outputs = await compute(stage.inputs.map((region) => slot.tensor(region)));
-    for (const [n, region] of stage.outputs.entries()) slot.store(region, outputs[n]!);
+    for (const [n, region] of stage.outputs.entries()) arena.store(slot, region, outputs[n]!);
   } catch (error) {
     slot.fail(index);
     throw error;

@@ -1,4 +1,5 @@
 /** The arena: all slots, and the only back-pressure there is: `claim` waits while every slot is taken. */
+import { bytesOf, type Tensor } from '../tensor.js';
 import { arenaBytes, type Layout, type Region } from './layout.js';
 import { sharedMemory } from './memory.js';
 import { readAt, writeAt } from './shared-file.js';
@@ -9,7 +10,7 @@ export class Arena {
   readonly layout: Layout;
   readonly slots: readonly Slot[];
   /** The file through which slots reach other processes; `null` where every stage sees `memory` itself. */
-  readonly #file: number | null;
+  readonly file: number | null;
   readonly #regions: ReadonlyMap<string, Region>;
   readonly #waiting: ((slot: Slot) => void)[] = [];
 
@@ -22,7 +23,7 @@ export class Arena {
   ) {
     this.layout = layout;
     this.memory = memory;
-    this.#file = file;
+    this.file = file;
     this.slots = Array.from({ length: layout.slots }, (_, index) => new Slot(memory, layout, index));
     this.#regions = new Map(layout.regions.map((region) => [region.name, region]));
   }
@@ -58,19 +59,28 @@ export class Arena {
 
   /** Makes tensors that this process wrote visible to the others. Throws TANDEM_OUT_OF_MEMORY. */
   flush(slot: Slot, regions: readonly Region[]): void {
-    if (this.#file === null) return;
+    if (this.file === null) return;
     for (const region of regions) {
       const { bytes, offset } = slot.place(region);
-      writeAt(this.#file, bytes, offset);
+      writeAt(this.file, bytes, offset);
+    }
+  }
+
+  /** Puts a result where the next stage finds it: into the slot, or straight into the file. Errors as of `Slot.admit` and `flush`. */
+  store(slot: Slot, region: Region, tensor: Tensor): void {
+    if (this.file === null) {
+      slot.store(region, tensor);
+    } else {
+      slot.admit(region, tensor);
+      writeAt(this.file, bytesOf(tensor.data), slot.place(region).offset);
     }
   }
 
   /** Brings in tensors that another process flushed; their dims must be known already. */
-  fetch(slot: Slot, regions: readonly Region[]): void {
-    if (this.#file === null) return;
-    for (const region of regions) {
+  async fetch(slot: Slot, regions: readonly Region[]): Promise<void> {
+    for (const region of this.file === null ? [] : regions) {
       const { bytes, offset } = slot.place(region);
-      readAt(this.#file, bytes, offset);
+      await readAt(this.file!, bytes, offset);
     }
   }
 }

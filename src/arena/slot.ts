@@ -198,8 +198,14 @@ export class Slot {
     this.#header.set(dims, region.dimsAt);
   }
 
-  /** Copies a result into its region. Throws TANDEM_STAGE_FAILED when it is not what the region was laid out for. */
+  /** Copies a result into its region. Errors as of `admit`. */
   store(region: Region, tensor: Tensor): void {
+    this.admit(region, tensor);
+    (this.room(region).data as Float32Array).set(tensor.data as Float32Array);
+  }
+
+  /** Notes that `region` will hold `tensor`. Throws TANDEM_STAGE_FAILED when that is not what it was laid out for. */
+  admit(region: Region, tensor: Tensor): void {
     const room = this.room(region);
     const fits = tensor.dtype === region.dtype && tensor.shape.length === region.shape.length;
     if (!fits || tensor.data.length > room.data.length) {
@@ -212,7 +218,6 @@ export class Slot {
         },
       );
     }
-    (room.data as Float32Array).set(tensor.data as Float32Array);
     this.setDims(region, tensor.shape);
   }
 

@@ -66,7 +66,7 @@ export class Coordinator {
           (spans) => record(timeline, spans),
           (error) => this.#runAlone(slot, error, line, control, timeline),
         );
-        yield this.#result(slot, failed);
+        yield await this.#result(slot, failed);
         this.#options.arena.release(slot);
         current = undefined;
       }
@@ -197,12 +197,12 @@ export class Coordinator {
     return inputs.map((name) => arena.region(name));
   }
 
-  #result(slot: Slot, failed: ReadonlyMap<number, TandemError>): MicroBatch {
+  async #result(slot: Slot, failed: ReadonlyMap<number, TandemError>): Promise<MicroBatch> {
     const { arena, outputs, fixedRows } = this.#options;
     const { rows, microBatch } = slot;
     const regions = outputs.map((name) => arena.region(name));
     // A graph input that is also an output has never left this process, and flushed it was all the same.
-    arena.fetch(slot, regions);
+    await arena.fetch(slot, regions);
     const tensors = outputs.map((name, n) => {
       const tensor = slot.tensor(regions[n]!);
       return [name, fixedRows === null ? tensor : firstRows(tensor, rows)] as const;

@@ -22,7 +22,10 @@ export interface Calls {
   /** Compute on tensors that travel with the message: it warms the worker up and tells what the slice makes. */
   probe: { ask: { inputs: readonly Tensor[] }; answer: Probed };
   /** From now on, work on these slots. */
-  attach: { ask: { memory: SharedArrayBuffer; layout: Layout; stage: number }; answer: null };
+  attach: {
+    ask: { memory: SharedArrayBuffer; layout: Layout; stage: number; file: number | null };
+    answer: null;
+  };
   /**
    * Compute the micro-batch in a slot, as soon as the stage before has left it: small integers only. The answer is `null`
    * when that stage failed.

@@ -53,8 +53,8 @@ export class ThreadPool implements Pool {
   async attach(stage: number, arena: Arena): Promise<void> {
     this.#arena = arena;
     this.#stage = stage;
-    const { memory, layout } = arena;
-    await this.#prepare('attach', { memory, layout, stage });
+    const { memory, layout, file } = arena;
+    await this.#prepare('attach', { memory, layout, stage, file });
   }
 
   /**

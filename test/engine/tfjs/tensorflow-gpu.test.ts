@@ -51,14 +51,14 @@ describe('tfjs-node-gpu without a card', { skip }, () => {
   }
 
   test('a stage that asked for the card is not run elsewhere unasked', () => {
-    const { status, stderr } = run(['gpu', 'cpu']);
+    const { status, stderr } = run(['gpu,layers=0..1', 'cpu,layers=2..3']);
     assert.equal(status, 78, stderr);
     assert.match(stderr, /stage 0 asked for gpu, but tensorflow-gpu would compute on /);
     assert.match(stderr, /--allow-fallback/);
   });
 
   test('with --allow-fallback both packages compute in one job, and say "cpu" for what they ran on', () => {
-    const { status, stderr, read } = run(['gpu', 'cpu'], '--allow-fallback');
+    const { status, stderr, read } = run(['gpu,layers=0..1', 'cpu,layers=2..3'], '--allow-fallback');
     assert.equal(status, 0, stderr);
     const { summary, rows } = read();
     assert.equal(summary.isolation, 'process');
@@ -69,17 +69,26 @@ describe('tfjs-node-gpu without a card', { skip }, () => {
         ['cpu', 'tensorflow', 'cpu', cpus()[0]!.model.trim()],
       ],
     );
-    assert.equal(rows, run(['cpu', 'cpu']).read().rows);
+    assert.equal(rows, run(['cpu,layers=0..1', 'cpu,layers=2..3']).read().rows);
   });
 
   test('several cards are stages of their own, in processes of their own', () => {
-    const { status, stderr, read } = run(['gpu:0', 'gpu:1', 'cpu'], '--allow-fallback');
+    const { status, stderr, read } = run(
+      ['gpu:0,layers=0..0', 'gpu:1,layers=1..1', 'cpu,layers=2..3'],
+      '--allow-fallback',
+    );
     assert.equal(status, 0, stderr);
     assert.deepEqual(
       read().summary.stages.map(({ device }) => device),
       ['gpu:0', 'gpu:1', 'cpu'],
     );
-    const refused = run(['gpu:0', 'gpu:1', 'cpu'], '--isolation', 'thread', '--allow-fallback', '--force');
+    const refused = run(
+      ['gpu:0,layers=0..0', 'gpu:1,layers=1..1', 'cpu,layers=2..3'],
+      '--isolation',
+      'thread',
+      '--allow-fallback',
+      '--force',
+    );
     assert.equal(refused.status, 2, refused.stderr);
     assert.match(refused.stderr, /gpu:0.*gpu:1.*\n.*--isolation process/s);
   });
