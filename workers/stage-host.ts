@@ -7,6 +7,7 @@ import type { Slice } from '../src/model/slice.js';
 import { Frames } from '../src/pool/frames.js';
 import type { PoolOptions } from '../src/pool/pool.js';
 import { HOST_ARENA, HOST_PIPE, type HostAsk, type HostCalls } from '../src/pool/protocol.js';
+import { residentMemory, restartPeak } from '../src/pool/resident-memory.js';
 import { ThreadPool } from '../src/pool/thread-pool.js';
 
 const pool = new ThreadPool(JSON.parse(process.argv[2]!) as PoolOptions);
@@ -24,6 +25,7 @@ const handlers: Handlers = {
     return pool.load(ask.slice);
   },
   probe: (ask) => pool.probe(ask.inputs),
+  time: async (ask) => ({ micros: await pool.time(ask) }),
   describe: (ask) => pool.describe(ask),
   async attach({ layout, stage: index }) {
     arena = new Arena(layout, { file: HOST_ARENA });
@@ -44,8 +46,10 @@ const handlers: Handlers = {
       slot.giveBack();
     }
   },
-  async peakRss() {
-    return process.resourceUsage().maxRSS * 1024;
+  async memory({ restart }) {
+    const memory = residentMemory();
+    if (restart) restartPeak();
+    return memory;
   },
 };
 

@@ -8,7 +8,7 @@ import { asTandemError, TandemError, toWire } from '../src/errors.js';
 import { openModel } from '../src/model/open.js';
 import type { Slice } from '../src/model/slice.js';
 import { type Answer, type Ask, type CallName, micros, type Reply, type WorkerSetup } from '../src/pool/protocol.js';
-import type { Tensor } from '../src/tensor.js';
+import { allocate, type Tensor } from '../src/tensor.js';
 
 /** The thread's whole state: a call finds what the calls before it left. */
 const stage: {
@@ -41,6 +41,21 @@ export const probe = answering<'probe'>(async ({ inputs }) => {
   const start = micros();
   const outputs = await compute(inputs);
   return { outputs, micros: micros() - start };
+});
+
+export const time = answering<'time'>(async ({ inputs, runs, millis }) => {
+  const tensors = inputs.map((input) =>
+    'data' in input ? input : { ...input, data: allocate(input.dtype, input.shape) },
+  );
+  const times: number[] = [];
+  await loadedSlice().run(tensors);
+  const begun = micros();
+  while (times.length < runs || micros() - begun < millis * 1e3) {
+    const start = micros();
+    await loadedSlice().run(tensors);
+    times.push(micros() - start);
+  }
+  return { micros: times };
 });
 
 export const attach = answering<'attach'>(async ({ memory, layout, stage: index, file }) => {

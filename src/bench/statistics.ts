@@ -1,10 +1,8 @@
 /** What a bench says of its repetitions: the middle one, and how far they lie apart. */
 
-export function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
-}
+import { median } from '../plan/median.js';
+
+export { median };
 
 /** Half of the interquartile range as a share of the median. */
 export function spread(values: readonly number[]): number {

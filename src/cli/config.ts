@@ -20,6 +20,8 @@ export interface RunSettings {
   readonly deadline?: number;
   readonly isolation?: (typeof ISOLATIONS)[number];
   readonly allowFallback?: boolean;
+  /** `auto` measures, `quick` counts FLOPs, anything else is the path of a plan. */
+  readonly plan?: string;
 }
 
 type Setting = keyof RunSettings;
@@ -32,6 +34,7 @@ export const FROM_TEXT: { readonly [K in Setting]-?: (text: string, where: strin
   deadline: parseCount,
   isolation: (text, where) => oneOf(ISOLATIONS, text, where),
   allowFallback: (text, where) => oneOf(['true', 'false'], text, where) === 'true',
+  plan: (text) => text,
 };
 
 export const ENVIRONMENT: { readonly [K in Setting]-?: string } = {
@@ -41,6 +44,7 @@ export const ENVIRONMENT: { readonly [K in Setting]-?: string } = {
   deadline: 'TANDEM_DEADLINE',
   isolation: 'TANDEM_ISOLATION',
   allowFallback: 'TANDEM_ALLOW_FALLBACK',
+  plan: 'TANDEM_PLAN',
 };
 
 const SETTINGS = Object.keys(ENVIRONMENT) as Setting[];
@@ -78,6 +82,7 @@ const CONFIG = z.strictObject({
   deadline: COUNT.optional(),
   isolation: z.enum(ISOLATIONS).optional(),
   allowFallback: z.boolean().optional(),
+  plan: z.string().min(1).optional(),
 });
 
 function readConfig(file: string): RunSettings {

@@ -10,6 +10,7 @@ import { formatTable } from './table.js';
 
 const CUT_BY: Record<Plan['cutBy'], string> = {
   layers: 'cut where you said',
+  measured: 'cut by measured times',
   flops: 'cut by counted FLOPs, which only estimate the time of each layer; layers= sets it by hand',
   weights: 'cut by bytes of weights, since the shapes are not known; layers= sets it by hand',
 };

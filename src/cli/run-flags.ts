@@ -21,8 +21,8 @@ export interface RunFlags extends Omit<RunSettings, 'stages'> {
 }
 
 const AFTER_HELP = `
-Without --stage there are two stages on the CPU. Without layers= the model is cut where its counted work is even;
-tandem inspect shows the layers by number.
+Without --stage tandem chooses devices, workers and threads; without layers= it measures the layers (once: the measurements
+are kept) and cuts where the slowest stage is fastest. tandem plan shows what it would do, tandem inspect the layers by number.
 
 A setting that no flag gives is looked for in the environment:
   ${Object.values(ENVIRONMENT).join(', ')}
@@ -40,7 +40,7 @@ For example:
   cat rows.jsonl | tandem run model.json -i - -o - | head`;
 
 export function runCommand(action: (model: string, flags: RunFlags) => Promise<void>): Command {
-  const { stages, microBatch, depth, deadline, isolation } = FROM_TEXT;
+  const { stages, microBatch, depth, deadline, isolation, plan } = FROM_TEXT;
   return new Command('run')
     .description('run a model over a file of rows, its layers spread over the devices so that all compute at once')
     .argument('<model>', 'model.json, model.onnx, or a folder that holds one')
@@ -59,6 +59,13 @@ export function runCommand(action: (model: string, flags: RunFlags) => Promise<v
       setting('--deadline <seconds>', 'longest that a micro-batch may take in a stage (default: 600)', deadline),
     )
     .addOption(setting('--isolation <where>', 'where stages live: auto, thread, process (default: auto)', isolation))
+    .addOption(
+      setting(
+        '--plan <how>',
+        'auto measures, quick counts FLOPs, else a file that tandem plan wrote (default: auto)',
+        plan,
+      ),
+    )
     .option('--allow-fallback', 'let a gpu stage run on what is there instead')
     .option('--input-format <format>', 'jsonl, npy or npz, where the name does not tell')
     .option('--output-format <format>', 'likewise for the output')

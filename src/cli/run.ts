@@ -14,7 +14,10 @@ import { summarise } from '../job/summary.js';
 import type { ModelGraph } from '../model/graph.js';
 import { openModel } from '../model/open.js';
 import { Pipeline } from '../pipeline/pipeline.js';
+import { settlePlan } from '../pipeline/settle-plan.js';
 import { makePlan } from '../plan/make-plan.js';
+import type { Plan } from '../plan/plan.js';
+import { readPlanFile } from '../plan/plan-file.js';
 import { ErrorCounts } from '../report/error-counts.js';
 import type { MetricsServer } from '../report/metrics-server.js';
 import { recordOf } from '../report/run-record.js';
@@ -22,6 +25,7 @@ import { type RunSettings, settingsOf } from './config.js';
 import { printable, printError } from './fail.js';
 import { FailedRows } from './failed-rows.js';
 import { inputsOf } from './input-flag.js';
+import { formatMeasuredPlan } from './print-plan.js';
 import { formatPlan, formatSummary } from './print-run.js';
 import { ProgressBar } from './progress.js';
 import { checkReportFiles, writeReportFiles } from './report-files.js';
@@ -134,8 +138,9 @@ async function open(model: string, request: Request, opened: Opened, { bar, sign
 async function load(graph: ModelGraph, source: Source, request: Request, bar: ProgressBar): Promise<Pipeline> {
   const deadline = request.deadline * 1000;
   bar.note('planning …');
-  const plan = await makePlan(graph, { ...request, rowSpecs: source.rowSpecs, deadline });
-  if (!request.quiet) bar.line(formatPlan(graph, plan));
+  const plan = await planOf(graph, source, { ...request, deadline }, bar);
+  const { expected } = plan;
+  if (!request.quiet) bar.line(expected ? formatMeasuredPlan(graph, plan, expected) : formatPlan(graph, plan));
   bar.note('loading …');
   const pipeline = await Pipeline.open(graph, plan, { allowFallback: request.allowFallback ?? false, deadline });
   try {
@@ -145,6 +150,15 @@ async function load(graph: ModelGraph, source: Source, request: Request, bar: Pr
     await pipeline.close();
     throw error;
   }
+}
+
+/** Measured, unless the user has a plan already or wants none of it. */
+function planOf(graph: ModelGraph, source: Source, request: Request, bar: ProgressBar): Promise<Plan> {
+  const { rowSpecs, rows } = source;
+  const { plan: asked = 'auto', allowFallback = false } = request;
+  if (asked === 'quick') return makePlan(graph, { ...request, rowSpecs });
+  if (asked !== 'auto') return Promise.resolve(readPlanFile(asked, graph));
+  return settlePlan(graph, { ...request, rowSpecs, rows, allowFallback, onProgress: (text) => bar.note(text) });
 }
 
 async function runRows(

@@ -9,6 +9,7 @@ import { benchCommand } from './bench.js';
 import { doctorCommand } from './doctor.js';
 import { printError } from './fail.js';
 import { inspectCommand } from './inspect.js';
+import { planCommand, profileCommand } from './plan.js';
 import { reportCommand } from './report.js';
 import { run } from './run.js';
 import { runCommand } from './run-flags.js';
@@ -31,7 +32,8 @@ For example:
 const runVerb = runCommand(async (model, flags) => {
   process.exitCode = await run(model, flags);
 });
-for (const verb of [runVerb, inspectCommand(), benchCommand(), reportCommand(), doctorCommand(), setupCommand()])
+const measuring = [planCommand(), profileCommand(), benchCommand()];
+for (const verb of [runVerb, inspectCommand(), ...measuring, reportCommand(), doctorCommand(), setupCommand()])
   program.addCommand(verb);
 for (const command of [program, ...program.commands]) command.exitOverride().configureOutput({ outputError: () => {} });
 

@@ -3,8 +3,10 @@ import { TandemError } from '../errors.js';
 import type { ModelGraph } from '../model/graph.js';
 import { openModel } from '../model/open.js';
 import { Pipeline } from '../pipeline/pipeline.js';
+import { settlePlan } from '../pipeline/settle-plan.js';
 import { makePlan, rowSpecsOf } from '../plan/make-plan.js';
 import type { Plan, StageOptions } from '../plan/plan.js';
+import { readPlanFile } from '../plan/plan-file.js';
 import type { ISOLATIONS } from '../pool/isolation.js';
 import { bytesPerElement, type Tensor, type TensorSpec, type TypedArray } from '../tensor.js';
 import { checkOptions } from './check-options.js';
@@ -15,6 +17,8 @@ import type { RowFailure, RowId, RowsRead, Source } from './source.js';
 
 /** The options of `tandem run`, in camelCase. */
 export interface PipelineOptions {
+  /** `quick` (default) cuts by counted FLOPs, `auto` measures as `tandem run` does, anything else is the path of a plan. */
+  readonly plan?: string;
   /** In order; default: two on the CPU. */
   readonly stages?: readonly StageOptions[];
   /** Rows that travel together; default 32, or what the model fixes. */
@@ -51,7 +55,7 @@ export async function openPipeline(model: string, options: PipelineOptions = {})
   const graph = await openModel(model);
   const rowSpecs = rowSpecsOf(graph);
   const deadline = (options.deadline ?? 600) * 1000;
-  const plan = await makePlan(graph, { ...options, rowSpecs, deadline });
+  const plan = await planFor(graph, options, rowSpecs, deadline);
   const pipeline = await Pipeline.open(graph, plan, { allowFallback: options.allowFallback ?? false, deadline });
   try {
     // Where the rows decide dimensions, the first run warms up instead.
@@ -61,6 +65,17 @@ export async function openPipeline(model: string, options: PipelineOptions = {})
     await pipeline.close();
     throw error;
   }
+}
+
+function planFor(
+  graph: ModelGraph,
+  { plan = 'quick', ...options }: PipelineOptions,
+  rowSpecs: readonly TensorSpec[] | null,
+  deadline: number,
+): Promise<Plan> {
+  if (plan === 'quick') return makePlan(graph, { ...options, rowSpecs, deadline });
+  if (plan !== 'auto') return Promise.resolve(readPlanFile(plan, graph));
+  return settlePlan(graph, { ...options, rowSpecs, deadline, allowFallback: options.allowFallback ?? false });
 }
 
 export class RowPipeline implements AsyncDisposable {

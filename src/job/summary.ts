@@ -1,6 +1,7 @@
 /** The summary of a job: what `--json` prints; its fields are stable, and `schema` changes when their meaning does. */
 import type { Pipeline } from '../pipeline/pipeline.js';
 import { predict } from '../pipeline/schedule.js';
+import type { CutBy, Plan } from '../plan/plan.js';
 import type { JobResult } from './job.js';
 
 /** Bytes and seconds; shares are 0 … 1. */
@@ -17,12 +18,14 @@ export interface Summary {
   readonly depth: number;
   readonly isolation: 'thread' | 'process';
   readonly engine: string;
-  readonly cutBy: 'layers' | 'flops' | 'weights';
+  readonly cutBy: CutBy;
   readonly stages: readonly StageSummary[];
   /** The share of all workers' time that was spent waiting; predicted from the stages' own measured times. */
   readonly bubble: { readonly predicted: number; readonly measured: number };
   /** What these stages would give if hops, reading and writing took no time. */
   readonly predicted: { readonly rowsPerSecond: number };
+  /** What the plan promised for so many rows, where it was measured. */
+  readonly planned: { readonly rowsPerSecond: number; readonly bubble: number } | null;
   readonly arenaBytes: number;
   /** Of all processes together. */
   readonly peakRssBytes: number;
@@ -87,11 +90,21 @@ export async function summarise(
     }),
     bubble: timeline.bubble(plan.depth),
     predicted: { rowsPerSecond: perSecond(result.rows, ideal) },
+    planned: plannedFor(plan, result.microBatches),
     arenaBytes: pipeline.arenaBytes,
     peakRssBytes: peaks.reduce<number>((sum, peak) => sum + (peak ?? 0), process.resourceUsage().maxRSS * 1024),
     stopped: result.stopped,
     ...files,
   };
+}
+
+/** The promised pace, with the time in which the pipeline fills. */
+function plannedFor({ expected, stages, microBatch }: Plan, microBatches: number): Summary['planned'] {
+  if (!expected || microBatches === 0) return null;
+  const interval = microBatch / expected.rowsPerSecond;
+  const fill = expected.stages.reduce((sum, { seconds }, j) => sum + seconds / stages[j]!.workers, 0) - interval;
+  const seconds = Math.max(0, fill) + microBatches * interval;
+  return { rowsPerSecond: (microBatches * microBatch) / seconds, bubble: expected.bubble };
 }
 
 function perSecond(rows: number, seconds: number): number {

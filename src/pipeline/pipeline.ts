@@ -20,6 +20,8 @@ export interface PipelineSettings {
   readonly allowFallback: boolean;
   /** Milliseconds that one micro-batch may take in one stage. */
   readonly deadline: number;
+  /** Refuse to run once a stage's process has held more than its `memory`; default true. */
+  readonly holdBudgets?: boolean;
 }
 
 interface Warm {
@@ -35,6 +37,7 @@ export class Pipeline {
   /** What each stage's workers said after loading. */
   readonly loaded: readonly Loaded[];
   readonly #pools: readonly Pool[];
+  readonly #holdBudgets: boolean;
   readonly #arenaFile: number | null;
   #warm: Warm | undefined;
   #timeline: Timeline;
@@ -47,11 +50,13 @@ export class Pipeline {
     slices: readonly Slice[],
     { pools, arenaFile }: Pools,
     loaded: readonly Loaded[],
+    { holdBudgets = true }: PipelineSettings,
   ) {
     this.graph = graph;
     this.plan = plan;
     this.slices = slices;
     this.#pools = pools;
+    this.#holdBudgets = holdBudgets;
     this.#arenaFile = arenaFile;
     this.loaded = loaded;
     this.#timeline = new Timeline(workersOf(plan), micros());
@@ -76,7 +81,7 @@ export class Pipeline {
     try {
       const loaded = await loadAll(plan, opened.pools, slices);
       if (!settings.allowFallback) checkDevices(plan, loaded);
-      return new Pipeline(graph, plan, slices, opened, loaded);
+      return new Pipeline(graph, plan, slices, opened, loaded, settings);
     } catch (error) {
       await closePools(opened);
       throw error;
@@ -126,6 +131,7 @@ export class Pipeline {
 
     const arena = new Arena(layOut(this.#residents(found), stages.length, depth), { file: this.#arenaFile });
     for (const [j, pool] of this.#pools.entries()) await pool.attach(j, arena);
+    if (this.#holdBudgets) checkBudgets(this.plan, await this.peakRss());
     const coordinator = new Coordinator({
       arena,
       pools: this.#pools,
@@ -160,8 +166,9 @@ export class Pipeline {
   }
 
   /** The most memory that each stage's own process has held resident, in bytes; `null` for stages without one. */
-  peakRss(): Promise<(number | null)[]> {
-    return Promise.all(this.#pools.map((pool) => pool.peakRss()));
+  async peakRss(): Promise<(number | null)[]> {
+    const all = await Promise.all(this.#pools.map((pool) => pool.memory()));
+    return all.map((memory) => memory?.peak ?? null);
   }
 
   async close(): Promise<void> {
@@ -214,6 +221,20 @@ function checkDevices(plan: Plan, loaded: readonly Loaded[]): void {
         },
       );
     }
+  }
+}
+
+/** What a stage really held while it was loaded and warmed up, against what it may. */
+function checkBudgets({ stages }: Plan, peaks: readonly (number | null)[]): void {
+  for (const [j, { memory }] of stages.entries()) {
+    const peak = peaks[j];
+    if (memory === undefined || peak == null || peak <= memory) continue;
+    const mebibytes = (bytes: number) => `${Math.ceil(bytes / 2 ** 20)}MiB`;
+    throw new TandemError(
+      'TANDEM_PLAN_IMPOSSIBLE',
+      `stage ${j} holds ${mebibytes(peak)} once it is warm and may hold ${mebibytes(memory)}`,
+      { remedy: `give it memory=${mebibytes(peak)}, fewer layers, or a smaller --micro-batch` },
+    );
   }
 }
 

@@ -29,16 +29,23 @@ export function estimateRanges(
   const costs = graph.layers.map(({ from, to }) =>
     flops ? flops.slice(from, to).reduce((sum, count) => sum + count, 0) : weightBytes(graph, from, to),
   );
-  const starts = partition({
-    costs,
-    speeds: stages.map(
-      ({ device, threads, workers }) => (parseDevice(device).kind === 'gpu' ? THREADS_OF_A_GPU : threads) * workers,
-    ),
+  const sums = [0];
+  for (const cost of costs) sums.push(sums.at(-1)! + cost);
+  const count = graph.layers.length;
+  const traffic = (k: number) =>
+    k === 0 || k === count ? 0 : (live?.[graph.layers[k]!.from] ?? 0) * FLOPS_PER_BYTE_MOVED;
+  const found = partition({
+    layers: count,
+    stages: stages.map(({ device, threads, workers }) => {
+      const speed = (parseDevice(device).kind === 'gpu' ? THREADS_OF_A_GPU : threads) * workers;
+      const seconds = (from: number, to: number) => (traffic(from) + sums[to]! - sums[from]! + traffic(to)) / speed;
+      return [{ cores: 0, seconds, work: seconds, fits: () => true }];
+    }),
+    cores: 0,
     // Where what lives across a cut is not known, it might be anything.
     legal: (k) => legal.has(graph.layers[k]!.from) && (!live || live[graph.layers[k]!.from] !== null),
-    traffic: (k) => (live?.[graph.layers[k]!.from] ?? 0) * FLOPS_PER_BYTE_MOVED,
   });
-  if (!starts) {
+  if (!found) {
     throw new TandemError(
       'TANDEM_LAYERS_INVALID',
       `the model has ${legal.size} places to cut, too few for ${stages.length} stages`,
@@ -47,6 +54,6 @@ export function estimateRanges(
       },
     );
   }
-  const bounds = [0, ...starts, graph.layers.length];
+  const bounds = [...found.starts, count];
   return stages.map((_, j) => ({ from: bounds[j]!, to: bounds[j + 1]! - 1 }));
 }

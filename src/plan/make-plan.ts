@@ -4,7 +4,7 @@ import { parseDevice } from '../engine/registry.js';
 import { TandemError } from '../errors.js';
 import { type ModelGraph, type TensorFacts, weightBytes } from '../model/graph.js';
 import { settleThreads } from '../pool/environment.js';
-import { closePools, type ISOLATIONS, type Isolation, openPools, resolveIsolation } from '../pool/isolation.js';
+import { closePools, type Isolation, openPools, resolveIsolation } from '../pool/isolation.js';
 import { factsOf } from '../pool/protocol.js';
 import { type TensorSpec, zeroRows } from '../tensor.js';
 import { estimateRanges } from './estimate.js';
@@ -20,25 +20,14 @@ import {
   type StageOptions,
   type StagePlan,
 } from './plan.js';
-
-export interface PlanRequest {
-  /** Default: two CPU stages, or one on a single core. */
-  readonly stages?: readonly StageOptions[];
-  readonly microBatch?: number;
-  readonly depth?: number;
-  readonly isolation?: (typeof ISOLATIONS)[number];
-  /** The shape of one row for each graph input, in order, where it is known; what `describe` computes with. */
-  readonly rowSpecs: readonly TensorSpec[] | null;
-  /** Milliseconds. */
-  readonly deadline: number;
-}
+import type { PlanRequest } from './plan-request.js';
 
 type UncutStage = Omit<StagePlan, 'layers' | 'ops'>;
 
 export async function makePlan(graph: ModelGraph, request: PlanRequest): Promise<Plan> {
   const asked = request.stages?.length ? request.stages : fittingStages(graph);
   const resolved = resolveStages(graph, asked);
-  const isolation = resolveIsolation(request.isolation ?? 'auto', resolved);
+  const isolation = isolationFor(request.isolation ?? 'auto', resolved);
   const stages = isolation === 'process' ? resolved : shareThreads(resolved, asked);
   const named = rangesFromLayers(graph, asked);
   const facts = named ? null : await describe(graph, stages[0]!, isolation, request);
@@ -52,6 +41,13 @@ export async function makePlan(graph: ModelGraph, request: PlanRequest): Promise
     isolation,
     cutBy: named ? 'layers' : facts ? 'flops' : 'weights',
   };
+}
+
+/** A budget can be held to only where the stage's memory can be told apart. */
+function isolationFor(asked: NonNullable<PlanRequest['isolation']>, stages: readonly UncutStage[]): Isolation {
+  return asked === 'auto' && stages.some(({ memory }) => memory !== undefined)
+    ? 'process'
+    : resolveIsolation(asked, stages);
 }
 
 /** What stages of one process must agree on. */

@@ -1,60 +1,114 @@
-/** Exact partition: the contiguous cut of a row of costs into n stages whose slowest stage is as fast as can be. */
+/** Exact partition: the contiguous cut of a row of layers, and the staffing of each stage, whose slowest stage is as fast as can be. */
+
+/** One way to staff a stage. */
+export interface Staffable {
+  /** Cores that it keeps busy, taken from those that all stages share. */
+  readonly cores: number;
+  /** Seconds between two micro-batches that leave the stage when it holds layers [from, to). */
+  seconds(from: number, to: number): number;
+  /** As `seconds`, for the computing alone: parts add up to the whole. */
+  work(from: number, to: number): number;
+  /** Whether layers [from, to) fit into what it may hold. */
+  fits(from: number, to: number): boolean;
+}
 
 export interface PartitionProblem {
-  /** Cost of each layer. */
-  readonly costs: readonly number[];
-  /** How fast each stage is: cost done in one unit of time. Its length is the number of stages. */
-  readonly speeds: readonly number[];
+  readonly layers: number;
+  /** For each stage, in order, the ways to staff it. */
+  readonly stages: readonly (readonly Staffable[])[];
+  readonly cores: number;
   /** Whether a stage may begin at layer k. */
   readonly legal: (k: number) => boolean;
-  /** Cost of moving what lives across the cut before layer k, paid by the stages on both sides. */
-  readonly traffic: (k: number) => number;
+}
+
+export interface Partition {
+  /** First layer of each stage, ascending from 0. */
+  readonly starts: readonly number[];
+  /** For each stage, which of its ways was taken. */
+  readonly staffing: readonly number[];
+  /** Seconds of the slowest stage. */
+  readonly slowest: number;
+}
+
+/** A best end of the pipeline: how layers from some k on are given to the stages from some j on. */
+interface Tail {
+  readonly slowest: number;
+  /** Of all its stages; decides between tails whose slowest stages are equal. */
+  readonly sum: number;
+  readonly way: number;
+  /** First layer of the stage after. */
+  readonly next: number;
+  readonly cores: number;
 }
 
 /**
- * First layers of stages 1 … n-1, ascending, or `null` when there are fewer legal places than stages need.
- * Dynamic programming over (stage, first layer): O(n layers²).
+ * `null` when no cut is legal and fits. Dynamic programming over (stage, first layer, cores left): O(n · layers² · cores · ways).
+ * As PipeDream's partition (Narayanan et al. 2019), over the cuts of one fixed order, with devices and pool sizes in the state.
  */
-export function partition({ costs, speeds, legal, traffic }: PartitionProblem): number[] | null {
-  const count = costs.length;
-  const n = speeds.length;
-  const sums = [0];
-  for (const cost of costs) sums.push(sums.at(-1)! + cost);
-  const move = (k: number) => (k === 0 || k === count ? 0 : traffic(k));
-  const time = (j: number, from: number, to: number) => (move(from) + sums[to]! - sums[from]! + move(to)) / speeds[j]!;
-
-  // best[k]: the fastest way to give layers k… to the stages from j on; filled from the last stage back.
-  let best: Choice[] = Array.from({ length: count + 1 }, (_, k) =>
-    k < count ? { slowest: time(n - 1, k, count), next: count } : null,
-  );
-  const choices = [best];
-  for (let j = n - 2; j >= 0; j--) {
-    const after = best;
-    best = Array.from({ length: count + 1 }, (_, k) => {
-      let chosen: Choice = null;
-      for (let next = k + 1; next < count; next++) {
-        const rest = after[next];
-        if (!rest || !legal(next)) continue;
-        const slowest = Math.max(time(j, k, next), rest.slowest);
-        if (!chosen || slowest < chosen.slowest) chosen = { slowest, next };
-      }
-      return chosen;
-    });
-    choices.unshift(best);
+export function partition({ layers, stages, cores, legal }: PartitionProblem): Partition | null {
+  const tails: (Tail | null)[][][] = [];
+  for (let j = stages.length - 1; j >= 0; j--) {
+    const after = tails[0];
+    const firsts = Array.from({ length: layers }, (_, k) => (j === 0 ? k === 0 : k >= j && legal(k)));
+    const best = firsts.map((usable, k) =>
+      Array.from({ length: cores + 1 }, (_, left) => (usable ? bestTail(k, left, stages[j]!, after, layers) : null)),
+    );
+    tails.unshift(best);
   }
-  return walk(choices);
+  return walk(tails, cores);
 }
 
-type Choice = { readonly slowest: number; readonly next: number } | null;
-
-function walk(choices: readonly Choice[][]): number[] | null {
-  const starts: number[] = [];
-  let k = 0;
-  for (const best of choices) {
-    const choice = best[k];
-    if (!choice) return null;
-    k = choice.next;
-    starts.push(k);
+function bestTail(
+  k: number,
+  left: number,
+  ways: readonly Staffable[],
+  after: readonly (readonly (Tail | null)[])[] | undefined,
+  layers: number,
+): Tail | null {
+  let best: Tail | null = null;
+  for (const [way, { cores, seconds, fits }] of ways.entries()) {
+    if (cores > left) continue;
+    for (let next = after ? k + 1 : layers; next <= layers - (after ? 1 : 0); next++) {
+      const rest = after ? after[next]![left - cores]! : null;
+      if ((after && !rest) || !fits(k, next)) continue;
+      const own = seconds(k, next);
+      const slowest = Math.max(own, rest?.slowest ?? 0);
+      const sum = own + (rest?.sum ?? 0);
+      if (!best || slowest < best.slowest || (slowest === best.slowest && sum < best.sum)) {
+        best = { slowest, sum, way, next, cores };
+      }
+    }
   }
-  return starts.slice(0, -1);
+  return best;
+}
+
+function walk(tails: readonly (readonly (readonly (Tail | null)[])[])[], cores: number): Partition | null {
+  const starts: number[] = [];
+  const staffing: number[] = [];
+  let k = 0;
+  let left = cores;
+  let slowest = 0;
+  for (const best of tails) {
+    const tail: Tail | null = best[k]?.[left] ?? null;
+    if (!tail) return null;
+    if (starts.length === 0) slowest = tail.slowest;
+    starts.push(k);
+    staffing.push(tail.way);
+    k = tail.next;
+    left -= tail.cores;
+  }
+  return { starts, staffing, slowest };
+}
+
+/**
+ * Seconds that no cut of these layers can beat, whatever the staffing: the work split to any fraction among the fastest that each stage
+ * can be, and the largest part that cannot be split where it is fastest.
+ */
+export function lowerBound({ layers, stages, legal }: PartitionProblem): number {
+  const fastest = (from: number, to: number) =>
+    stages.map((ways) => Math.min(...ways.map((way) => way.work(from, to))));
+  const rate = fastest(0, layers).reduce((sum, seconds) => sum + 1 / seconds, 0);
+  const starts = Array.from({ length: layers }, (_, k) => k).filter((k) => k === 0 || legal(k));
+  const parts = starts.map((from, n) => Math.min(...fastest(from, starts[n + 1] ?? layers)));
+  return Math.max(1 / rate, ...parts);
 }

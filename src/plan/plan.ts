@@ -33,6 +33,8 @@ export interface StagePlan {
   readonly provider: string;
   readonly threads: number;
   readonly workers: number;
+  /** Bytes that the user lets the stage hold. */
+  readonly memory?: number | undefined;
   readonly layers: LayerRange;
   /** Ops [from, to) of the model graph. */
   readonly ops: LayerRange;
@@ -46,8 +48,49 @@ export interface Plan {
   readonly depth: number;
   /** Where the stages' workers live. */
   readonly isolation: Isolation;
-  /** Where the cuts come from: the user's `layers`, or the FLOPs of each layer, which are an estimate of its time. */
-  readonly cutBy: 'layers' | 'flops' | 'weights';
+  /** Where the cuts come from: the user's `layers`, measured times, or the FLOPs of each layer, which are an estimate of its time. */
+  readonly cutBy: CutBy;
+  /** What it is to do, where it was measured. */
+  readonly expected?: Expectation;
+  /** The builds of the engines that it was measured with, by provider. */
+  readonly builds?: Readonly<Record<string, string>>;
+}
+
+export type CutBy = 'layers' | 'measured' | 'flops' | 'weights';
+
+/** What a plan promises. */
+export interface Expectation {
+  /** For people: `2 stages: cpu, cpu`. */
+  readonly name: string;
+  /** In the steady state: filling and emptying the pipeline apart. */
+  readonly rowsPerSecond: number;
+  /** The share of the stages' time that they wait in the steady state. */
+  readonly bubble: number;
+  /** Seconds between two micro-batches that no cut with these devices could beat. */
+  readonly lowerBound: number;
+  /** Whether it was tried: the times are then those of the loaded pipeline, else they are reckoned from the profile. */
+  readonly verified: boolean;
+  readonly stages: readonly ExpectedStage[];
+  /** What else was considered, the best first. */
+  readonly others?: readonly Rival[];
+}
+
+export interface ExpectedStage {
+  /** Seconds in which one worker computes a micro-batch. */
+  readonly seconds: number;
+  /** Bytes that the stage holds at most. */
+  readonly bytes: number;
+  /** Bytes that it may hold; `null` where nothing limits it. */
+  readonly budget: number | null;
+  readonly utilisation: number;
+}
+
+export interface Rival {
+  readonly name: string;
+  /** `null` when it cannot run at all. */
+  readonly rowsPerSecond: number | null;
+  /** Why it was not taken. */
+  readonly why: string;
 }
 
 /** Rows that travel together unless somebody says otherwise. */
@@ -60,15 +103,16 @@ export function defaultStages(): StageOptions[] {
 
 /** Engine, provider, threads and workers of each stage, before the model is cut. Throws TANDEM_USAGE. */
 export function resolveStages(graph: ModelGraph, stages: readonly StageOptions[]): Omit<StagePlan, 'layers' | 'ops'>[] {
-  const engine = engineFor(graph.format);
+  const engineOf = (provider: string | undefined) => (provider === 'custom' ? 'custom' : engineFor(graph.format));
   const onCpu = stages.filter(({ device }) => parseDevice(device).kind === 'cpu');
   const cpuWorkers = onCpu.reduce((sum, { workers }) => sum + (workers ?? 1), 0);
   const spare = stages.length > onCpu.length ? readMachine().cores - 1 : readMachine().cores;
   const fairShare = Math.max(1, Math.floor(spare / Math.max(1, cpuWorkers)));
-  return stages.map(({ device, provider, threads, workers = 1 }) => ({
+  return stages.map(({ device, provider, threads, workers = 1, memory }) => ({
     device,
-    engine,
-    provider: providerFor(engine, device, provider),
+    memory,
+    engine: engineOf(provider),
+    provider: providerFor(engineOf(provider), device, provider),
     threads: threads ?? (parseDevice(device).kind === 'cpu' ? fairShare : 1),
     workers,
   }));

@@ -4,6 +4,7 @@ import type { EngineName, EngineOptions } from '../engine/engine.js';
 import type { Slice } from '../model/slice.js';
 import type { Tensor } from '../tensor.js';
 import type { Answer, Ask, Loaded, Probed, Ran } from './protocol.js';
+import type { ResidentMemory } from './resident-memory.js';
 
 export interface PoolOptions {
   readonly device: string;
@@ -20,15 +21,17 @@ export interface PoolOptions {
 export const PREPARE_DEADLINE = 30 * 60_000;
 
 /**
- * Calls come in this order: load, probe, attach, then run as often as wanted, close. All reject with coded errors and none
+ * Calls come in this order: load, probe or time, attach, then run as often as wanted, close. All reject with coded errors and none
  * hangs: TANDEM_STAGE_DIED when the worker is gone, TANDEM_STAGE_TIMEOUT past the deadline, TANDEM_CLOSED after close.
  */
 export interface Pool {
   readonly options: PoolOptions;
-  /** Starts the workers and loads the slice in each, one after another. */
+  /** Starts the workers and loads the slice in each, one after another. A second call puts another slice in the first one's place. */
   load(slice: Slice): Promise<Loaded>;
   /** Runs `inputs` (in the order of `slice.inputs`) through each worker in turn: warm-up, and the first one's answer. */
   probe(inputs: readonly Tensor[]): Promise<Probed>;
+  /** Computes on zeros on all workers at once; the microseconds of every run. */
+  time(ask: Ask<'time'>): Promise<number[]>;
   /** Tells every worker which slots it works on, and as which stage. */
   attach(stage: number, arena: Arena): Promise<void>;
   /** Whether `run` may be called while the stage before still works: its workers then wait for the slot by themselves. */
@@ -42,8 +45,8 @@ export interface Pool {
   revive(): Promise<void>;
   /** What a whole model's tensors are, computed by the first worker; needs no load. */
   describe(ask: Ask<'describe'>): Promise<Answer<'describe'>>;
-  /** The most bytes that the stage's own process has held resident; `null` when it has none of its own. */
-  peakRss(): Promise<number | null>;
+  /** What the stage's own process holds; `null` when it has none of its own. `restart` makes the peak begin anew, after the answer. */
+  memory(options?: { readonly restart?: boolean }): Promise<ResidentMemory | null>;
   /** Ends the workers; waiting calls reject. */
   close(): Promise<void>;
 }

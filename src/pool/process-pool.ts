@@ -11,6 +11,7 @@ import { setDeadline, timedOut } from './deadline.js';
 import { Frames } from './frames.js';
 import { type Pool, type PoolOptions, PREPARE_DEADLINE } from './pool.js';
 import type { Answer, Ask, HostAnswer, HostAsk, HostCalls, Loaded, Probed, Ran } from './protocol.js';
+import type { ResidentMemory } from './resident-memory.js';
 import { Revival } from './revival.js';
 
 /** The one place that knows where the other side of this wall is. */
@@ -50,11 +51,16 @@ export class ProcessPool implements Pool {
   }
 
   load(slice: Slice): Promise<Loaded> {
+    this.#history.length = 0;
     return this.#remember(() => this.#call('load', { slice }));
   }
 
   probe(inputs: readonly Tensor[]): Promise<Probed> {
     return this.#remember(() => this.#call('probe', { inputs }));
+  }
+
+  async time(ask: Ask<'time'>): Promise<number[]> {
+    return [...(await this.#call('time', ask)).micros];
   }
 
   async attach(stage: number, arena: Arena): Promise<void> {
@@ -85,8 +91,8 @@ export class ProcessPool implements Pool {
     return this.#call('describe', ask);
   }
 
-  async peakRss(): Promise<number | null> {
-    return this.#host ? this.#call('peakRss', {}) : null;
+  async memory({ restart = false } = {}): Promise<ResidentMemory | null> {
+    return this.#host ? this.#call('memory', { restart }) : null;
   }
 
   revive(): Promise<void> {

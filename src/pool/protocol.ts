@@ -5,6 +5,7 @@ import type { WireError } from '../errors.js';
 import type { TensorFacts } from '../model/graph.js';
 import type { Slice } from '../model/slice.js';
 import type { DType, Tensor } from '../tensor.js';
+import type { ResidentMemory } from './resident-memory.js';
 
 /** Given to every worker of a pool when it is started. */
 export interface WorkerSetup {
@@ -21,6 +22,8 @@ export interface Calls {
   load: { ask: { slice: Slice }; answer: Loaded };
   /** Compute on tensors that travel with the message: it warms the worker up and tells what the slice makes. */
   probe: { ask: { inputs: readonly Tensor[] }; answer: Probed };
+  /** Compute on zeros again and again: at least `runs` times and `millis` long, after one run that does not count. */
+  time: { ask: { inputs: readonly TimedInput[]; runs: number; millis: number }; answer: Timed };
   /** From now on, work on these slots. */
   attach: {
     ask: { memory: SharedArrayBuffer; layout: Layout; stage: number; file: number | null };
@@ -41,11 +44,13 @@ export interface Calls {
 export interface HostCalls {
   load: Calls['load'];
   probe: Calls['probe'];
+  time: Calls['time'];
   describe: Calls['describe'];
   attach: { ask: { layout: Layout; stage: number }; answer: null };
   /** `words` are the slot's header but its state. */
   run: { ask: { slot: number; words: readonly number[] }; answer: Ran & { words: readonly number[] } };
-  peakRss: { ask: Record<string, never>; answer: number };
+  /** What the host's process holds; `restart` makes its peak begin anew, after this answer. */
+  memory: { ask: { restart: boolean }; answer: ResidentMemory };
 }
 
 export interface HostAsk<K extends keyof HostCalls = keyof HostCalls> {
@@ -85,6 +90,14 @@ export interface Ran {
   readonly worker: number;
   readonly acceptedAt: number;
   readonly finishedAt: number;
+}
+
+/** A tensor, or what it is: zeros then stand for it, so that large ones need not cross the wall. */
+export type TimedInput = Tensor | Pick<Tensor, 'dtype' | 'shape'>;
+
+export interface Timed {
+  /** Microseconds of each run. */
+  readonly micros: readonly number[];
 }
 
 export interface Described {

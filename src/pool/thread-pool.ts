@@ -43,11 +43,17 @@ export class ThreadPool implements Pool {
   }
 
   load(slice: Slice): Promise<Loaded> {
+    this.#history.length = 0;
     return this.#prepare('load', { slice });
   }
 
   probe(inputs: readonly Tensor[]): Promise<Probed> {
     return this.#prepare('probe', { inputs });
+  }
+
+  async time(ask: Ask<'time'>): Promise<number[]> {
+    const timed = await Promise.all(this.#threads.ids.map((worker) => this.#call('time', ask, { worker })));
+    return timed.flatMap(({ micros }) => micros);
   }
 
   async attach(stage: number, arena: Arena): Promise<void> {
@@ -82,7 +88,7 @@ export class ThreadPool implements Pool {
   }
 
   /** Threads share the memory of their process: it cannot be told apart. */
-  async peakRss(): Promise<null> {
+  async memory(): Promise<null> {
     return null;
   }
 

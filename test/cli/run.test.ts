@@ -218,6 +218,7 @@ const SUMMARY_FIELDS = {
   stages: 'object',
   bubble: 'object',
   predicted: 'object',
+  planned: 'object',
   arenaBytes: 'number',
   peakRssBytes: 'number',
   stopped: 'boolean',

@@ -45,7 +45,8 @@ export function start(program: string, args: readonly string[], { cwd, env, deta
   const mark = `TANDEM_TEST_MARK=${randomUUID()}`;
   const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('TANDEM_'));
   const [name, value] = mark.split('=') as [string, string];
-  const variables = { ...Object.fromEntries(inherited), ...env, [name]: value };
+  // Most tests are not about planning, which measures.
+  const variables = { ...Object.fromEntries(inherited), TANDEM_PLAN: 'quick', ...env, [name]: value };
   const child = spawn(program, args, { cwd, env: variables, detached });
   const stdout: Buffer[] = [];
   let stderr = '';

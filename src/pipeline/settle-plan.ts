@@ -1,0 +1,140 @@
+/** Settles on a plan: measured times, the best cut of every form, a trial of the likeliest, and what was found kept for the next time. */
+import { engineBuild } from '../engine/build.js';
+import { asTandemError, TandemError } from '../errors.js';
+import type { ModelGraph } from '../model/graph.js';
+import { noFit } from '../plan/budget.js';
+import { type Candidate, candidateOf, type Search } from '../plan/candidate.js';
+import { type Form, namedForms, openForms, staffingsOf } from '../plan/form.js';
+import { readMachine } from '../plan/machine.js';
+import { makePlan } from '../plan/make-plan.js';
+import { type Measured, measure } from '../plan/measure.js';
+import { readStored, store } from '../plan/measurement-store.js';
+import { readNvidiaDriver } from '../plan/nvidia.js';
+import { type Plan, type Rival, rangesFromLayers } from '../plan/plan.js';
+import type { PlanRequest } from '../plan/plan-request.js';
+import { type ProfileSubject, subjectOf } from '../plan/profile.js';
+import { fastestOf, type TrialSettings } from './verify.js';
+
+export interface SettleRequest extends PlanRequest {
+  /** Rows of the job, where they are known. */
+  readonly rows?: number | null;
+  readonly allowFallback: boolean;
+  /** What is being done, for a person who waits. */
+  readonly onProgress?: (text: string) => void;
+}
+
+/** Times that a micro-batch is made smaller because nothing fits, and by what. */
+const SMALLER = 4;
+
+/**
+ * The best plan that measuring finds. Where every stage has its layers named, or the rows' shapes are not known, nothing is
+ * measured. Throws TANDEM_PLAN_IMPOSSIBLE, and whatever loading and running a stage throws.
+ */
+export async function settlePlan(graph: ModelGraph, request: SettleRequest): Promise<Plan> {
+  const { rowSpecs, stages } = request;
+  const isNamed =
+    stages !== undefined && stages.length > 0 && rangesFromLayers(graph, stages) !== null && !isOpen(stages);
+  if (!rowSpecs || isNamed) return makePlan(graph, request);
+  const subject = subjectOf(graph, rowSpecs);
+  const key = keyOf(subject, request);
+  const kept = readStored<Plan>('plans', key);
+  if (kept && stillFits(kept)) return kept;
+  const settled = await settle(graph, { ...request, rowSpecs });
+  store('plans', key, settled);
+  return settled;
+}
+
+/** One stage without layers= is the whole model, but how it is staffed is still open. */
+function isOpen(stages: NonNullable<PlanRequest['stages']>): boolean {
+  return stages.length === 1 && stages[0]!.layers === undefined;
+}
+
+type Known = SettleRequest & TrialSettings;
+
+async function settle(graph: ModelGraph, request: Known): Promise<Plan> {
+  const cores = readMachine().cores;
+  const { forms, absent } = await usableForms(graph, request, cores);
+  let measured = await measureForms(graph, request, forms, request.microBatch);
+  for (;;) {
+    const search: Search = { graph, ...measured, request, cores };
+    const candidates = forms.map((form) => candidateOf(search, form));
+    if (candidates.some(({ plan }) => plan)) return await fastestOf(search, candidates, absent, request);
+    const { microBatch } = measured;
+    if (request.microBatch !== undefined || graph.fixedBatch !== null || microBatch === 1) {
+      throw nothingFits(candidates, request);
+    }
+    measured = await measureForms(graph, request, forms, Math.ceil(microBatch / SMALLER));
+  }
+}
+
+/** Without stages that were asked for, a card that nothing can compute on is no reason to fail. */
+async function usableForms(
+  graph: ModelGraph,
+  request: Known,
+  cores: number,
+): Promise<{ forms: Form[]; absent: Rival[] }> {
+  if (request.stages?.length) return { forms: namedForms(graph, request.stages, cores), absent: [] };
+  const cards: string[] = [];
+  const absent: Rival[] = [];
+  for (const card of cardsHere()) {
+    try {
+      await measureForms(graph, request, namedForms(graph, [{ device: card }], cores), request.microBatch);
+      cards.push(card);
+    } catch (error) {
+      absent.push({ name: card, rowsPerSecond: null, why: asTandemError(error).message });
+    }
+  }
+  return { forms: openForms(graph, cards, cores), absent };
+}
+
+function measureForms(
+  graph: ModelGraph,
+  request: Known,
+  forms: readonly Form[],
+  microBatch?: number,
+): Promise<Measured> {
+  const memories = forms.flatMap(({ stages }) => stages.flat().map(({ memory }) => memory ?? Infinity));
+  return measure(graph, {
+    ...request,
+    microBatch,
+    staffings: staffingsOf(forms),
+    room: () => Math.min(readMachine().memory.free, ...memories),
+    onProgress: (done, total, what) => request.onProgress?.(`measuring ${Math.round((100 * done) / total)} %: ${what}`),
+  });
+}
+
+function nothingFits(candidates: readonly Candidate[], { stages }: Known): TandemError {
+  const smallest = Math.min(...candidates.map(({ smallestBytes }) => smallestBytes));
+  if (!Number.isFinite(smallest)) {
+    return new TandemError('TANDEM_LAYERS_INVALID', 'the model has too few places to cut for so many stages', {
+      remedy: 'use fewer stages; tandem inspect MODEL shows where it can be cut',
+    });
+  }
+  const given = stages?.flatMap(({ memory }) => memory ?? []) ?? [];
+  return noFit('the model', smallest, given.length > 0 ? Math.max(...given) : null);
+}
+
+function cardsHere(): string[] {
+  return (readNvidiaDriver()?.cards ?? []).map((_, n) => (n === 0 ? 'gpu' : `gpu:${n}`));
+}
+
+/** All that a kept plan depends on. */
+function keyOf(subject: ProfileSubject, { stages, microBatch, depth, isolation, rows }: SettleRequest): object {
+  return {
+    schema: 1,
+    ...subject,
+    stages,
+    microBatch,
+    depth,
+    isolation,
+    rows: rows ? Math.floor(Math.log2(rows)) : null,
+  };
+}
+
+/** Engines may have been rebuilt and memory may have been taken since. */
+function stillFits(plan: Plan): boolean {
+  const { stages, expected, builds } = plan;
+  if (stages.some(({ engine, provider }) => builds?.[provider] !== engineBuild(engine, provider))) return false;
+  const onCpu = stages.flatMap(({ device }, j) => (device.startsWith('cpu') ? [expected?.stages[j]?.bytes ?? 0] : []));
+  return onCpu.reduce((sum, bytes) => sum + bytes, 0) <= readMachine().memory.free;
+}

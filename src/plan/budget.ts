@@ -1,0 +1,32 @@
+/** The budget: bytes that stages may hold, and what is said when nothing fits. */
+import { parseDevice } from '../engine/registry.js';
+import { TandemError } from '../errors.js';
+import { readMachine } from './machine.js';
+import { readNvidiaDriver } from './nvidia.js';
+
+/** Memory that is left to others: the coordinator, the system, what grows while a job runs. */
+const MARGIN = { share: 0.05, atLeast: 256 * 2 ** 20 };
+
+/** Free memory less the margin: of the machine, or of its control group where that is tighter; of a card as its driver tells. */
+export function freeBudget(device: string): number {
+  const { kind, index } = parseDevice(device);
+  const free =
+    kind === 'cpu' ? readMachine().memory.free : (readNvidiaDriver()?.cards[index]?.memory?.free ?? Infinity);
+  return Math.max(0, free - Math.max(MARGIN.atLeast, MARGIN.share * (Number.isFinite(free) ? free : 0)));
+}
+
+/** TANDEM_PLAN_IMPOSSIBLE with the smallest budget that would do. */
+export function noFit(what: string, smallest: number, given: number | null): TandemError {
+  const mebibytes = (bytes: number) => `${Math.ceil(bytes / 2 ** 20)}MiB`;
+  const limit = given === null ? 'is free' : 'may be used';
+  return new TandemError(
+    'TANDEM_PLAN_IMPOSSIBLE',
+    `${what} needs ${mebibytes(smallest)} in its largest stage; ${mebibytes(given ?? freeBudget('cpu'))} ${limit}`,
+    {
+      remedy:
+        given === null
+          ? 'free some memory, or use more stages, a smaller --micro-batch or a smaller --depth'
+          : `give each stage memory=${mebibytes(smallest)}, or use more stages, a smaller --micro-batch or --depth`,
+    },
+  );
+}

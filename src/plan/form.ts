@@ -1,0 +1,132 @@
+/** Forms: the shapes that a plan may have before the model is cut: how many stages, on which devices, staffed in which ways. */
+import type { EngineName } from '../engine/engine.js';
+import { parseDevice } from '../engine/registry.js';
+import type { ModelGraph } from '../model/graph.js';
+import type { Isolation } from '../pool/isolation.js';
+import type { WantedStaffing } from './measure.js';
+import { resolveStages, type StageOptions } from './plan.js';
+import { staffingKey } from './profile.js';
+import type { Staffing } from './stopwatch.js';
+
+/** One way to staff one stage. */
+export interface Way {
+  readonly device: string;
+  readonly engine: EngineName;
+  readonly provider: string;
+  readonly threads: number;
+  readonly workers: number;
+  /** Bytes that the user lets it hold. */
+  readonly memory: number | undefined;
+  /** As what it is measured. */
+  readonly staffing: Staffing;
+}
+
+export interface Form {
+  /** For people: `2 stages: cpu, cpu`. */
+  readonly name: string;
+  /** For each stage, in order. */
+  readonly stages: readonly (readonly Way[])[];
+}
+
+/** Stages on the CPU that are tried at most; more of them gain nothing that workers of one do not. */
+const MOST_CPU_STAGES = 4;
+
+/** The forms for stages that the user has named: one, its stages staffed as asked, or in every way where nothing was asked. */
+export function namedForms(graph: ModelGraph, stages: readonly StageOptions[], cores: number): Form[] {
+  const resolved = resolveStages(graph, stages);
+  const open = (stage: StageOptions) =>
+    parseDevice(stage.device).kind === 'cpu' && stage.threads === undefined && stage.workers === undefined;
+  const cpuWorkers = resolved.reduce((sum, { device, workers }) => sum + (isCpu(device) ? workers : 0), 0);
+  const ways = stages.map((stage, j): Way[] => {
+    const { engine, provider, threads, workers, device } = resolved[j]!;
+    const base = { device, engine, provider, memory: stage.memory };
+    if (open(stage)) return cpuWays(base, cores, stages.filter(open).length);
+    const atOnce = isCpu(device) ? Math.max(1, Math.min(cpuWorkers, Math.floor(cores / threads))) : workers;
+    return [{ ...base, threads, workers, staffing: { device, engine, provider, threads, atOnce } }];
+  });
+  return [{ name: nameOf(stages.map(({ device }) => device)), stages: ways }];
+}
+
+/** The forms that are tried when nothing is asked: every device alone and together, one stage or several, few workers or many. */
+export function openForms(graph: ModelGraph, cards: readonly string[], cores: number): Form[] {
+  const base = (device: string) => {
+    const { engine, provider } = resolveStages(graph, [{ device }])[0]!;
+    return { device, engine, provider, memory: undefined };
+  };
+  const card = (device: string): Way => {
+    const { engine, provider } = base(device);
+    return { ...base(device), threads: 1, workers: 1, staffing: { device, engine, provider, threads: 1, atOnce: 1 } };
+  };
+  const forms: Form[] = cpuWays(base('cpu'), cores, 1).map((way) => ({
+    name: `1 stage: cpu, ${way.workers} x ${counted(way.threads, 'thread')}`,
+    stages: [[way]],
+  }));
+  for (let n = 2; n <= Math.min(MOST_CPU_STAGES, cores, graph.layers.length); n++) {
+    const devices = new Array<string>(n).fill('cpu');
+    forms.push({ name: nameOf(devices), stages: devices.map((device) => cpuWays(base(device), cores, n)) });
+  }
+  for (const device of cards) forms.push({ name: nameOf([device]), stages: [[card(device)]] });
+  const spare = Math.max(1, cores - cards.length);
+  if (cards.length > 0 && graph.layers.length > 1) {
+    const all = cards.map((device) => [card(device)]);
+    const beside = cpuWays(base('cpu'), spare, 1);
+    forms.push({ name: nameOf([...cards, 'cpu']), stages: [...all, beside] });
+    forms.push({ name: nameOf(['cpu', ...cards]), stages: [beside, ...all] });
+    if (cards.length > 1) forms.push({ name: nameOf(cards), stages: all });
+  }
+  return forms;
+}
+
+/** Every different thing that must be measured for these forms, at least one; that with most workers at once first. */
+export function staffingsOf(forms: readonly Form[]): [WantedStaffing, ...WantedStaffing[]] {
+  const wanted = new Map<string, WantedStaffing>();
+  for (const { stages } of forms) {
+    for (const { staffing } of stages.flat()) {
+      const key = staffingKey(staffing);
+      const wholeOnly = stages.length === 1 && (wanted.get(key)?.wholeOnly ?? true);
+      wanted.set(key, { ...staffing, wholeOnly });
+    }
+  }
+  return [...wanted.values()].sort((a, b) => b.atOnce - a.atOnce) as [WantedStaffing, ...WantedStaffing[]];
+}
+
+/** Cores that a way keeps busy: a card's stage leaves the cores to others. */
+export function coresOf({ device, threads, workers }: Way): number {
+  return isCpu(device) ? threads * workers : 0;
+}
+
+/** Engines with process-wide thread counts cannot give each stage its own in one process. */
+export function sharesThreads(isolation: Isolation, ways: readonly Way[]): boolean {
+  return isolation === 'process' || new Set(ways.map(({ threads }) => threads)).size === 1;
+}
+
+type Base = Omit<Way, 'threads' | 'workers' | 'staffing'>;
+
+/** All ways to give a stage on the CPU its workers and threads, when `stages` of them share the cores. */
+function cpuWays(base: Base, cores: number, stages: number): Way[] {
+  const { device, engine, provider } = base;
+  const most = Math.max(1, Math.floor(cores / stages));
+  const counts = [...new Set([...powersOfTwo(most), most])];
+  return counts.flatMap((threads) => {
+    const atOnce = Math.max(1, Math.floor(cores / threads));
+    const staffing = { device, engine, provider, threads, atOnce };
+    const workers = stages === 1 ? [atOnce] : Array.from({ length: atOnce - stages + 1 }, (_, n) => n + 1);
+    return workers.map((count) => ({ ...base, threads, workers: Math.max(1, count), staffing }));
+  });
+}
+
+function powersOfTwo(most: number): number[] {
+  return Array.from({ length: Math.floor(Math.log2(most)) + 1 }, (_, n) => 2 ** n);
+}
+
+function isCpu(device: string): boolean {
+  return parseDevice(device).kind === 'cpu';
+}
+
+function nameOf(devices: readonly string[]): string {
+  return `${counted(devices.length, 'stage')}: ${devices.join(', ')}`;
+}
+
+function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}

@@ -1,0 +1,215 @@
+/** Measures a model: each kind of segment once for each case that a plan may need, in real workers. */
+import { engineBuild } from '../engine/build.js';
+import { liveBytes } from '../model/cut.js';
+import { type ModelGraph, type TensorFacts, weightBytes } from '../model/graph.js';
+import type { TensorSpec } from '../tensor.js';
+import { readMachine } from './machine.js';
+import { describe } from './make-plan.js';
+import { readStored, store } from './measurement-store.js';
+import { median } from './median.js';
+import { findCase, type MeasuredCase, type Profile, type ProfileSubject, staffingKey, subjectOf } from './profile.js';
+import { type Segment, segmentsOf } from './segment.js';
+import { type Patience, type Staffing, Stopwatch, type Timing } from './stopwatch.js';
+import { bestMicroBatch } from './sweep.js';
+
+export interface MeasureRequest {
+  /** All that are wanted; the first one also decides the micro-batch. */
+  readonly staffings: readonly [WantedStaffing, ...WantedStaffing[]];
+  /** Rows; found by measuring where it is left out and the model does not fix it. */
+  readonly microBatch?: number;
+  /** Rows of the job, where they are known: a micro-batch is never so large that few of them are left. */
+  readonly rows?: number | null;
+  readonly rowSpecs: readonly TensorSpec[];
+  /** Bytes that measuring may take; default: all that is free. */
+  readonly room?: (staffing: Staffing) => number;
+  /** Milliseconds. */
+  readonly deadline: number;
+  readonly allowFallback: boolean;
+  /** Steps that are done, of how many, and what comes next. */
+  readonly onProgress?: (done: number, total: number, what: string) => void;
+}
+
+/** `wholeOnly`: no plan would give it a part of the model. */
+export type WantedStaffing = Staffing & { readonly wholeOnly?: boolean };
+
+export interface Measured {
+  readonly profile: Profile;
+  /** Of the request's staffings, in order. */
+  readonly cases: readonly MeasuredCase[];
+  readonly microBatch: number;
+}
+
+/** From the user's cache where it was measured before. Errors as of `Engine.describe`, `Pool.load` and `Pool.time`. */
+export async function measure(graph: ModelGraph, request: MeasureRequest): Promise<Measured> {
+  const subject = subjectOf(graph, request.rowSpecs);
+  let profile = readStored<Profile>('profiles', subject) ?? (await begin(graph, request, subject));
+  const progress = new Progress(request, profile.segments);
+  const facts: TensorFacts = new Map(profile.facts);
+  const rig = { graph, facts, segments: profile.segments, request };
+
+  const [first] = request.staffings;
+  const swept = `${staffingKey(first)}, ${engineBuild(first.engine, first.provider)}`;
+  const fewer = (rows: number) => Math.min(rows, largestFor(request.rows));
+  const known = profile.microBatches[swept];
+  let microBatch = graph.fixedBatch ?? request.microBatch ?? (known && fewer(known));
+  const cases: MeasuredCase[] = [];
+  for (const staffing of request.staffings) {
+    const build = engineBuild(staffing.engine, staffing.provider);
+    const before = microBatch === undefined ? undefined : findCase(profile, staffing, microBatch, build);
+    if (before && (staffing.wholeOnly || before.kinds.length > 0)) {
+      cases.push(before);
+      continue;
+    }
+    await using stopwatch = open(rig, staffing);
+    if (microBatch === undefined) {
+      progress.say('looking for the micro-batch');
+      const best = await bestMicroBatch(stopwatch, profile.segments, largestThatTravels(graph, facts));
+      microBatch = fewer(best);
+      // What it has left of its memory would be counted as the model's.
+      await stopwatch.restart();
+      profile = { ...profile, microBatches: { ...profile.microBatches, [swept]: best } };
+    }
+    const measured = await measureCase(rig, stopwatch, staffing, microBatch, build, progress);
+    cases.push(measured);
+    profile = { ...profile, cases: [...profile.cases.filter((each) => each !== before), measured] };
+    store('profiles', subject, profile);
+  }
+  return { profile, cases, microBatch: microBatch! };
+}
+
+interface Rig {
+  readonly graph: ModelGraph;
+  readonly facts: TensorFacts;
+  readonly segments: readonly Segment[];
+  readonly request: MeasureRequest;
+}
+
+function open({ graph, facts, segments, request }: Rig, staffing: Staffing): Stopwatch {
+  const { deadline, allowFallback } = request;
+  return new Stopwatch({ ...staffing, graph, facts, parts: segments.map(({ ops }) => ops), deadline, allowFallback });
+}
+
+async function begin(graph: ModelGraph, request: MeasureRequest, subject: ProfileSubject): Promise<Profile> {
+  request.onProgress?.(0, 1, 'finding out what lives across each cut');
+  const facts = (await describe(graph, request.staffings[0], 'process', request))!;
+  return {
+    schema: 1,
+    ...subject,
+    facts: [...facts],
+    segments: segmentsOf(graph, facts),
+    secondsPerByte: copySpeed(),
+    microBatches: {},
+    cases: [],
+  };
+}
+
+async function measureCase(
+  { graph, segments, request }: Rig,
+  stopwatch: Stopwatch,
+  { wholeOnly = false, ...staffing }: WantedStaffing,
+  microBatch: number,
+  build: string,
+  progress: Progress,
+): Promise<MeasuredCase> {
+  const kinds = [...new Map(segments.map((segment) => [segment.kind, segment])).values()];
+  const bySize = kinds.toSorted(
+    (a, b) => weightBytes(graph, a.ops.from, a.ops.to) - weightBytes(graph, b.ops.from, b.ops.to),
+  );
+  const where = `on ${staffing.device}, ${staffing.atOnce} x ${staffing.threads} threads`;
+  const timings = new Array<Timing>(kinds.length);
+  const timeKind = async ({ kind, ops, layers }: Segment) => {
+    progress.step(
+      `${layers.from === layers.to ? 'layer' : 'layers'} ${[...new Set([layers.from, layers.to])].join('..')} ${where}`,
+    );
+    timings[kind] = await timePatiently(stopwatch, ops, microBatch);
+    return timings[kind].loadedBytes;
+  };
+  const [smallest, ...others] = bySize;
+  const loadedBytes = await timeKind(smallest!);
+  const { from, to } = smallest!.ops;
+  const emptyBytes = loadedBytes === null ? null : Math.max(0, loadedBytes - weightBytes(graph, from, to));
+  // While the process has held nothing else that its memory could be left over from.
+  progress.step(`the whole model ${where}`);
+  const all = { from: 0, to: graph.ops.length };
+  const fits =
+    weightBytes(graph, all.from, all.to) * staffing.atOnce * ROOM <
+    (request.room?.(staffing) ?? readMachine().memory.free);
+  const whole = segments.length > 1 && fits ? await timePatiently(stopwatch, all, microBatch) : null;
+  if (!whole || !wholeOnly) for (const segment of others.toReversed()) await timeKind(segment);
+  const roundTrip = await stopwatch.roundTrip();
+  return {
+    ...staffing,
+    microBatch,
+    build,
+    kinds: timings.includes(undefined as never) ? [] : timings,
+    whole,
+    emptyBytes,
+    roundTrip,
+  };
+}
+
+/** The whole model is measured where its weights fit so often: an engine may hold them twice while it loads. */
+const ROOM = 3;
+
+const FIRST_LOOK: Patience = { runs: 2, millis: 0 };
+/** Seconds: what takes longer has been looked at long enough by then. */
+const LONG = 0.15;
+const PATIENCE: Patience = { runs: 5, millis: 80 };
+
+async function timePatiently(stopwatch: Stopwatch, ops: { from: number; to: number }, rows: number): Promise<Timing> {
+  const look = await stopwatch.time(ops, rows, FIRST_LOOK);
+  if (look.seconds > LONG) return look;
+  return { ...(await stopwatch.time(ops, rows, PATIENCE)), loadedBytes: look.loadedBytes };
+}
+
+/** Bytes of live tensors that a micro-batch carries at most. */
+const MOST_LIVE_BYTES = 64 * 2 ** 20;
+const MOST_ROWS = 1024;
+
+function largestThatTravels(graph: ModelGraph, facts: TensorFacts): number {
+  const perRow = Math.max(1, ...liveBytes(graph, facts, 1).map((bytes) => bytes ?? 0));
+  return Math.max(1, Math.min(MOST_ROWS, Math.floor(MOST_LIVE_BYTES / perRow)));
+}
+
+/** A job of few rows still has some micro-batches for the stages to share. */
+const FEWEST_MICRO_BATCHES = 8;
+
+function largestFor(rows: number | null | undefined): number {
+  if (rows == null) return Number.POSITIVE_INFINITY;
+  return 2 ** Math.floor(Math.log2(Math.max(1, rows / FEWEST_MICRO_BATCHES)));
+}
+
+/** Seconds in which a byte goes from one place in memory to another that was written before. */
+function copySpeed(): number {
+  const from = new Uint8Array(new SharedArrayBuffer(8 * 2 ** 20));
+  const to = new Uint8Array(from.length);
+  to.set(from);
+  const times = Array.from({ length: 5 }, () => {
+    const start = performance.now();
+    to.set(from);
+    return (performance.now() - start) / 1e3;
+  });
+  return median(times) / from.length;
+}
+
+/** Counts what there is to do before it is known what is in the cache, so it may end early but never late. */
+class Progress {
+  readonly #report: MeasureRequest['onProgress'];
+  readonly #total: number;
+  #done = 0;
+
+  constructor({ onProgress, staffings }: MeasureRequest, segments: readonly Segment[]) {
+    this.#report = onProgress;
+    const kinds = new Set(segments.map(({ kind }) => kind)).size;
+    this.#total = staffings.reduce((sum, { wholeOnly }) => sum + (wholeOnly ? 2 : kinds + 1), 0);
+  }
+
+  say(what: string): void {
+    this.#report?.(this.#done, this.#total, what);
+  }
+
+  step(what: string): void {
+    this.say(what);
+    this.#done += 1;
+  }
+}

@@ -1,0 +1,76 @@
+/** Measuring: real slices in real workers, each kind once, kept for the next time. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { makeModel } from '../../scripts/make-model.js';
+import { makeOnnx } from '../../scripts/make-onnx.js';
+import { openModel } from '../../src/model/open.js';
+import { stageCost } from '../../src/plan/cost.js';
+import { rowSpecsOf } from '../../src/plan/make-plan.js';
+import { measure } from '../../src/plan/measure.js';
+import type { Staffing } from '../../src/plan/stopwatch.js';
+
+let folder: string;
+let before_: string | undefined;
+before(() => {
+  folder = mkdtempSync(join(tmpdir(), 'tandem-measure-'));
+  before_ = process.env.XDG_CACHE_HOME;
+  process.env.XDG_CACHE_HOME = folder;
+});
+after(() => {
+  if (before_ === undefined) delete process.env.XDG_CACHE_HOME;
+  else process.env.XDG_CACHE_HOME = before_;
+  rmSync(folder, { recursive: true });
+});
+
+const ort = (threads: number, atOnce: number): Staffing => ({
+  device: 'cpu',
+  engine: 'onnxruntime',
+  provider: 'cpu',
+  threads,
+  atOnce,
+});
+
+test('each kind of layer is measured once for each staffing, and the second time comes from the cache', async () => {
+  const graph = await openModel(makeOnnx('transformer', join(folder, 'transformer'), { layers: 3 }));
+  const rowSpecs = graph.inputs.map((input) => ({ ...input, shape: [8] }));
+  const steps: string[] = [];
+  const request = {
+    staffings: [ort(1, 2), ort(2, 1)] as const,
+    rowSpecs,
+    deadline: 60_000,
+    allowFallback: false,
+    onProgress: (_: number, __: number, what: string) => steps.push(what),
+  };
+  const measured = await measure(graph, request);
+  const { profile, cases, microBatch } = measured;
+  assert.equal(profile.segments.at(-1)!.layers.to, graph.layers.length - 1);
+  assert.ok(cases.every(({ kinds }) => kinds.length === new Set(profile.segments.map(({ kind }) => kind)).size));
+  assert.ok(cases[0]!.kinds.length < profile.segments.length, 'repeated layers are one kind');
+  assert.ok(cases.every(({ kinds, whole }) => [...kinds, whole!].every(({ seconds }) => seconds > 0)));
+  assert.ok(microBatch >= 1);
+
+  const cost = stageCost({ graph, profile, microBatch }, cases[0]!);
+  const count = graph.layers.length;
+  assert.ok(Math.abs(cost.seconds(0, count) / cases[0]!.whole!.seconds - 1) < 0.05, 'parts add up to the whole');
+  assert.ok(cost.seconds(0, 2) < cost.seconds(0, count));
+
+  steps.length = 0;
+  assert.deepEqual(await measure(graph, request), measured);
+  assert.deepEqual(steps, [], 'nothing is measured again');
+});
+
+test('a model whose later parts read numbers that the rows do not decide is measured with the numbers that it makes', async () => {
+  const graph = await openModel(await makeModel('transformer-graph', join(folder, 'graph')));
+  const staffing: Staffing = { device: 'cpu', engine: 'tfjs', provider: 'tensorflow', threads: 1, atOnce: 1 };
+  const { cases } = await measure(graph, {
+    staffings: [staffing],
+    microBatch: 3,
+    rowSpecs: rowSpecsOf(graph)!,
+    deadline: 60_000,
+    allowFallback: false,
+  });
+  assert.ok(cases[0]!.kinds.every(({ seconds }) => seconds > 0));
+});
