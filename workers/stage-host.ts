@@ -26,6 +26,7 @@ const handlers: Handlers = {
   },
   probe: (ask) => pool.probe(ask.inputs),
   time: async (ask) => ({ micros: await pool.time(ask) }),
+  foresee: (ask) => pool.foresee(ask.inputs),
   describe: (ask) => pool.describe(ask),
   async attach({ layout, stage: index }) {
     arena = new Arena(layout, { file: HOST_ARENA });

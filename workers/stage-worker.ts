@@ -5,7 +5,6 @@ import type { Region } from '../src/arena/layout.js';
 import type { Engine, LoadedSlice } from '../src/engine/engine.js';
 import { ENGINES } from '../src/engine/registry.js';
 import { asTandemError, TandemError, toWire } from '../src/errors.js';
-import { openModel } from '../src/model/open.js';
 import type { Slice } from '../src/model/slice.js';
 import { type Answer, type Ask, type CallName, micros, type Reply, type WorkerSetup } from '../src/pool/protocol.js';
 import { allocate, type Tensor } from '../src/tensor.js';
@@ -58,6 +57,8 @@ export const time = answering<'time'>(async ({ inputs, runs, millis }) => {
   return { micros: times };
 });
 
+export const foresee = answering<'foresee'>(async ({ inputs }) => (await loadedSlice().foresee?.(inputs)) ?? null);
+
 export const attach = answering<'attach'>(async ({ memory, layout, stage: index, file }) => {
   const arena = new Arena(layout, { memory, file });
   const slice = stage.slice!;
@@ -92,6 +93,7 @@ export const dispose = answering<'dispose'>(async () => {
 });
 
 export const describe = answering<'describe'>(async ({ model, feeds }) => {
+  const { openModel } = await import('../src/model/open.js');
   const graph = await openModel(model);
   return [...(await (await openEngine()).describe(graph, options, feeds))];
 });

@@ -144,7 +144,7 @@ async function load(graph: ModelGraph, source: Source, request: Request, bar: Pr
   bar.note('loading …');
   const pipeline = await Pipeline.open(graph, plan, { allowFallback: request.allowFallback ?? false, deadline });
   try {
-    await pipeline.warmUp(source.rowSpecs);
+    await pipeline.warmUp(source.rowSpecs, { compute: false });
     return pipeline;
   } catch (error) {
     await pipeline.close();

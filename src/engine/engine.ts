@@ -1,7 +1,7 @@
 /** The engine seam: what computes a slice. Implementations load their native parts inside `load()`, never at import. */
 import type { ModelGraph, TensorFacts } from '../model/graph.js';
 import type { Slice } from '../model/slice.js';
-import type { Tensor } from '../tensor.js';
+import type { Tensor, TensorSpec } from '../tensor.js';
 
 /** `custom` is the module that TANDEM_ENGINE_MODULE names: an engine of the user's own, or of a test. */
 export type EngineName = 'tfjs' | 'onnxruntime' | 'custom';
@@ -29,6 +29,11 @@ export interface LoadedSlice {
    * Throws coded errors: TANDEM_ENGINE_FAILED, TANDEM_OUT_OF_MEMORY.
    */
   run(inputs: readonly Tensor[]): Tensor[] | Promise<Tensor[]>;
+  /**
+   * What `run` gives for inputs of these dtypes and shapes (no open dimensions), found without computing; `null` where only computing
+   * can tell. Engines that cannot say do without.
+   */
+  foresee?(inputs: readonly TensorSpec[]): Promise<readonly TensorSpec[] | null>;
   dispose(): void | Promise<void>;
 }
 

@@ -3,9 +3,6 @@ import { readFile, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { TandemError } from '../errors.js';
 import type { ModelGraph } from './graph.js';
-import { readGraphModel } from './graph-model.js';
-import { readLayersModel } from './layers-model.js';
-import { readOnnxModel } from './onnx.js';
 
 /** Where a folder keeps its model, in order of preference (the last two as on the Hugging Face hub). */
 const FILES_IN_FOLDER = ['model.json', 'model.onnx', 'onnx/model.onnx'];
@@ -16,9 +13,11 @@ const FILES_IN_FOLDER = ['model.json', 'model.onnx', 'onnx/model.onnx'];
  */
 export async function openModel(path: string): Promise<ModelGraph> {
   const file = await findModelFile(path);
-  if (file.endsWith('.onnx')) return readOnnxModel(file);
+  // A reader is loaded when its format turns up: all of them would cost a start a tenth of a second.
+  if (file.endsWith('.onnx')) return (await import('./onnx.js')).readOnnxModel(file);
   const manifest = await readModelJson(file);
-  return isGraphModel(manifest) ? readGraphModel(file, manifest) : readLayersModel(file, manifest);
+  if (isGraphModel(manifest)) return (await import('./graph-model.js')).readGraphModel(file, manifest);
+  return (await import('./layers-model.js')).readLayersModel(file, manifest);
 }
 
 async function findModelFile(path: string): Promise<string> {

@@ -24,6 +24,9 @@ export interface PipelineSettings {
   readonly holdBudgets?: boolean;
 }
 
+/** What lies in a slot, at its largest. */
+type Live = Pick<Tensor, 'dtype' | 'shape'>;
+
 interface Warm {
   readonly arena: Arena;
   readonly coordinator: Coordinator;
@@ -115,18 +118,16 @@ export class Pipeline {
   }
 
   /**
-   * Runs a micro-batch of zeros through every worker, learns from it what lives across each cut, and lays the arena out.
+   * Learns what lives across each cut and lays the arena out: by running a micro-batch of zeros through every worker, or, where
+   * `compute` is false and no stage has a budget to prove, without it when all engines know what they would give; the first micro-batch
+   * then finds them cold.
    * `rowSpecs` follow the graph's inputs: the shape of one row each. Nothing is done when they have not changed.
    */
-  async warmUp(rowSpecs: readonly TensorSpec[]): Promise<void> {
+  async warmUp(rowSpecs: readonly TensorSpec[], { compute = true } = {}): Promise<void> {
     if (this.#warm && sameShapes(this.#warm.rowSpecs, rowSpecs)) return;
     const { microBatch, depth, stages } = this.plan;
-    const inputs = zeroRows(rowSpecs, microBatch);
-    const found = new Map(rowSpecs.map(({ name }, n) => [name, inputs[n]!]));
-    for (const [j, slice] of this.slices.entries()) {
-      const { outputs } = await this.#pools[j]!.probe(slice.inputs.map((name) => found.get(name)!));
-      for (const [n, name] of slice.outputs.entries()) found.set(name, outputs[n]!);
-    }
+    const mustCompute = compute || (this.#holdBudgets && stages.some(({ memory }) => memory !== undefined));
+    const found = (mustCompute ? null : await this.#foresee(rowSpecs)) ?? (await this.#probe(rowSpecs));
     for (const name of this.graph.outputs) checkRowsAxis(name, found.get(name)!, microBatch);
 
     const arena = new Arena(layOut(this.#residents(found), stages.length, depth), { file: this.#arenaFile });
@@ -177,8 +178,30 @@ export class Pipeline {
     await closePools({ pools: this.#pools, arenaFile: this.#arenaFile });
   }
 
+  async #probe(rowSpecs: readonly TensorSpec[]): Promise<Map<string, Live>> {
+    const inputs = zeroRows(rowSpecs, this.plan.microBatch);
+    const found = new Map(rowSpecs.map(({ name }, n) => [name, inputs[n]!]));
+    for (const [j, slice] of this.slices.entries()) {
+      const { outputs } = await this.#pools[j]!.probe(slice.inputs.map((name) => found.get(name)!));
+      for (const [n, name] of slice.outputs.entries()) found.set(name, outputs[n]!);
+    }
+    return found;
+  }
+
+  /** `null` where an engine cannot tell without computing. */
+  async #foresee(rowSpecs: readonly TensorSpec[]): Promise<Map<string, Live> | null> {
+    const { microBatch } = this.plan;
+    const found = new Map(rowSpecs.map((spec) => [spec.name, { ...spec, shape: [microBatch, ...spec.shape] }]));
+    for (const [j, slice] of this.slices.entries()) {
+      const outputs = await this.#pools[j]!.foresee(slice.inputs.map((name) => found.get(name)!));
+      if (!outputs) return null;
+      for (const spec of outputs) found.set(spec.name, { ...spec, shape: [...spec.shape] });
+    }
+    return found as Map<string, Live & { name: string }>;
+  }
+
   /** Every tensor that must lie in a slot, from the stage that makes it to the last that reads it. */
-  #residents(found: ReadonlyMap<string, Tensor>): Resident[] {
+  #residents(found: ReadonlyMap<string, Live>): Resident[] {
     const sink = this.slices.length;
     const born = new Map(this.graph.inputs.map(({ name }) => [name, -1]));
     const last = new Map<string, number>();
@@ -238,7 +261,7 @@ function checkBudgets({ stages }: Plan, peaks: readonly (number | null)[]): void
   }
 }
 
-function checkRowsAxis(name: string, { shape }: Tensor, microBatch: number): void {
+function checkRowsAxis(name: string, { shape }: Live, microBatch: number): void {
   if (shape[0] === microBatch) return;
   throw new TandemError(
     'TANDEM_MODEL_UNSUPPORTED',

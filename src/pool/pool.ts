@@ -2,7 +2,7 @@
 import type { Arena } from '../arena/arena.js';
 import type { EngineName, EngineOptions } from '../engine/engine.js';
 import type { Slice } from '../model/slice.js';
-import type { Tensor } from '../tensor.js';
+import type { Tensor, TensorSpec } from '../tensor.js';
 import type { Answer, Ask, Loaded, Probed, Ran } from './protocol.js';
 import type { ResidentMemory } from './resident-memory.js';
 
@@ -32,6 +32,8 @@ export interface Pool {
   probe(inputs: readonly Tensor[]): Promise<Probed>;
   /** Computes on zeros on all workers at once; the microseconds of every run. */
   time(ask: Ask<'time'>): Promise<number[]>;
+  /** What the slice makes of such inputs (in the order of `slice.inputs`), without computing; `null` where only `probe` can tell. */
+  foresee(inputs: readonly TensorSpec[]): Promise<readonly TensorSpec[] | null>;
   /** Tells every worker which slots it works on, and as which stage. */
   attach(stage: number, arena: Arena): Promise<void>;
   /** Whether `run` may be called while the stage before still works: its workers then wait for the slot by themselves. */

@@ -6,7 +6,7 @@ import type { Arena } from '../arena/arena.js';
 import { ENGINES, parseDevice } from '../engine/registry.js';
 import { fromWire, TandemError } from '../errors.js';
 import type { Slice } from '../model/slice.js';
-import type { Tensor } from '../tensor.js';
+import type { Tensor, TensorSpec } from '../tensor.js';
 import { setDeadline, timedOut } from './deadline.js';
 import { Frames } from './frames.js';
 import { type Pool, type PoolOptions, PREPARE_DEADLINE } from './pool.js';
@@ -61,6 +61,10 @@ export class ProcessPool implements Pool {
 
   async time(ask: Ask<'time'>): Promise<number[]> {
     return [...(await this.#call('time', ask)).micros];
+  }
+
+  foresee(inputs: readonly TensorSpec[]): Promise<readonly TensorSpec[] | null> {
+    return this.#call('foresee', { inputs });
   }
 
   async attach(stage: number, arena: Arena): Promise<void> {

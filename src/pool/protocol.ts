@@ -4,7 +4,7 @@ import type { EngineName, EngineOptions } from '../engine/engine.js';
 import type { WireError } from '../errors.js';
 import type { TensorFacts } from '../model/graph.js';
 import type { Slice } from '../model/slice.js';
-import type { DType, Tensor } from '../tensor.js';
+import type { DType, Tensor, TensorSpec } from '../tensor.js';
 import type { ResidentMemory } from './resident-memory.js';
 
 /** Given to every worker of a pool when it is started. */
@@ -24,6 +24,8 @@ export interface Calls {
   probe: { ask: { inputs: readonly Tensor[] }; answer: Probed };
   /** Compute on zeros again and again: at least `runs` times and `millis` long, after one run that does not count. */
   time: { ask: { inputs: readonly TimedInput[]; runs: number; millis: number }; answer: Timed };
+  /** What the slice makes of such inputs, where its engine knows without computing. */
+  foresee: { ask: { inputs: readonly TensorSpec[] }; answer: readonly TensorSpec[] | null };
   /** From now on, work on these slots. */
   attach: {
     ask: { memory: SharedArrayBuffer; layout: Layout; stage: number; file: number | null };
@@ -45,6 +47,7 @@ export interface HostCalls {
   load: Calls['load'];
   probe: Calls['probe'];
   time: Calls['time'];
+  foresee: Calls['foresee'];
   describe: Calls['describe'];
   attach: { ask: { layout: Layout; stage: number }; answer: null };
   /** `words` are the slot's header but its state. */

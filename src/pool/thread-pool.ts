@@ -2,7 +2,7 @@
 import type { Arena } from '../arena/arena.js';
 import { fromWire, TandemError } from '../errors.js';
 import type { Slice } from '../model/slice.js';
-import type { Tensor } from '../tensor.js';
+import type { Tensor, TensorSpec } from '../tensor.js';
 import { from, setDeadline, timedOut } from './deadline.js';
 import { type Pool, type PoolOptions, PREPARE_DEADLINE } from './pool.js';
 import type { Answer, Ask, CallName, Loaded, Probed, Ran, Reply } from './protocol.js';
@@ -54,6 +54,10 @@ export class ThreadPool implements Pool {
   async time(ask: Ask<'time'>): Promise<number[]> {
     const timed = await Promise.all(this.#threads.ids.map((worker) => this.#call('time', ask, { worker })));
     return timed.flatMap(({ micros }) => micros);
+  }
+
+  foresee(inputs: readonly TensorSpec[]): Promise<readonly TensorSpec[] | null> {
+    return this.#call('foresee', { inputs }, { worker: this.#threads.ids[0] });
   }
 
   async attach(stage: number, arena: Arena): Promise<void> {

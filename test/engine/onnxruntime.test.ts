@@ -135,6 +135,36 @@ test('bfloat16 at the edge is refused: onnxruntime-node does not hand it out', a
   await assert.rejects(openModel(path), { code: 'TANDEM_MODEL_UNSUPPORTED', message: /bfloat16/ });
 });
 
+test('what a slice gives is foreseen from the shapes alone as it comes out, and not where the values of the rows decide', async () => {
+  for (const [name, cut] of [
+    ['transformer', 2],
+    ['cnn', 2],
+    ['int4', 1],
+  ] as const) {
+    const graph = await openModel(made(folder.path, name));
+    const held = new Map(feedsOf(graph, 3, 7).map((tensor, n) => [graph.inputs[n]!.name, tensor]));
+    for (const slice of slicesOf(graph, [graph.layers[cut]!.from])) {
+      const loaded = await onnxruntime.load(slice, CPU);
+      const inputs = slice.inputs.map((input) => held.get(input)!);
+      const specs = inputs.map(({ dtype, shape }, n) => ({ name: slice.inputs[n]!, dtype, shape }));
+      const foreseen = await loaded.foresee!(specs);
+      for (const [n, tensor] of (await loaded.run(inputs)).entries()) held.set(slice.outputs[n]!, tensor);
+      const made = slice.outputs.map((output) => ({ name: output, ...held.get(output)! }));
+      assert.deepEqual(
+        foreseen,
+        made.map(({ name, dtype, shape }) => ({ name, dtype, shape })),
+      );
+      await loaded.dispose();
+    }
+  }
+  const g = new Graph('counting');
+  g.output(g.node('NonZero', [g.input('x', 'float32', ['n', 3])]), 'int64', [2, 'found']);
+  const graph = await openModel(writeModel(join(folder.path, 'counting.onnx'), g));
+  const loaded = await onnxruntime.load(slicesOf(graph, [])[0]!, CPU);
+  assert.equal(await loaded.foresee!([{ name: 'x', dtype: 'float32', shape: [2, 3] }]), null);
+  await loaded.dispose();
+});
+
 test('describe says dtype and shape of every tensor, with null where the rows decide', async () => {
   const graph = await openModel(made(folder.path, 'transformer'));
   const facts = await onnxruntime.describe(graph, CPU, feedsOf(graph, 1, 7));

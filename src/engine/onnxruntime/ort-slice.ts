@@ -7,11 +7,11 @@ import { sliceProto } from '../../model/onnx/slice-proto.js';
 import type { ValueType } from '../../model/onnx/value-type.js';
 import type { OnnxModel } from '../../model/onnx.js';
 import type { Slice } from '../../model/slice.js';
-import { allocate, bytesOf, isDType, type Tensor, type TypedArray } from '../../tensor.js';
+import { allocate, bytesOf, isDType, type Tensor, type TensorSpec, type TypedArray } from '../../tensor.js';
 import type { EngineOptions, LoadedSlice } from '../engine.js';
 import { onCard, onCpu, type Placement, record } from './placement.js';
 import { type Ort, openOrt, openSession, ortError } from './session.js';
-import { inferTypes } from './value-types.js';
+import { foreseenTypes, inferTypes } from './value-types.js';
 
 /** Loads ops [from, to) of `model`. `sketch` loads faster and computes slower. Errors as of `Engine.load`. */
 export async function openSlice(
@@ -26,16 +26,16 @@ export async function openSlice(
   const request = { bytes, folder: model.graph.folder, engine, sketch };
   const weights = weightBytes(model.graph, slice.from, slice.to);
   if (engine.provider === 'cpu' || sketch) {
-    return new OrtSlice({ ort, slice, session: await openSession(request), placement: onCpu(), weights });
+    return new OrtSlice({ ort, model, slice, session: await openSession(request), placement: onCpu(), weights });
   }
   using recording = record();
   const session = await openSession({ ...request, options: recording.options });
   const zeros = slice.inputs.map((name) => zerosOf(types.get(name)));
-  const trial = new OrtSlice({ ort, slice, session, placement: onCpu(), weights });
+  const trial = new OrtSlice({ ort, model, slice, session, placement: onCpu(), weights });
   // A model may refuse zeros, or rows of one; it is then believed to be where it was put.
   const ran = zeros.every((tensor) => tensor !== null) && (await trial.run(zeros).then(Boolean, () => false));
   const counts = recording.read(session);
-  return new OrtSlice({ ort, slice, session, placement: onCard(engine.provider, ran ? counts : null), weights });
+  return new OrtSlice({ ort, model, slice, session, placement: onCard(engine.provider, ran ? counts : null), weights });
 }
 
 /** Zeros of a type with every open dimension 1, or `null` where the type is not known. */
@@ -47,6 +47,7 @@ function zerosOf(type: ValueType | undefined): Tensor | null {
 
 interface Opened {
   readonly ort: Ort;
+  readonly model: OnnxModel;
   readonly session: InferenceSession;
   readonly slice: Slice;
   readonly placement: Placement;
@@ -58,13 +59,15 @@ class OrtSlice implements LoadedSlice {
   readonly deviceName: string;
   readonly weightBytes: number;
   readonly #ort: Ort;
+  readonly #model: OnnxModel;
   readonly #session: InferenceSession;
   readonly #slice: Slice;
   /** One private tensor per input, kept while the shape stays: ORT reads no shared memory. */
   readonly #staged = new Map<string, OrtTensor>();
 
-  constructor({ ort, session, slice, placement, weights }: Opened) {
+  constructor({ ort, model, session, slice, placement, weights }: Opened) {
     this.#ort = ort;
+    this.#model = model;
     this.#session = session;
     this.#slice = slice;
     this.weightBytes = weights;
@@ -83,6 +86,12 @@ class OrtSlice implements LoadedSlice {
     } catch (cause) {
       throw ortError(cause, 'TANDEM_ENGINE_FAILED');
     }
+  }
+
+  async foresee(inputs: readonly TensorSpec[]): Promise<TensorSpec[] | null> {
+    // A card builds its kernels in the first run, which nobody should count as work.
+    if (this.ranOn !== 'cpu') return null;
+    return foreseenTypes(this.#model, this.#slice, inputs).catch(() => null);
   }
 
   async dispose(): Promise<void> {

@@ -3,6 +3,8 @@
 import { sliceProto } from '../../model/onnx/slice-proto.js';
 import type { Dimension, ValueType } from '../../model/onnx/value-type.js';
 import type { OnnxModel } from '../../model/onnx.js';
+import type { Slice } from '../../model/slice.js';
+import { isDType, type TensorSpec } from '../../tensor.js';
 import { openSession } from './session.js';
 
 const SKETCH = { provider: 'cpu', threads: 1 } as const;
@@ -46,6 +48,33 @@ async function sketchTypes(
   } finally {
     await session.release();
   }
+}
+
+/**
+ * The slice's outputs for inputs of these dtypes and shapes, or `null` where ORT's inference leaves a dimension open: one that the values
+ * of the rows decide.
+ */
+export async function foreseenTypes(
+  model: OnnxModel,
+  { from, to, inputs, outputs }: Slice,
+  specs: readonly TensorSpec[],
+): Promise<TensorSpec[] | null> {
+  const types = new Map(
+    specs.map(({ name, dtype, shape }): [string, ValueType] => [name, { kind: 'tensor', element: dtype, shape }]),
+  );
+  const bytes = sliceProto(model, { from, to, inputs, outputs, types, withoutWeights: true });
+  const session = await openSession({ bytes, folder: model.graph.folder, engine: SKETCH, sketch: 'folded' });
+  const found = new Map(session.outputMetadata.map((value) => [value.name, value]));
+  await session.release();
+  const foreseen = outputs.flatMap((name): TensorSpec[] => {
+    const value = found.get(name);
+    if (!value?.isTensor || !isDType(value.type)) return [];
+    const shape = shapeOf(value.shape);
+    return shape?.every((dim) => typeof dim === 'number' && dim >= 0)
+      ? [{ name, dtype: value.type, shape: shape as number[] }]
+      : [];
+  });
+  return foreseen.length === outputs.length ? foreseen : null;
 }
 
 /** ORT says [] both for a scalar and for a value of unknown rank. */

@@ -1,0 +1,70 @@
+/** From a process's start to its first micro-batch, beside ORT's own load of the whole model: node dist/scripts/start-time.js MODEL [--rows 8] [--free 128] [--repetitions 5] [--isolation thread] */
+import { fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { median } from '../src/bench/statistics.js';
+import { formatTable } from '../src/cli/table.js';
+import { openModel } from '../src/model/open.js';
+import type { Isolation } from '../src/pool/isolation.js';
+import { micros } from '../src/pool/protocol.js';
+
+/** What a child is asked; `layers` is the first layer of the second stage. */
+export interface StartAsk {
+  readonly path: string;
+  readonly rows: number;
+  readonly free: number;
+  readonly isolation?: Isolation;
+  readonly layers?: number;
+}
+
+/** Readings of the monotonic clock in microseconds, by what was over at that time, in order. */
+export type Marks = readonly (readonly [string, number])[];
+
+const ORT = fileURLToPath(new URL('./start-time/ort-load.js', import.meta.url));
+const TANDEM = fileURLToPath(new URL('./start-time/first-micro-batch.js', import.meta.url));
+
+async function main(): Promise<void> {
+  const text = (value: string) => ({ type: 'string', default: value }) as const;
+  const options = { rows: text('8'), free: text('128'), repetitions: text('5'), isolation: text('thread') };
+  const { values, positionals } = parseArgs({ allowPositionals: true, options });
+  const [path] = positionals;
+  if (!path) throw new Error('usage: node dist/scripts/start-time.js MODEL [--rows 8] [--free 128] [--repetitions 5]');
+  const { path: file, layers } = await openModel(path);
+  const ask: StartAsk = { path: file, rows: Number(values.rows), free: Number(values.free) };
+  const tandem = { ...ask, isolation: values.isolation as Isolation, layers: Math.ceil(layers.length / 2) };
+  const rounds: { ort: Map<string, number>; tandem: Map<string, number> }[] = [];
+  // In turn, so that a busy machine is equally busy for both; the first round only brings the files into memory.
+  for (let n = 0; n <= Number(values.repetitions); n++) {
+    const round = { ort: await timesOf(ORT, ask), tandem: await timesOf(TANDEM, tandem) };
+    if (n > 0) rounds.push(round);
+  }
+  const ortMs = median(rounds.map(({ ort }) => [...ort.values()].at(-1)!));
+  const rows = (['ort', 'tandem'] as const).flatMap((side) =>
+    [...rounds[0]![side].keys()].map((mark) => {
+      const ms = median(rounds.map((round) => round[side].get(mark)!));
+      return [side, mark, ms.toFixed(0), (ms / ortMs).toFixed(2)];
+    }),
+  );
+  const columns = [
+    { title: 'side' },
+    { title: 'until' },
+    { title: 'ms', right: true },
+    { title: 'x ORT', right: true },
+  ];
+  process.stdout.write(`${path}: from the process's start, median of ${rounds.length}, in turn\n\n`);
+  process.stdout.write(`${formatTable(columns, rows)}\n`);
+}
+
+/** Milliseconds from the process's start to each mark. */
+async function timesOf(file: string, ask: StartAsk): Promise<Map<string, number>> {
+  const startedAt = micros();
+  const child = fork(file, [JSON.stringify(ask)], { stdio: 'inherit' });
+  const marks = await new Promise<Marks>((resolve, reject) => {
+    child.once('message', (message) => resolve(message as Marks));
+    child.once('exit', (code, signal) => reject(new Error(`${file} ended with ${signal ?? code}`)));
+  });
+  await new Promise((resolve) => child.once('exit', resolve));
+  return new Map(marks.map(([mark, at]) => [mark, (at - startedAt) / 1e3]));
+}
+
+await main();
