@@ -46,12 +46,11 @@ export function estimateRanges(
     legal: (k) => legal.has(graph.layers[k]!.from) && (!live || live[graph.layers[k]!.from] !== null),
   });
   if (!found) {
+    const places = graph.layers.filter(({ from }) => legal.has(from)).length;
     throw new TandemError(
       'TANDEM_LAYERS_INVALID',
-      `the model has ${legal.size} places to cut, too few for ${stages.length} stages`,
-      {
-        remedy: `use at most ${legal.size + 1} stages`,
-      },
+      `the model has ${places} ${places === 1 ? 'place' : 'places'} to cut, too few for ${stages.length} stages`,
+      { remedy: `use at most ${places + 1} --stage` },
     );
   }
   const bounds = [...found.starts, count];
