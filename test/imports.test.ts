@@ -67,6 +67,18 @@ test('workers import ranks 0 to 4, and nothing imports workers', () => {
   assert.deepEqual(wrong, []);
 });
 
+test('a start loads no schema library: neither the command line nor a stage, before a file asks for it', () => {
+  const seen = new Set(['src/cli/tandem.ts', 'workers/stage-worker.ts']);
+  for (const file of seen) {
+    const text = readFileSync(join(root, file), 'utf8');
+    for (const [, path] of text.matchAll(/^(?:import|export) (?!type )[^;]*?'([^']+)';/gm)) {
+      if (!path!.startsWith('.')) assert.notEqual(path, 'zod', `${file} loads it`);
+      else seen.add(relative(root, resolve(dirname(join(root, file)), path!)).replace(/\.js$/, '.ts'));
+    }
+  }
+  assert.ok(seen.size > 50, 'the walk goes on');
+});
+
 test('no file is an attic', () => {
   const attics = /(^|\/)(utils?|commons?|helpers?|types?|misc)(\/|\.ts$)/;
   assert.deepEqual(

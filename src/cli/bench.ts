@@ -4,7 +4,7 @@ import { Command } from 'commander';
 import { bench } from '../bench/bench.js';
 import { compare } from '../bench/compare.js';
 import { type Layout, layoutsFor } from '../bench/layouts.js';
-import { type BenchResult, readResult } from '../bench/result.js';
+import type { BenchResult } from '../bench/result.js';
 import { bankRows, RowBank } from '../bench/row-bank.js';
 import { EXIT } from '../errors.js';
 import { openSource } from '../job/open-source.js';
@@ -100,7 +100,7 @@ export function benchCommand(): Command {
 }
 
 async function runBench(path: string, flags: BenchFlags): Promise<number> {
-  const before = flags.compare === undefined ? null : readResult(flags.compare);
+  const before = flags.compare === undefined ? null : (await import('../bench/result.js')).readResult(flags.compare);
   const files = { report: flags.report };
   await checkReportFiles(files, { force: true, taken: [] });
   const graph = await openModel(path);

@@ -1,6 +1,7 @@
 /** The settings of a run: each from its flag, else from TANDEM_* in the environment, else from tandem.config.json in the working directory. */
 import { readFileSync } from 'node:fs';
-import { z } from 'zod';
+import { createRequire } from 'node:module';
+import type { z } from 'zod';
 import { asTandemError, TandemError } from '../errors.js';
 import { nearestName } from '../job/nearest-name.js';
 import type { StageOptions } from '../plan/plan.js';
@@ -62,34 +63,43 @@ function readEnvironment(env: NodeJS.ProcessEnv): RunSettings {
   return Object.fromEntries(given.map((key) => [key, FROM_TEXT[key](env[ENVIRONMENT[key]]!, ENVIRONMENT[key])]));
 }
 
-const COUNT = z.int().min(1).max(1_000_000);
-const STAGE = z.strictObject({
-  device: z.string(),
-  layers: z
-    .union([z.string(), z.strictObject({ from: z.int().min(0), to: z.int().min(0) })], 'write "0..5"')
-    .optional(),
-  memory: z.union([z.string(), z.int().min(0)], 'write "6GiB", or a number of bytes').optional(),
-  threads: COUNT.optional(),
-  workers: COUNT.optional(),
-  provider: z.string().optional(),
-});
-const CONFIG = z.strictObject({
-  stages: z
-    .array(z.union([z.string(), STAGE], 'write "cpu,threads=2", or { "device": "cpu", "threads": 2 }'))
-    .optional(),
-  microBatch: COUNT.optional(),
-  depth: COUNT.optional(),
-  deadline: COUNT.optional(),
-  isolation: z.enum(ISOLATIONS).optional(),
-  allowFallback: z.boolean().optional(),
-  plan: z.string().min(1).optional(),
-});
+/** Made when there is a file: zod takes a tenth of a second to load, which no other start should wait for. */
+function schemas() {
+  const { z } = createRequire(import.meta.url)('zod') as typeof import('zod');
+  const count = z.int().min(1).max(1_000_000);
+  const stage = z.strictObject({
+    device: z.string(),
+    layers: z
+      .union([z.string(), z.strictObject({ from: z.int().min(0), to: z.int().min(0) })], 'write "0..5"')
+      .optional(),
+    memory: z.union([z.string(), z.int().min(0)], 'write "6GiB", or a number of bytes').optional(),
+    threads: count.optional(),
+    workers: count.optional(),
+    provider: z.string().optional(),
+  });
+  const config = z.strictObject({
+    stages: z
+      .array(z.union([z.string(), stage], 'write "cpu,threads=2", or { "device": "cpu", "threads": 2 }'))
+      .optional(),
+    microBatch: count.optional(),
+    depth: count.optional(),
+    deadline: count.optional(),
+    isolation: z.enum(ISOLATIONS).optional(),
+    allowFallback: z.boolean().optional(),
+    plan: z.string().min(1).optional(),
+  });
+  return { stage, config };
+}
+
+type StageEntry = z.infer<ReturnType<typeof schemas>['stage']>;
 
 function readConfig(file: string): RunSettings {
   const text = readIfThere(file);
   if (text === null) return {};
-  const { data, error } = CONFIG.safeParse(parseJson(text, file));
-  if (error) throw unfit(file, innermost(error.issues[0]!));
+  const parsed = parseJson(text, file);
+  const { stage, config } = schemas();
+  const { data, error } = config.safeParse(parsed);
+  if (error) throw unfit(file, innermost(error.issues[0]!), Object.keys(stage.shape));
   return { ...data, stages: data.stages?.map((stage, j) => stageFrom(stage, `${file}: stages[${j}]`)) };
 }
 
@@ -115,7 +125,7 @@ function parseJson(text: string, file: string): unknown {
 }
 
 /** Through the same readers as the flag, so that a stage means the same wherever it stands. */
-function stageFrom(stage: string | z.infer<typeof STAGE>, where: string): StageOptions {
+function stageFrom(stage: string | StageEntry, where: string): StageOptions {
   if (typeof stage === 'string') return parseStageFlag(stage, where);
   const { device, layers, ...rest } = stage;
   const range = typeof layers === 'object' ? `${layers.from}..${layers.to}` : layers;
@@ -137,7 +147,7 @@ function innermost(issue: Issue): Issue {
   return within ? innermost({ ...within, path: [...issue.path, ...within.path] }) : issue;
 }
 
-function unfit(file: string, issue: Issue): TandemError {
+function unfit(file: string, issue: Issue, stageKeys: readonly string[]): TandemError {
   const place = issue.path.reduce<string>(
     (path, key) => (typeof key === 'number' ? `${path}[${key}]` : `${path}${path && '.'}${String(key)}`),
     '',
@@ -148,7 +158,7 @@ function unfit(file: string, issue: Issue): TandemError {
       remedy: 'mend the file',
     });
   }
-  const known = issue.path.length === 0 ? SETTINGS : Object.keys(STAGE.shape);
+  const known = issue.path.length === 0 ? SETTINGS : stageKeys;
   const name = issue.keys[0]!;
   const nearest = nearestName(name, known);
   return new TandemError('TANDEM_USAGE', `${file}: ${place ? `${place} has` : 'there is'} no setting "${name}"`, {

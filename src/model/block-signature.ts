@@ -2,7 +2,6 @@
 import { createHash } from 'node:crypto';
 import type { Layer, ModelGraph } from './graph.js';
 import type { GraphModelGraph } from './graph-model.js';
-import { readTopology } from './layer-calls.js';
 import type { LayersModelGraph } from './layers-model.js';
 import { onnxBlockSignatures } from './onnx/block-signature.js';
 
@@ -39,10 +38,9 @@ function signatureOf(graph: ModelGraph, settings: readonly string[], { from, to 
 const NOT_COMPUTED = /^(name|trainable|seed|.*_(initializer|regularizer|constraint))$/;
 
 /** For each op its layer's config. */
-function layerSettings({ topology, calls }: LayersModelGraph): string[] {
-  const { layers } = readTopology(topology);
-  return calls.map(({ layer }) =>
-    JSON.stringify(layers.get(layer)?.config, (key, value) => (NOT_COMPUTED.test(key) ? undefined : value)),
+function layerSettings({ calls }: LayersModelGraph): string[] {
+  return calls.map(({ config }) =>
+    JSON.stringify(config, (key, value) => (NOT_COMPUTED.test(key) ? undefined : value)),
   );
 }
 

@@ -16,6 +16,8 @@ import { readWeightsManifest, type StoredWeight } from './weights-manifest.js';
 /** What an engine needs beyond the graph to make the op's tensors. */
 export interface OpCall {
   readonly layer: string;
+  /** The layer's own, as it is called here. */
+  readonly config: KerasLayer['config'];
   /** Index among the layer's inbound nodes in tfjs. */
   readonly node: number;
   /** Index of each of the op's `outputs` among the tensors that the call returns. */
@@ -63,7 +65,12 @@ export async function readLayersModel(file: string, manifest: Record<string, unk
     outputNames: outputNames(topology),
     ops,
     layers: ops.map(({ index, name, type }) => ({ index, name, type, from: index, to: index + 1 })),
-    calls: calls.map(({ layer, node }, k) => ({ layer: layer.name, node, tensors: ops[k]!.outputs.map(tensorIndex) })),
+    calls: calls.map(({ layer, node }, k) => ({
+      layer: layer.name,
+      config: layer.config,
+      node,
+      tensors: ops[k]!.outputs.map(tensorIndex),
+    })),
     weights,
     sealed: maskedCuts(calls),
     fixedBatch: fixedBatch(inputs),
