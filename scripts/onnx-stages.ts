@@ -6,7 +6,7 @@ import { onnxruntime } from '../src/engine/onnxruntime/onnxruntime.js';
 import { weightBytes } from '../src/model/graph.js';
 import { openModel } from '../src/model/open.js';
 import { allocate, type DType } from '../src/tensor.js';
-import type { StageFigures } from './onnx-stages/measure.js';
+import type { Ask, StageFigures } from './onnx-stages/measure.js';
 
 /** Dtype and shape of each tensor for the chosen rows. */
 export type Facts = Record<string, { readonly dtype: DType; readonly shape: readonly number[] }>;
@@ -18,20 +18,21 @@ async function main(): Promise<void> {
   const text = (value: string) => ({ type: 'string', default: value }) as const;
   const options = { stages: text('2'), rows: text('8'), free: text('128') };
   const { values, positionals } = parseArgs({ allowPositionals: true, options });
-  const [path] = positionals;
-  if (!path) throw new Error('usage: node dist/scripts/onnx-stages.js MODEL [--stages 2] [--rows 8] [--free 128]');
-  const graph = await openModel(path);
+  const [folder] = positionals;
+  if (!folder) throw new Error('usage: node dist/scripts/onnx-stages.js MODEL [--stages 2] [--rows 8] [--free 128]');
+  const graph = await openModel(folder);
+  const { path } = graph;
   const facts = await factsOf(path, Number(values.rows), Number(values.free));
   const cuts = evenCuts(path, graph, Number(values.stages));
   const bounds = [0, ...cuts, graph.ops.length];
-  const whole: number[] = [];
+  const loads: number[] = [];
   const rounds: StageFigures[][] = [];
   // Whole and stages take turns, so that a busy machine is equally busy for both.
   for (let n = 0; n < REPEATS; n++) {
-    whole.push((await ask({ path })) as number);
+    loads.push((await ask({ what: 'load', path })) as number);
     const stages: StageFigures[] = [];
     for (const [j, to] of bounds.slice(1).entries()) {
-      stages.push((await ask({ path, from: bounds[j]!, to, facts })) as StageFigures);
+      stages.push((await ask({ what: 'stage', path, from: bounds[j]!, to, facts })) as StageFigures);
     }
     rounds.push(stages);
   }
@@ -46,13 +47,22 @@ async function main(): Promise<void> {
   process.stdout.write(
     `${[HEAD, ...lines].map((cells) => cells.map((cell) => cell.padStart(12)).join('')).join('\n')}\n`,
   );
-  const wholeMs = Math.min(...whole);
-  const loads = rounds.map((round) => round.map(({ loadMs }) => loadMs));
-  const after = Math.min(...loads.map((ms) => ms.reduce((sum, each) => sum + each, 0)));
-  const beside = Math.min(...loads.map((ms) => Math.max(...ms)));
+  const wholeMs = Math.min(...loads);
+  const each = rounds.map((round) => round.map(({ loadMs }) => loadMs));
+  const after = Math.min(...each.map((ms) => ms.reduce((sum, one) => sum + one, 0)));
+  const beside = Math.min(...each.map((ms) => Math.max(...ms)));
   const ratio = (ms: number) => `${ms.toFixed(0)} ms, ${(ms / wholeMs).toFixed(2)} of it`;
   process.stdout.write(`ORT loads the whole model in ${wholeMs.toFixed(0)} ms; the stages, read and load, `);
   process.stdout.write(`one after the other in ${ratio(after)}, side by side in ${ratio(beside)}\n`);
+  const whole = (await ask({ what: 'whole', path, facts })) as number;
+  process.stdout.write(`the most memory: ORT with the whole model ${mebibytes(whole)} MiB`);
+  for (const isolation of ['thread', 'process'] as const) {
+    const held = (await ask({ what: 'pipeline', path, facts, cuts, isolation })) as number[];
+    const sum = held.reduce((total, bytes) => total + bytes, 0);
+    const parts = held.length > 1 ? ` (${held.map(mebibytes).join(' + ')})` : '';
+    process.stdout.write(`; stages as ${isolation} ${mebibytes(sum)}${parts}, ${(sum / whole).toFixed(2)} of it`);
+  }
+  process.stdout.write('\n');
 }
 
 const HEAD = ['stage', 'ops', 'weights', 'base', 'loaded', 'running', 'peak', 'activations', 'ratio'];
@@ -61,8 +71,12 @@ const HEAD = ['stage', 'ops', 'weights', 'base', 'loaded', 'running', 'peak', 'a
 function rowOf(j: number, from: number, to: number, rounds: readonly StageFigures[]): string[] {
   const { base, weights, loaded, running, peak } = rounds[0]!;
   const activations = running - loaded;
-  const mebibytes = [weights, base, loaded, running, peak, activations].map((bytes) => (bytes / 2 ** 20).toFixed(0));
-  return [String(j), String(to - from), ...mebibytes, (peak / (weights + activations + base)).toFixed(3)];
+  const sizes = [weights, base, loaded, running, peak, activations].map(mebibytes);
+  return [String(j), String(to - from), ...sizes, (peak / (weights + activations + base)).toFixed(3)];
+}
+
+function mebibytes(bytes: number): string {
+  return (bytes / 2 ** 20).toFixed(0);
 }
 
 /** Cuts at block bounds that share the weights out evenly. */
@@ -89,7 +103,7 @@ async function factsOf(path: string, rows: number, free: number): Promise<Facts>
   );
 }
 
-function ask(message: object): Promise<unknown> {
+function ask(message: Ask): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const child = fork(CHILD, { stdio: 'inherit' });
     child.once('message', resolve);

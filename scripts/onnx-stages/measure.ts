@@ -1,13 +1,17 @@
-/** One measurement in a process of its own, so that nothing else lies in its memory: `ort MODEL` or `stage MODEL FROM TO ROWS FREE`. */
+/** One measurement in a process of its own, so that nothing else lies in its memory: what `Ask` names. */
 import { readFileSync } from 'node:fs';
 import { onnxruntime } from '../../src/engine/onnxruntime/onnxruntime.js';
 import { openOrt } from '../../src/engine/onnxruntime/session.js';
 import { weightBytes } from '../../src/model/graph.js';
 import { openModel } from '../../src/model/open.js';
 import { sliceOf } from '../../src/model/slice.js';
+import { Pipeline } from '../../src/pipeline/pipeline.js';
+import { makePlan } from '../../src/plan/make-plan.js';
+import type { Isolation } from '../../src/pool/isolation.js';
 import { allocate } from '../../src/tensor.js';
 import type { Facts } from '../onnx-stages.js';
 
+const RUNS = 3;
 const CPU = { provider: 'cpu', threads: 1 } as const;
 
 /** Bytes of this process in memory now, and at the most so far (Linux). */
@@ -25,6 +29,40 @@ async function wholeLoad(path: string): Promise<number> {
   return performance.now() - start;
 }
 
+/** ONNX Runtime alone, with the whole model, over a few runs: the most bytes that the process held. */
+async function wholeRun(path: string, facts: Facts): Promise<number> {
+  const ort = await openOrt();
+  const session = await ort.InferenceSession.create(path, { intraOpNumThreads: 1, logSeverityLevel: 4 });
+  const feeds = session.inputNames.map((name) => {
+    const { dtype, shape } = facts[name]!;
+    return [name, new ort.Tensor(dtype as 'float32', allocate(dtype, shape) as Float32Array, shape)];
+  });
+  for (let n = 0; n < RUNS; n++) await session.run(Object.fromEntries(feeds));
+  return resident().peak;
+}
+
+/** The pipeline as `tandem run` opens it, over a few micro-batches: the most bytes that each of its processes held, the coordinator's first. */
+async function pipelineRun({ path, cuts, facts, isolation }: PipelineAsk): Promise<number[]> {
+  const graph = await openModel(path);
+  const starts = [0, ...cuts].map((k) => graph.layers.findIndex(({ from }) => from === k));
+  const stages = starts.map((from, j) => ({
+    ...{ device: 'cpu', threads: 1 },
+    layers: { from, to: (starts[j + 1] ?? graph.layers.length) - 1 },
+  }));
+  const rowSpecs = graph.inputs.map((input) => ({ ...input, shape: facts[input.name]!.shape.slice(1) }));
+  const microBatch = facts[graph.inputs[0]!.name]!.shape[0]!;
+  const deadline = 600_000;
+  const plan = await makePlan(graph, { stages, isolation, microBatch, rowSpecs, deadline });
+  const pipeline = await Pipeline.open(graph, plan, { allowFallback: false, deadline });
+  await pipeline.warmUp(rowSpecs, { compute: false });
+  let left = RUNS;
+  const fill = async () => (left-- > 0 ? microBatch : 0);
+  for await (const _ of pipeline.run({ fill }));
+  const peaks = await pipeline.peakRss();
+  await pipeline.close();
+  return [resident().peak, ...peaks.filter((peak) => peak !== null)];
+}
+
 /** Ops [from, to) as a stage: what it holds before, after loading, and while it runs on inputs of the given facts. */
 async function stage(path: string, from: number, to: number, facts: Facts): Promise<StageFigures> {
   await openOrt();
@@ -39,7 +77,7 @@ async function stage(path: string, from: number, to: number, facts: Facts): Prom
     const { dtype, shape } = facts[name]!;
     return { dtype, shape, data: allocate(dtype, shape) };
   });
-  for (let n = 0; n < 3; n++) await loaded.run(inputs);
+  for (let n = 0; n < RUNS; n++) await loaded.run(inputs);
   return {
     base,
     loadMs,
@@ -59,8 +97,29 @@ export interface StageFigures {
   readonly peak: number;
 }
 
-process.on('message', async (ask: { path: string; from?: number; to?: number; facts?: Facts }) => {
-  const { path, from, to, facts } = ask;
-  process.send!(from === undefined ? await wholeLoad(path) : await stage(path, from, to!, facts!));
+interface PipelineAsk {
+  readonly path: string;
+  readonly facts: Facts;
+  /** First ops of the stages after the first, at block bounds. */
+  readonly cuts: readonly number[];
+  readonly isolation: Isolation;
+}
+
+/** A load of the whole, a run of the whole, one stage, or all of them as a pipeline. */
+export type Ask =
+  | { readonly what: 'load'; readonly path: string }
+  | { readonly what: 'whole'; readonly path: string; readonly facts: Facts }
+  | { readonly what: 'stage'; readonly path: string; readonly from: number; readonly to: number; readonly facts: Facts }
+  | ({ readonly what: 'pipeline' } & PipelineAsk);
+
+function answer(ask: Ask): Promise<unknown> {
+  if (ask.what === 'load') return wholeLoad(ask.path);
+  if (ask.what === 'whole') return wholeRun(ask.path, ask.facts);
+  if (ask.what === 'stage') return stage(ask.path, ask.from, ask.to, ask.facts);
+  return pipelineRun(ask);
+}
+
+process.on('message', async (ask: Ask) => {
+  process.send!(await answer(ask));
   process.disconnect();
 });
