@@ -5,8 +5,6 @@ import { TandemError } from '../errors.js';
 import { outputError } from '../job/output-error.js';
 import { partialPath, refuseExisting } from '../job/partial-file.js';
 import type { RunRecord } from '../report/record.js';
-import { reportPage } from '../report/report-page.js';
-import { traceOf } from '../report/trace.js';
 
 /** Paths, each for a file that is wanted. */
 export interface ReportFiles {
@@ -17,10 +15,10 @@ export interface ReportFiles {
 
 type Kind = keyof ReportFiles;
 
-const MADE: { readonly [K in Kind]-?: (record: RunRecord) => string } = {
-  report: reportPage,
-  trace: (record) => JSON.stringify(traceOf(record)),
-  record: (record) => `${JSON.stringify(record)}\n`,
+const MADE: { readonly [K in Kind]-?: (record: RunRecord) => Promise<string> } = {
+  report: async (record) => (await import('../report/report-page.js')).reportPage(record),
+  trace: async (record) => JSON.stringify((await import('../report/trace.js')).traceOf(record)),
+  record: async (record) => `${JSON.stringify(record)}\n`,
 };
 
 /** Throws TANDEM_OUTPUT_EXISTS, TANDEM_OUTPUT_FAILED and TANDEM_USAGE, so that no run is lost for a file that cannot be. */
@@ -49,7 +47,7 @@ export async function checkReportFiles(
 /** Throws TANDEM_OUTPUT_FAILED; a file has its name only once it is whole. */
 export async function writeReportFiles(files: ReportFiles, record: RunRecord): Promise<void> {
   for (const [kind, path] of wanted(files)) {
-    const text = MADE[kind](record);
+    const text = await MADE[kind](record);
     try {
       await writeFile(partialPath(path), text);
       await rename(partialPath(path), path);

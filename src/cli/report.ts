@@ -1,9 +1,8 @@
 /** `tandem report`: draws the report of a run or a bench again, from its JSON or from a report page. */
 import { readFile } from 'node:fs/promises';
 import { Command } from 'commander';
-import { readResult } from '../bench/result.js';
 import { TandemError } from '../errors.js';
-import { type RunRecord, readRecord } from '../report/record.js';
+import type { RunRecord } from '../report/record.js';
 import { benchRecord } from './bench-record.js';
 import { checkReportFiles, type ReportFiles, writeReportFiles } from './report-files.js';
 
@@ -32,7 +31,9 @@ export function reportCommand(): Command {
 /** A record, the page of one, or what `tandem bench --output` wrote. */
 async function recordIn(file: string): Promise<RunRecord> {
   const text = await read(file);
-  return isBenchResult(text) ? benchRecord(readResult(file), ['bench']) : readRecord(text, file);
+  if (!isBenchResult(text)) return (await import('../report/record.js')).readRecord(text, file);
+  const { readResult } = await import('../bench/result.js');
+  return benchRecord(readResult(file), ['bench']);
 }
 
 function isBenchResult(text: string): boolean {
