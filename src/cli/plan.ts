@@ -10,7 +10,6 @@ import { readMachine } from '../plan/machine.js';
 import { rowSpecsOf } from '../plan/make-plan.js';
 import { type Measured, measure, type WantedStaffing } from '../plan/measure.js';
 import type { StageOptions } from '../plan/plan.js';
-import { writePlanFile } from '../plan/plan-file.js';
 import type { TensorSpec } from '../tensor.js';
 import { formatBytes } from './bytes.js';
 import { FROM_TEXT, settingsOf } from './config.js';
@@ -44,7 +43,7 @@ export function planCommand(): Command {
       const plan = await settlePlan(graph, { ...request, onProgress: (text) => bar.note(text) }).finally(() =>
         bar.clear(),
       );
-      if (flags.output) writePlanFile(flags.output, graph, plan);
+      if (flags.output) (await import('../plan/plan-file.js')).writePlanFile(flags.output, graph, plan);
       const text = plan.expected ? formatMeasuredPlan(graph, plan, plan.expected) : formatPlan(graph, plan);
       process.stdout.write(flags.json ? `${JSON.stringify({ schema: 1, ...plan })}\n` : text);
     });

@@ -17,7 +17,6 @@ import { Pipeline } from '../pipeline/pipeline.js';
 import { settlePlan } from '../pipeline/settle-plan.js';
 import { makePlan } from '../plan/make-plan.js';
 import type { Plan } from '../plan/plan.js';
-import { readPlanFile } from '../plan/plan-file.js';
 import { ErrorCounts } from '../report/error-counts.js';
 import type { MetricsServer } from '../report/metrics-server.js';
 import { recordOf } from '../report/run-record.js';
@@ -153,11 +152,11 @@ async function load(graph: ModelGraph, source: Source, request: Request, bar: Pr
 }
 
 /** Measured, unless the user has a plan already or wants none of it. */
-function planOf(graph: ModelGraph, source: Source, request: Request, bar: ProgressBar): Promise<Plan> {
+async function planOf(graph: ModelGraph, source: Source, request: Request, bar: ProgressBar): Promise<Plan> {
   const { rowSpecs, rows } = source;
   const { plan: asked = 'auto', allowFallback = false } = request;
   if (asked === 'quick') return makePlan(graph, { ...request, rowSpecs });
-  if (asked !== 'auto') return Promise.resolve(readPlanFile(asked, graph));
+  if (asked !== 'auto') return (await import('../plan/plan-file.js')).readPlanFile(asked, graph);
   return settlePlan(graph, { ...request, rowSpecs, rows, allowFallback, onProgress: (text) => bar.note(text) });
 }
 
