@@ -144,19 +144,20 @@ function paintBox(painting: Painting, box: Box): void {
   context.roundRect(left, top, width, LANE_HEIGHT, Math.min(4, width / 3));
   context.fillStyle = colours.paper;
   context.fill();
-  context.globalAlpha = chosen && chosen.microBatch !== box.microBatch ? 0.35 : 1;
+  const faded = chosen !== null && chosen.microBatch !== box.microBatch;
+  context.globalAlpha = faded ? 0.35 : 1;
   context.fillStyle = colours.boxes[box.microBatch % colours.boxes.length]!;
   context.fill();
+  context.globalAlpha = 1;
   const label = String(box.microBatch);
   const [seenLeft, seenRight] = [Math.max(0, left), Math.min(painting.width, right)];
   if (seenRight - seenLeft > 9 + label.length * 7) {
     context.font = `600 12px ${colours.font}`;
     context.textAlign = 'center';
     context.textBaseline = 'middle';
-    context.fillStyle = colours.onBox;
+    context.fillStyle = faded ? colours.quiet : colours.onBox;
     context.fillText(label, (seenLeft + seenRight) / 2, top + LANE_HEIGHT / 2 + 0.5);
   }
-  context.globalAlpha = 1;
 }
 
 /** The chosen micro-batch's way from stage to stage, and a frame around the chosen box. */
