@@ -187,9 +187,8 @@ async function runRows(
   });
   const summary = await summarise(pipeline, result, (result.startedAt - startedAt) / 1000, filesOf(request, result));
   if (!request.quiet) process.stderr.write(formatSummary(summary));
-  const budgets = pipeline.plan.stages.map((_, j) => request.stages?.[j]?.memory ?? null);
   const command = process.argv.slice(2);
-  await writeReportFiles(request, recordOf({ pipeline, summary, errors: errors.counts, budgets, command }));
+  await writeReportFiles(request, recordOf({ pipeline, summary, errors: errors.counts, command }));
   if (result.stopped) tellPartial(request, 'stopped before the end; what was done');
   if (request.json) process.stdout.write(`${JSON.stringify(summary)}\n`);
   if (result.stopped) return signals.exitCode!;

@@ -33,6 +33,8 @@ const SUMMARY = z.object({
   cutBy: NAME,
   bubble: z.object({ predicted: z.number(), measured: z.number() }),
   predicted: z.object({ rowsPerSecond: AMOUNT }),
+  /** What the plan promised, where it was measured. */
+  planned: z.object({ rowsPerSecond: AMOUNT, bubble: z.number() }).nullish(),
   arenaBytes: AMOUNT,
   peakRssBytes: AMOUNT,
   stopped: z.boolean(),

@@ -11,18 +11,16 @@ export interface RunToRecord {
   readonly pipeline: Pipeline;
   readonly summary: RunPart['summary'];
   readonly errors: readonly ErrorCount[];
-  /** Bytes that each stage may hold, in order; `null` where nobody said. */
-  readonly budgets: readonly (number | null)[];
   /** The command line, from the verb on. */
   readonly command: readonly string[];
 }
 
-export function recordOf({ pipeline, summary, errors, budgets, command }: RunToRecord): RunRecord {
+export function recordOf({ pipeline, summary, errors, command }: RunToRecord): RunRecord {
   const { graph, plan, timeline, liveBytes } = pipeline;
-  const stages = plan.stages.map(({ layers }, j) => ({
+  const stages = plan.stages.map(({ layers, memory }, j) => ({
     firstLayer: nameOf(graph.layers[layers.from]!.name),
     lastLayer: nameOf(graph.layers[layers.to]!.name),
-    budgetBytes: budgets[j] ?? null,
+    budgetBytes: memory ?? null,
     liveBytes: liveBytes[j] ?? 0,
   }));
   const cards = pipeline.loaded.filter(({ ranOn }) => ranOn === 'gpu').map(({ deviceName }) => deviceName);

@@ -208,6 +208,15 @@ suite('the report page', { skip: noBrowser }, () => {
     });
   });
 
+  test('what the plan promised is told beside what came true', async () => {
+    await look(sampleRecord(), async (page) => {
+      assert.match(
+        (await page.locator('#predicted').textContent())!,
+        /promised 2,408 rows\/s with a bubble of 4\s%; 100\s% of that/,
+      );
+    });
+  });
+
   test('a budget that was not kept is said', async () => {
     await look(sampleRecord({ budgetBytes: 2 ** 29 }), async (page) => {
       assert.equal(await page.locator('.memory.over').count(), 2);

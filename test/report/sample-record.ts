@@ -67,7 +67,12 @@ export function sampleRecord(sample: Sample = {}): RunRecord {
       summary: {
         ...{ rows, failedRows, seconds: timeline.seconds, loadSeconds: 2.5, rowsPerSecond: rows / timeline.seconds },
         ...{ microBatches, microBatchRows: ROWS, depth: DEPTH, isolation: 'process', engine: 'onnxruntime' },
-        ...{ cutBy: 'flops', bubble: timeline.bubble(DEPTH), predicted: { rowsPerSecond: ROWS / slowest } },
+        ...{
+          cutBy: 'flops',
+          bubble: timeline.bubble(DEPTH),
+          predicted: { rowsPerSecond: ROWS / slowest },
+          planned: { rowsPerSecond: ROWS / slowest / 1.02, bubble: 0.04 },
+        },
         ...{ arenaBytes: 12 * 2 ** 20, peakRssBytes: 3.4 * 2 ** 30, stopped: false },
         stages: uses.map(({ busySeconds, waitSeconds, utilisation }, stage) => ({
           ...{ stage, device: stage === 0 ? 'gpu' : 'cpu', provider: stage === 0 ? 'cuda' : 'cpu' },

@@ -8,6 +8,7 @@ type StagePlan = RunPart['stages'][number];
 
 const CUT_BY: Readonly<Record<string, string>> = {
   layers: 'cut where the command line said',
+  measured: 'cut by measured times',
   flops: 'cut by counted FLOPs, an estimate of each layer’s time',
   weights: 'cut by bytes of weights, since the shapes were not known',
 };

@@ -4,7 +4,7 @@ import { element, section, table } from './element.js';
 import { duration, percent, rate } from './figures.js';
 
 export function predictions({ summary }: RunPart): HTMLElement {
-  const { rows, rowsPerSecond, seconds, bubble, predicted, stages } = summary;
+  const { rows, rowsPerSecond, seconds, bubble, predicted, planned, stages } = summary;
   const ideal = predicted.rowsPerSecond > 0 ? rows / predicted.rowsPerSecond : 0;
   const workers = stages.reduce((sum, stage) => sum + stage.workers, 0);
   const share = (value: number) => percent(Math.max(0, value));
@@ -25,6 +25,13 @@ export function predictions({ summary }: RunPart): HTMLElement {
       { class: 'quiet' },
       `Predicted is what these stages, with the times that they took, would give if reading, writing and every hop between them took no time. ${workers > 1 ? 'The bubble is the share of all workers’ time that was spent waiting; the fill and the drain of the pipeline and uneven stages are in both columns.' : ''}`,
     ),
+    planned
+      ? element(
+          'p',
+          {},
+          `The plan, measured before the run, promised ${rate(planned.rowsPerSecond)} rows/s with a bubble of ${share(planned.bubble)}; ${percent(ratioOf(rowsPerSecond, planned.rowsPerSecond) ?? 0)} of that came true.`,
+        )
+      : null,
     table(
       'Predicted and measured',
       [
