@@ -33,7 +33,8 @@ export const load = answering<'load'>(async ({ slice }) => {
   await stage.loaded?.dispose();
   const loaded = await (await openEngine()).load(slice, options);
   Object.assign(stage, { slice, loaded });
-  return { ranOn: loaded.ranOn, deviceName: loaded.deviceName, weightBytes: loaded.weightBytes };
+  const { ranOn, deviceName, build, weightBytes } = loaded;
+  return { ranOn, deviceName, build, weightBytes };
 });
 
 export const probe = answering<'probe'>(async ({ inputs }) => {

@@ -12,6 +12,8 @@ export interface JobOptions {
   readonly pipeline: Pipeline;
   readonly source: Source;
   readonly sink: Sink;
+  /** What earlier runs of the same job have written; the source begins after it. */
+  readonly before?: { readonly rows: number; readonly failedRows: number };
   /** When it fires, no further rows are read; what is in flight is finished and written. */
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: Progress) => void;
@@ -20,8 +22,11 @@ export interface JobOptions {
 }
 
 export interface Progress {
+  /** Of the output, those of earlier runs included. */
   readonly rows: number;
   readonly failedRows: number;
+  /** Rows that earlier runs have written. */
+  readonly rowsBefore: number;
   readonly microBatches: number;
   /** Seconds since the first row was read. */
   readonly seconds: number;
@@ -36,11 +41,11 @@ export interface JobResult extends Progress {
 
 /** Throws what the source, the pipeline or the sink throws; the sink has then been abandoned. */
 export async function runJob(options: JobOptions): Promise<JobResult> {
-  const { pipeline, source, sink, signal, onProgress, onFailures } = options;
+  const { pipeline, source, sink, signal, onProgress, onFailures, before = { rows: 0, failedRows: 0 } } = options;
   const feed = new SourceFeed(source, signal);
   let startedAt = performance.now();
   const seconds = () => (performance.now() - startedAt) / 1000;
-  let progress: Progress = { rows: 0, failedRows: 0, microBatches: 0, seconds: 0 };
+  let progress: Progress = { ...before, rowsBefore: before.rows, microBatches: 0, seconds: 0 };
   try {
     await pipeline.warmUp(source.rowSpecs);
     startedAt = performance.now();
@@ -50,6 +55,7 @@ export async function runJob(options: JobOptions): Promise<JobResult> {
       const outputs = publicOutputs(pipeline.graph, batch);
       await sink.write({ firstRow: progress.rows, rows: batch.rows, outputs, failures, ids: read.ids });
       progress = {
+        ...progress,
         rows: progress.rows + batch.rows,
         failedRows: progress.failedRows + failures.length,
         microBatches: progress.microBatches + 1,

@@ -14,9 +14,11 @@ export interface RowsDone {
 }
 
 export interface Sink {
+  /** Rows that a later run of the same job need not compute again, whatever happens now; `null` where none can go on. */
+  readonly kept: number | null;
   write(batch: RowsDone): Promise<void>;
   /** Flush, fsync and show the file under its final name. */
   finish(): Promise<void>;
-  /** Close without showing the final name. What was written so far stays beside it as `<output>.partial`. */
+  /** Close without showing the final name. What was written so far stays beside it as `<output>.partial`; with a journal, all of it is kept. */
   abandon(): Promise<void>;
 }

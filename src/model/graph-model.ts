@@ -15,7 +15,7 @@ import {
 import { sealedCuts } from './graph-seals.js';
 import { fixedBatch } from './input-spec.js';
 import { isPlaceholder, readSignature, type Signature } from './signature.js';
-import { readWeightsManifest, type StoredWeight } from './weights-manifest.js';
+import { readWeightsManifest, type StoredWeight, shardsOf } from './weights-manifest.js';
 
 export interface GraphModelGraph extends ModelGraph {
   readonly weights: ReadonlyMap<string, StoredWeight>;
@@ -40,6 +40,7 @@ export async function readGraphModel(file: string, manifest: Record<string, unkn
     format: 'graph-model',
     path: file,
     folder: dirname(file),
+    files: [file, ...shardsOf(weights)],
     inputs,
     outputs,
     outputNames,

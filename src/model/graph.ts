@@ -45,6 +45,8 @@ export interface ModelGraph {
   readonly path: string;
   /** Absolute path of the folder that weights must stay in. */
   readonly folder: string;
+  /** Absolute paths of all files that the model is made of, the model file first. */
+  readonly files: readonly string[];
   readonly inputs: readonly TensorSpec[];
   /** Names of the tensors that the model returns, in its own order. */
   readonly outputs: readonly string[];

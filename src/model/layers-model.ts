@@ -11,7 +11,7 @@ import {
   type TensorRef,
   type Topology,
 } from './layer-calls.js';
-import { readWeightsManifest, type StoredWeight } from './weights-manifest.js';
+import { readWeightsManifest, type StoredWeight, shardsOf } from './weights-manifest.js';
 
 /** What an engine needs beyond the graph to make the op's tensors. */
 export interface OpCall {
@@ -60,6 +60,7 @@ export async function readLayersModel(file: string, manifest: Record<string, unk
     format: 'layers-model',
     path: file,
     folder: dirname(file),
+    files: [file, ...shardsOf(weights)],
     inputs,
     outputs: topology.outputs.map((ref) => tensorName(topology, ref)),
     outputNames: outputNames(topology),

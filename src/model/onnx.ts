@@ -63,6 +63,7 @@ export function readOnnx(path: string): OnnxModel {
     format: 'onnx',
     path,
     folder,
+    files: [proto.external.model, ...proto.external.files],
     inputs: specs,
     outputs: returned,
     ops,

@@ -158,6 +158,11 @@ async function placeGroup(shards: Shard[], specs: WeightSpec[], weights: Map<str
   }
 }
 
+/** The files that weights lie in, each once. */
+export function shardsOf(weights: ReadonlyMap<string, StoredWeight>): string[] {
+  return [...new Set([...weights.values()].flatMap(({ ranges }) => ranges.map(({ file }) => file)))];
+}
+
 function fixedBytes(spec: WeightSpec): number {
   const bytes = elementCount(spec.shape) * BYTES_OF.get(spec.quantization?.dtype ?? spec.dtype)!;
   if (!Number.isSafeInteger(bytes)) {

@@ -51,6 +51,7 @@ function graphOf({
     ops: [op],
     layers: [],
     weights: new Map(weights.map((shape, n) => [`w${n}`, { name: `w${n}`, dtype: 'float32', shape, bytes: 0 }])),
+    files: [],
     sealed: new Set(),
     fixedBatch: fixedBatch ?? null,
   };

@@ -5,64 +5,62 @@ import { FLOAT16, toWord } from './mini-float.js';
 import { npyHeader } from './npy-header.js';
 import { type ByteWriter, checkRowsAxis, type RowRun } from './rows-writer.js';
 
-export class ArrayRows {
+/** What an array is, but for how many rows it has. Plain data. */
+export interface ArraySpec {
   readonly name: string;
-  readonly #dtype: DType;
-  readonly #rowShape: readonly number[];
+  readonly dtype: DType;
+  readonly rowShape: readonly number[];
+}
+
+/** The array that an output's first tensor begins. */
+export function arrayOf(name: string, { dtype, shape }: Tensor): ArraySpec {
+  return { name, dtype, rowShape: shape.slice(1) };
+}
+
+export class ArrayRows {
+  readonly spec: ArraySpec;
   /** The bytes of one failed row, made when the first row fails. */
   #filler: Uint8Array | null = null;
-  #rows = 0;
 
   /** Throws TANDEM_OUTPUT_UNSUPPORTED for a type that NumPy does not have. */
-  constructor(name: string, { dtype, shape }: Tensor) {
-    this.name = name;
-    this.#dtype = dtype;
-    this.#rowShape = shape.slice(1);
+  constructor(spec: ArraySpec) {
+    this.spec = spec;
     this.header(0);
-  }
-
-  get rows(): number {
-    return this.#rows;
-  }
-
-  /** Bytes of `rows` rows, without the header. */
-  bytesFor(rows: number): number {
-    return rows * this.#rowBytes;
   }
 
   /** The NPY header for `rows` rows: as many bytes for any count. */
   header(rows: number): Buffer {
-    return npyHeader(this.#dtype, this.#rowShape, rows);
+    return npyHeader(this.spec.dtype, this.spec.rowShape, rows);
   }
 
   /** Append the rows of `tensor`; failed ones keep their place, as NaN where the type has it, else as zeros. */
   async write(tensor: Tensor, rows: number, runs: readonly RowRun[], out: ByteWriter): Promise<void> {
-    checkRowsAxis(this.name, tensor, rows);
+    checkRowsAxis(this.spec.name, tensor, rows);
     this.#checkSame(tensor);
     const bytes = bytesOf(tensor.data);
     for (const { from, to, failed } of runs) {
       if (!failed) await out.write(bytes.subarray(from * this.#rowBytes, to * this.#rowBytes));
       else for (let row = from; row < to; row++) await out.write(this.#fillerRow());
     }
-    this.#rows += rows;
   }
 
   get #rowBytes(): number {
-    return byteCount(this.#dtype, this.#rowShape);
+    return byteCount(this.spec.dtype, this.spec.rowShape);
   }
 
   #fillerRow(): Uint8Array {
-    this.#filler ??= bytesOf(filled(this.#dtype, this.#rowShape));
+    this.#filler ??= bytesOf(filled(this.spec.dtype, this.spec.rowShape));
     return this.#filler;
   }
 
   #checkSame(tensor: Tensor): void {
-    const first = { dtype: this.#dtype, shape: [null, ...this.#rowShape] };
+    const { name, dtype, rowShape } = this.spec;
+    const first = { dtype, shape: [null, ...rowShape] };
     const now = { dtype: tensor.dtype, shape: [null, ...tensor.shape.slice(1)] };
     if (formatSpec(first) === formatSpec(now)) return;
     throw new TandemError(
       'TANDEM_OUTPUT_UNSUPPORTED',
-      `output "${this.name}" is ${formatSpec(now)} here and was ${formatSpec(first)} in the first rows: it is not one array`,
+      `output "${name}" is ${formatSpec(now)} here and was ${formatSpec(first)} in the first rows: it is not one array`,
       { remedy: 'write JSON lines, where rows may differ: name the output .jsonl' },
     );
   }

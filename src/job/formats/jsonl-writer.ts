@@ -2,7 +2,7 @@
 import type { Tensor } from '../../tensor.js';
 import type { RowsDone } from '../sink.js';
 import { TEXT_OF } from './number-text.js';
-import { type ByteWriter, checkRowsAxis, type RowsWriter } from './rows-writer.js';
+import { type ByteWriter, checkRowsAxis, type RowsWriter, type WriterState } from './rows-writer.js';
 
 /** Text is handed on when it has grown to this many characters, and at the end of each micro-batch. */
 const CHUNK = 1 << 20;
@@ -27,6 +27,12 @@ export class JsonlWriter implements RowsWriter {
     }
     if (text !== '') await this.#out.write(Buffer.from(text));
   }
+
+  state(): WriterState {
+    return {};
+  }
+
+  async settle(): Promise<void> {}
 
   async seal(): Promise<void> {}
 

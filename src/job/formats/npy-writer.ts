@@ -2,49 +2,68 @@
 import { TandemError } from '../../errors.js';
 import type { PartialFile } from '../partial-file.js';
 import type { RowsDone } from '../sink.js';
-import { ArrayRows } from './array-rows.js';
-import { type ByteWriter, type RowsWriter, runsOf } from './rows-writer.js';
+import { ArrayRows, arrayOf } from './array-rows.js';
+import { type ByteWriter, type Earlier, type RowsWriter, runsOf, type WriterState } from './rows-writer.js';
 
 export class NpyWriter implements RowsWriter {
   readonly #out: ByteWriter;
   /** Rows that the header promises from the start, for a pipe; else `null`. */
   readonly #promised: number | null;
-  readonly #patch: ((header: Buffer) => Promise<void>) | null;
+  readonly #writeHead: (header: Buffer) => Promise<void>;
   #array: ArrayRows | null = null;
+  #rows = 0;
 
-  private constructor(out: ByteWriter, promised: number | null, patch: ((header: Buffer) => Promise<void>) | null) {
+  private constructor(out: ByteWriter, promised: number | null, writeHead: (header: Buffer) => Promise<void>) {
     this.#out = out;
     this.#promised = promised;
-    this.#patch = patch;
+    this.#writeHead = writeHead;
   }
 
-  static toFile(file: PartialFile): NpyWriter {
-    return new NpyWriter(file, null, (header) => file.writeAt(header, 0));
+  /** `file` is where `earlier` says that it is. */
+  static toFile(file: PartialFile, earlier?: Earlier): NpyWriter {
+    const writer = new NpyWriter(file, null, (header) => file.writeHead(header));
+    const [spec] = earlier?.state.arrays ?? [];
+    if (earlier && spec) {
+      writer.#array = new ArrayRows(spec);
+      writer.#rows = earlier.rows;
+    }
+    return writer;
   }
 
   static toPipe(out: ByteWriter, rows: number): NpyWriter {
-    return new NpyWriter(out, rows, null);
+    return new NpyWriter(out, rows, (header) => out.write(header));
   }
 
   async write(batch: RowsDone): Promise<void> {
     const [[name, tensor], ...others] = [...batch.outputs] as [[string, Parameters<ArrayRows['write']>[0]]];
     if (others.length > 0) throw oneArrayOnly([...batch.outputs.keys()]);
     if (this.#array === null) {
-      this.#array = new ArrayRows(name, tensor);
-      await this.#out.write(this.#array.header(this.#promised ?? 0));
+      const array = new ArrayRows(arrayOf(name, tensor));
+      await this.#writeHead(array.header(this.#promised ?? 0));
+      this.#array = array;
     }
     await this.#array.write(tensor, batch.rows, runsOf(batch), this.#out);
+    this.#rows += batch.rows;
+  }
+
+  state(): WriterState {
+    return this.#array ? { arrays: [this.#array.spec] } : {};
+  }
+
+  async settle(): Promise<void> {
+    if (this.#promised === null && this.#array) await this.#writeHead(this.#array.header(this.#rows));
   }
 
   async seal(): Promise<void> {
     if (this.#array === null) throw noRows();
-    const { rows } = this.#array;
-    if (this.#promised !== null && rows !== this.#promised) {
-      throw new TandemError('TANDEM_OUTPUT_FAILED', `the header promises ${this.#promised} rows, and ${rows} came`, {
-        remedy: 'write to a file, where the count is put in at the end',
-      });
+    if (this.#promised !== null && this.#rows !== this.#promised) {
+      throw new TandemError(
+        'TANDEM_OUTPUT_FAILED',
+        `the header promises ${this.#promised} rows, and ${this.#rows} came`,
+        { remedy: 'write to a file, where the count is put in at the end' },
+      );
     }
-    await this.#patch?.(this.#array.header(rows));
+    await this.settle();
   }
 
   async dispose(): Promise<void> {}

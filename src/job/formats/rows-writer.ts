@@ -2,14 +2,35 @@
 import { TandemError } from '../../errors.js';
 import type { Tensor } from '../../tensor.js';
 import type { RowsDone } from '../sink.js';
+import type { ArraySpec } from './array-rows.js';
+import type { ZipEntry } from './zip-writer.js';
 
 export interface RowsWriter {
   /** Throws TANDEM_OUTPUT_UNSUPPORTED for tensors that the format has no place for, TANDEM_OUTPUT_FAILED. */
   write(batch: RowsDone): Promise<void>;
+  /** What a later writer needs to go on where this one stands, besides the files. */
+  state(): WriterState;
+  /** Make the heads of the files tell the rows so far, so that a person can read what there is. */
+  settle(): Promise<void>;
   /** Make the bytes so far a whole file: headers, tables of contents. Nothing is written after it. */
   seal(): Promise<void>;
   /** Close what only this writer has open; called last, sealed or not. */
   dispose(): Promise<void>;
+}
+
+/** Plain data; a format leaves out what it has not. */
+export interface WriterState {
+  /** The arrays that grow, in order. */
+  readonly arrays?: readonly ArraySpec[];
+  /** Members that an archive holds already, in order. */
+  readonly members?: readonly ZipEntry[];
+}
+
+/** Where an earlier writer stopped. */
+export interface Earlier {
+  /** Rows that the files hold, failed ones included. */
+  readonly rows: number;
+  readonly state: WriterState;
 }
 
 /** Bytes in order; `write` settles when they may be overwritten by their owner. */

@@ -26,35 +26,37 @@ const VERSION = { plain: 20, zip64: 45 };
 /** Flag bit 11: the name is UTF-8. */
 const UTF8_NAME = 1 << 11;
 
-interface Entry {
-  readonly name: Buffer;
+/** A member that has been written. Plain data. */
+export interface ZipEntry {
+  readonly name: string;
   readonly size: number;
   readonly crc: number;
+  /** Where its local header lies in the file. */
   readonly offset: number;
 }
 
 export class ZipWriter {
   readonly #file: PartialFile;
   readonly #zip64From: number;
-  readonly #entries: Entry[] = [];
+  readonly #entries: ZipEntry[];
 
-  /** `zip64From` is the first number that goes into a ZIP64 field; tests lower it. */
-  constructor(file: PartialFile, zip64From = MAX32) {
+  /** `entries` are the members that the file holds already. `zip64From` is the first number that goes into a ZIP64 field; tests lower it. */
+  constructor(file: PartialFile, entries: readonly ZipEntry[] = [], zip64From = MAX32) {
     this.#file = file;
+    this.#entries = [...entries];
     this.#zip64From = zip64From;
   }
 
-  /**
-   * Add a member of `size` bytes. Its checksum is known only when `write` has written them all,
-   * so the local header is put in then.
-   */
-  async add(name: string, size: number, write: () => Promise<number>): Promise<void> {
-    const offset = this.#file.size;
-    const entry = { name: Buffer.from(name), size, offset };
-    await this.#file.write(this.#localHeader({ ...entry, crc: 0 }));
-    const crc = await write();
-    await this.#file.writeAt(this.#localHeader({ ...entry, crc }), offset);
-    this.#entries.push({ ...entry, crc });
+  get entries(): readonly ZipEntry[] {
+    return this.#entries;
+  }
+
+  /** Add a member of `size` bytes with checksum `crc`, which `write` writes. */
+  async add(name: string, size: number, crc: number, write: () => Promise<void>): Promise<void> {
+    const entry = { name, size, crc, offset: this.#file.size };
+    await this.#file.write(this.#localHeader(entry));
+    await write();
+    this.#entries.push(entry);
   }
 
   /** The table of contents: nothing comes after it. */
@@ -64,7 +66,8 @@ export class ZipWriter {
     await this.#file.write(Buffer.concat([table, this.#endRecords(offset, table.length)]));
   }
 
-  #localHeader({ name, size, crc }: Entry): Buffer {
+  #localHeader({ name: text, size, crc }: ZipEntry): Buffer {
+    const name = Buffer.from(text);
     const long = size >= this.#zip64From;
     const extra = long ? zip64Extra([size, size]) : Buffer.alloc(0);
     const header = Buffer.alloc(LOCAL_BYTES);
@@ -80,7 +83,8 @@ export class ZipWriter {
     return Buffer.concat([header, name, extra]);
   }
 
-  #centralHeader({ name, size, crc, offset }: Entry): Buffer {
+  #centralHeader({ name: text, size, crc, offset }: ZipEntry): Buffer {
+    const name = Buffer.from(text);
     const longSize = size >= this.#zip64From;
     const longOffset = offset >= this.#zip64From;
     const long = longSize || longOffset;
