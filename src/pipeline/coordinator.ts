@@ -32,8 +32,11 @@ const OF_ROWS: ReadonlySet<ErrorCode> = new Set([
 
 const NO_ROWS: ReadonlyMap<number, TandemError> = new Map();
 
-/** What the two ends of a run tell each other. */
-interface Control {
+/** One run of a feed: what its two ends share. */
+interface Run {
+  readonly timeline: Timeline;
+  /** Micro-batches in flight, oldest first, without the one that the consumer has. */
+  readonly line: Line<Flight>;
   stopped: boolean;
   /** Set while nothing may be published; settles when it may. */
   pause: Promise<void> | undefined;
@@ -52,26 +55,21 @@ export class Coordinator {
    * that is not its rows' is thrown in order, after the micro-batches before it.
    */
   async *run(feed: Feed, timeline: Timeline): AsyncGenerator<MicroBatch> {
-    const line = new Line<Flight>();
-    const control: Control = { stopped: false, pause: undefined };
-    const filling = this.#fillSlots(feed, line, control).then(
+    const run: Run = { timeline, line: new Line<Flight>(), stopped: false, pause: undefined };
+    const { line } = run;
+    const filling = this.#fillSlots(feed, run).then(
       () => line.end(),
       (error) => line.end(error),
     );
     let current: Flight | undefined;
     try {
       for await (current of line) {
-        const { slot, landed } = current;
-        const failed = await landed.then(
-          (spans) => record(timeline, spans),
-          (error) => this.#runAlone(slot, error, line, control, timeline),
-        );
-        yield await this.#result(slot, failed);
-        this.#options.arena.release(slot);
+        yield await this.#result(current.slot, await this.#land(current, run));
+        this.#options.arena.release(current.slot);
         current = undefined;
       }
     } finally {
-      control.stopped = true;
+      run.stopped = true;
       await this.#settle(current ? [current] : []);
       await this.#settle(line.takeAll());
       await filling;
@@ -79,7 +77,7 @@ export class Coordinator {
     }
   }
 
-  async #fillSlots(feed: Feed, line: Line<Flight>, control: Control): Promise<void> {
+  async #fillSlots(feed: Feed, run: Run): Promise<void> {
     const { arena, fixedRows } = this.#options;
     const regions = this.#inputRegions();
     for (let microBatch = 0; ; microBatch++) {
@@ -87,18 +85,18 @@ export class Coordinator {
       let rows = 0;
       try {
         const rooms = regions.map((region) => slot.room(region));
-        rows = control.stopped ? 0 : await feed.fill(rooms);
+        rows = run.stopped ? 0 : await feed.fill(rooms);
         if (rows > 0 && fixedRows !== null) for (const room of rooms) zeroRowsFrom(room, rows);
       } finally {
         if (rows === 0) arena.release(slot);
       }
       if (rows === 0) return;
-      while (control.pause) await control.pause;
+      while (run.pause) await run.pause;
       for (const region of regions) slot.setDims(region, [fixedRows ?? rows, ...region.shape.slice(1)]);
       const landed = this.#publish(slot, microBatch, rows);
       // The consumer meets a failure when its turn comes; until then it must not count as unhandled.
       landed.catch(() => {});
-      line.push({ slot, landed });
+      run.line.push({ slot, landed });
     }
   }
 
@@ -150,41 +148,51 @@ export class Coordinator {
     }
   }
 
+  /** Settles when the micro-batch is through, at the first try or alone; resolves to the rows that could not be computed. */
+  async #land({ slot, landed }: Flight, run: Run): Promise<ReadonlyMap<number, TandemError>> {
+    try {
+      for (const span of await landed) run.timeline.record(span);
+      return NO_ROWS;
+    } catch (error) {
+      if (!OF_ROWS.has(asTandemError(error).code)) throw error;
+    }
+    let resume = () => {};
+    run.pause = new Promise((resolve) => {
+      resume = resolve;
+    });
+    try {
+      await Promise.allSettled(run.line.items.map((flight) => flight.landed));
+      return await this.#runAlone(slot, run.timeline);
+    } finally {
+      run.pause = undefined;
+      resume();
+    }
+  }
+
   /**
    * Runs a micro-batch that failed again, with nothing else in flight, so that no other can be the reason. The rows that
    * cannot be computed are found and put to zero; all others come out as they would beside zeros.
    */
-  async #runAlone(slot: Slot, error: unknown, line: Line<Flight>, control: Control, timeline: Timeline) {
-    if (!OF_ROWS.has(asTandemError(error).code)) throw error;
+  async #runAlone(slot: Slot, timeline: Timeline): Promise<ReadonlyMap<number, TandemError>> {
     const { microBatch, rows } = slot;
     const tensors = this.#inputRegions().map((region) => slot.tensor(region));
     const values = tensors.map(({ data }) => data.slice());
-    let spans: ThreadSpan[] = [];
-    const attempt = async (kept: readonly number[]) => {
+    let spans: readonly ThreadSpan[] = [];
+    const failed = await findPoison(rows, async (kept) => {
       slot.refill();
       for (const [n, tensor] of tensors.entries()) keepRows(tensor, values[n]!, kept);
       try {
         spans = await this.#publish(slot, microBatch, rows);
         return null;
-      } catch (thrown) {
-        const failure = asTandemError(thrown);
+      } catch (error) {
+        const failure = asTandemError(error);
         if (!OF_ROWS.has(failure.code)) throw failure;
         return failure;
       }
-    };
-    let resume = () => {};
-    control.pause = new Promise((resolve) => {
-      resume = resolve;
     });
-    try {
-      await Promise.allSettled(line.items.map(({ landed }) => landed));
-      const failed = await findPoison(rows, attempt);
-      record(timeline, spans);
-      return failed;
-    } finally {
-      control.pause = undefined;
-      resume();
-    }
+    // The last attempt is the one that counts.
+    for (const span of spans) timeline.record(span);
+    return failed;
   }
 
   #fail(slot: Slot, stage: number): void {
@@ -218,11 +226,6 @@ export class Coordinator {
       this.#options.arena.release(slot);
     }
   }
-}
-
-function record(timeline: Timeline, spans: readonly ThreadSpan[]): ReadonlyMap<number, TandemError> {
-  for (const span of spans) timeline.record(span);
-  return NO_ROWS;
 }
 
 interface Flight {
