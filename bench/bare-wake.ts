@@ -2,7 +2,6 @@
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
-import { median } from '../src/bench/statistics.js';
 
 /** Milliseconds that the thread has slept: about as long as a stage waits for the one before it. */
 const ASLEEP = 30;
@@ -18,8 +17,8 @@ const SLEEPER = `
     times[1] = Number(process.hrtime.bigint()) / 1e3;
   }`;
 
-/** Median microseconds from `Atomics.notify` in one thread to the next instruction in the other. */
-export async function bareWake(): Promise<number> {
+/** Microseconds from `Atomics.notify` in one thread to the next instruction in the other. */
+export async function bareWake(): Promise<number[]> {
   const shared = new SharedArrayBuffer(24);
   const count = new Int32Array(shared, 0, 1);
   const times = new Float64Array(shared, 8, 2);
@@ -35,5 +34,5 @@ export async function bareWake(): Promise<number> {
     taken.push(times[1]! - times[0]!);
   }
   await worker.terminate();
-  return median(taken);
+  return taken;
 }

@@ -4,11 +4,15 @@ import { median } from '../plan/median.js';
 
 export { median };
 
+/** The value that `share` of all values lie below. */
+export function quantile(values: readonly number[], share: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.round(share * (sorted.length - 1))]!;
+}
+
 /** Half of the interquartile range as a share of the median. */
 export function spread(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const at = (share: number) => sorted[Math.round(share * (sorted.length - 1))]!;
-  return (at(0.75) - at(0.25)) / 2 / median(values);
+  return (quantile(values, 0.75) - quantile(values, 0.25)) / 2 / median(values);
 }
 
 /**
