@@ -8,6 +8,7 @@ import { makeOnnx } from '../scripts/make-onnx.js';
 import { caseResult, overlapOf } from '../src/bench/case-result.js';
 import type { CaseResult, Overlap } from '../src/bench/result.js';
 import { RowBank } from '../src/bench/row-bank.js';
+import { median } from '../src/bench/statistics.js';
 import { type Sample, Trial } from '../src/bench/trial.js';
 import { formatTable } from '../src/cli/table.js';
 import { isLegalCut } from '../src/model/cut.js';
@@ -133,7 +134,7 @@ function unevenRanges({ layers, ...graph }: ModelGraph, balancedTo: number): Lay
 }
 
 async function report(rows: readonly Row[]): Promise<void> {
-  const wake = await bareWake();
+  const wake = median(await bareWake());
   const machine = `${cpus()[0]?.model.trim()} x ${cpus().length}, Node ${process.versions.node}; waking a thread that sleeps takes ${wake.toFixed(0)} µs`;
   const titles = [
     'case',

@@ -29,7 +29,8 @@ const handlers: Handlers = {
   foresee: (ask) => pool.foresee(ask.inputs),
   describe: (ask) => pool.describe(ask),
   async attach({ layout, stage: index }) {
-    arena = new Arena(layout, { file: HOST_ARENA });
+    // Nobody here takes a slot after this stage: it is the last one.
+    arena = new Arena({ ...layout, stages: index + 1 }, { file: HOST_ARENA });
     stage = index;
     inputs = slice!.inputs.map((name) => arena.region(name));
     await pool.attach(stage, arena);
@@ -37,12 +38,13 @@ const handlers: Handlers = {
   },
   async run({ slot: number, words }) {
     const slot = arena.slots[number]!;
-    slot.adopt(stage, words);
     try {
+      slot.setWords(words);
       await arena.fetch(slot, inputs);
-      // Adopted as READY, so that no worker has to wait for it. The worker itself writes its results into the file.
-      const ran = (await pool.run(number))!;
-      return { ...ran, words: slot.words() };
+      slot.adopt(stage);
+      // The worker itself writes its results into the file.
+      await pool.run(number);
+      return { words: slot.words() };
     } finally {
       slot.giveBack();
     }

@@ -21,10 +21,6 @@ const stage: {
 
 const { engine: engineName, options } = workerData as WorkerSetup;
 
-let busy = false;
-/** Calls that were read together with the one that runs, oldest first. */
-const waiting: (() => void)[] = [];
-
 function openEngine(): Promise<Engine> {
   return ENGINES[engineName].open();
 }
@@ -68,23 +64,25 @@ export const attach = answering<'attach'>(async ({ memory, layout, stage: index,
   return null;
 });
 
-export const run = answering<'run'>(async ({ slot: number }) => {
+export const serve = answering<'serve'>(async () => {
   const arena = stage.arena!;
-  const slot = arena.slots[number]!;
   const index = stage.index!;
-  if (!slot.awaitReady(index)) return null;
-  slot.accept(index);
-  const acceptedAt = micros();
-  try {
-    const outputs = await compute(stage.inputs.map((region) => slot.tensor(region)));
-    for (const [n, region] of stage.outputs.entries()) arena.store(slot, region, outputs[n]!);
-  } catch (error) {
-    slot.fail(index);
-    throw error;
+  for (;;) {
+    const slot = arena.accept(index, threadId);
+    if (!slot) return null;
+    const acceptedAt = micros();
+    try {
+      const outputs = await compute(stage.inputs.map((region) => slot.tensor(region)));
+      for (const [n, region] of stage.outputs.entries()) arena.store(slot, region, outputs[n]!);
+    } catch (error) {
+      slot.fail(index);
+      return { slot: slot.index, error: toWire(error) };
+    }
+    slot.setRan(index, { worker: threadId, acceptedAt, finishedAt: micros() });
+    slot.advance(index);
+    // What native objects leave behind is freed in a turn of the loop only.
+    await new Promise(setImmediate);
   }
-  const finishedAt = micros();
-  slot.advance(index);
-  return { worker: threadId, acceptedAt, finishedAt };
 });
 
 export const dispose = answering<'dispose'>(async () => {
@@ -115,25 +113,15 @@ function loadedSlice(): LoadedSlice {
   return stage.loaded;
 }
 
-/**
- * A call as Piscina wants it: nothing thrown crosses the wall, and calls run one at a time, each only after the reply of
- * the one before is on its way. (Piscina reads every waiting message before it starts the first, so without this two
- * queued micro-batches would both be computed before either is reported.)
- */
+/** A call as Piscina wants it: nothing thrown crosses the wall. */
 function answering<K extends CallName>(
   call: (ask: Ask<K>) => Promise<Answer<K>>,
 ): (ask: Ask<K>) => Promise<Reply<Answer<K>>> {
   return async (ask) => {
-    if (busy) await new Promise<void>((resolve) => waiting.push(resolve));
-    busy = true;
     try {
       return { ok: await call(ask) };
     } catch (error) {
       return { error: toWire(error) };
-    } finally {
-      const next = waiting.shift();
-      if (next) setImmediate(next);
-      else busy = false;
     }
   };
 }

@@ -1,6 +1,7 @@
-/** The arena: all slots, and the only back-pressure there is: `claim` waits while every slot is taken. */
+/** The arena: all slots, a bell for each stage, and the only back-pressure there is: `claim` waits while every slot is taken. */
 import { bytesOf, type Tensor } from '../tensor.js';
-import { arenaBytes, type Layout, type Region } from './layout.js';
+import { BELL_WORDS, Bell } from './bell.js';
+import { ALIGNMENT, arenaBytes, bellsAt, type Layout, type Region } from './layout.js';
 import { sharedMemory } from './memory.js';
 import { readAt, writeAt } from './shared-file.js';
 import { Slot } from './slot.js';
@@ -9,10 +10,14 @@ export class Arena {
   readonly memory: SharedArrayBuffer;
   readonly layout: Layout;
   readonly slots: readonly Slot[];
+  /** Rung for each slot that is READY(j); the last when one is DONE or FAILED. */
+  readonly #bells: readonly Bell[];
   /** The file through which slots reach other processes; `null` where every stage sees `memory` itself. */
   readonly file: number | null;
   readonly #regions: ReadonlyMap<string, Region>;
   readonly #waiting: ((slot: Slot) => void)[] = [];
+  readonly #watched = new Map<Slot, Watch[]>();
+  #watching = false;
 
   constructor(
     layout: Layout,
@@ -24,7 +29,11 @@ export class Arena {
     this.layout = layout;
     this.memory = memory;
     this.file = file;
-    this.slots = Array.from({ length: layout.slots }, (_, index) => new Slot(memory, layout, index));
+    this.#bells = Array.from(
+      { length: layout.stages + 1 },
+      (_, stage) => new Bell(new Int32Array(memory, bellsAt(layout) + stage * ALIGNMENT, BELL_WORDS)),
+    );
+    this.slots = Array.from({ length: layout.slots }, (_, index) => new Slot(memory, layout, index, this.#bells));
     this.#regions = new Map(layout.regions.map((region) => [region.name, region]));
   }
 
@@ -57,6 +66,68 @@ export class Arena {
     }
   }
 
+  /**
+   * The earliest micro-batch that is ready for `stage`, accepted for `worker`, whose thread blocks until there is one; `null` once
+   * the stage has been halted. Not for the coordinator's thread.
+   */
+  accept(stage: number, worker: number): Slot | null {
+    const bell = this.#bells[stage]!;
+    while (!bell.halted) {
+      const seen = bell.count;
+      const ready = this.#earliestReady(stage);
+      if (!ready) bell.wait(seen);
+      else if (ready.tryAccept(stage, worker)) return ready;
+    }
+    return null;
+  }
+
+  /** No worker of `stage` accepts any more. */
+  halt(stage: number): void {
+    this.#bells[stage]!.halt();
+  }
+
+  /**
+   * Settles when no stage up to `stage` has anything left to do with the slot. That is seen when some slot is DONE or FAILED,
+   * or by `look`, and not at every hop, so that the coordinator is woken once for each micro-batch.
+   */
+  passed(slot: Slot, stage: number): Promise<void> {
+    if (slot.isPast(stage)) return Promise.resolve();
+    return new Promise((resolve) => {
+      const watches = this.#watched.get(slot) ?? [];
+      this.#watched.set(slot, [...watches, { stage, resolve }]);
+      if (!this.#watching) void this.#watch();
+    });
+  }
+
+  /** Settles what has passed unseen. */
+  look(): void {
+    for (const [slot, watches] of this.#watched) {
+      const left = watches.filter(({ stage }) => !slot.isPast(stage));
+      if (left.length > 0) this.#watched.set(slot, left);
+      else this.#watched.delete(slot);
+      for (const watch of watches) if (!left.includes(watch)) watch.resolve();
+    }
+  }
+
+  async #watch(): Promise<void> {
+    const bell = this.#bells.at(-1)!;
+    this.#watching = true;
+    while (this.#watched.size > 0) {
+      const seen = bell.count;
+      this.look();
+      await bell.changed(seen);
+    }
+    this.#watching = false;
+  }
+
+  #earliestReady(stage: number): Slot | undefined {
+    let earliest: Slot | undefined;
+    for (const slot of this.slots) {
+      if (slot.isReady(stage) && (!earliest || slot.microBatch < earliest.microBatch)) earliest = slot;
+    }
+    return earliest;
+  }
+
   /** Makes tensors that this process wrote visible to the others. Throws TANDEM_OUT_OF_MEMORY. */
   flush(slot: Slot, regions: readonly Region[]): void {
     if (this.file === null) return;
@@ -83,4 +154,9 @@ export class Arena {
       await readAt(this.file!, bytes, offset);
     }
   }
+}
+
+interface Watch {
+  readonly stage: number;
+  readonly resolve: () => void;
 }

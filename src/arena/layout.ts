@@ -34,8 +34,11 @@ export interface Layout {
   readonly dataBytes: number;
 }
 
-/** Header words that every slot has before its dims; see slot.ts. */
+/** Header words that every slot has before what it tells of its stages, and before its dims; see slot.ts. */
 export const HEADER_WORDS = 16;
+
+/** Header words in which each stage says who computed it and when. */
+export const RAN_WORDS = 6;
 
 /**
  * Places residents by first fit, largest first. Two share bytes only if one's last stage comes strictly before the other's
@@ -49,7 +52,7 @@ export function layOut(residents: readonly Resident[], stages: number, slots: nu
 
   const order = new Map(residents.map(({ name }, n) => [name, n]));
   placed.sort((a, b) => order.get(a.name)! - order.get(b.name)!);
-  let dimsAt = HEADER_WORDS;
+  let dimsAt = HEADER_WORDS + stages * RAN_WORDS;
   const regions = placed.map((region) => {
     const at = dimsAt;
     dimsAt += region.shape.length;
@@ -64,8 +67,13 @@ export function layOut(residents: readonly Resident[], stages: number, slots: nu
   };
 }
 
-/** Bytes of all slots. */
+/** Bytes of all slots, and of the bells after them: one for each stage, one for whoever takes the slots after the last. */
 export function arenaBytes(layout: Layout): number {
+  return bellsAt(layout) + (layout.stages + 1) * ALIGNMENT;
+}
+
+/** Byte offset of the bells; each has an alignment's width to itself, so that no two share a cache line. */
+export function bellsAt(layout: Layout): number {
   return layout.slots * (layout.headerBytes + layout.dataBytes);
 }
 

@@ -25,19 +25,21 @@
  */
 import { TandemError } from '../errors.js';
 import { bytesOf, type Tensor, viewOf } from '../tensor.js';
-import type { Layout, Region } from './layout.js';
+import type { Bell } from './bell.js';
+import { HEADER_WORDS, type Layout, RAN_WORDS, type Region } from './layout.js';
 
 export const STATES = ['FREE', 'FILLING', 'READY', 'RUNNING', 'DONE', 'FAILED'] as const;
 export type State = (typeof STATES)[number];
 
 // Words of the header, Int32. Who writes them: kState every owner, by compare-and-exchange, which also orders the plain
 // writes to the others before it (Atomics are sequentially consistent); kBatch and kRows the coordinator while FILLING;
-// kSince 0 whoever gives the slot to a stage, then the worker that accepted it (milliseconds, in 32 bits); dims (from
+// what a stage ran (from HEADER_WORDS) and kWorker its worker; kSince 0 whoever gives the slot to a stage, then the worker that accepted it (milliseconds, in 32 bits); dims (from
 // Region.dimsAt) whoever writes the region.
 const kState = 0;
 const kBatch = 1;
 const kRows = 2;
 const kSince = 3;
+const kWorker = 4;
 
 /** The number of each state in the state's word. */
 const NUMBER = Object.fromEntries(STATES.map((state, number) => [state, number])) as Record<State, number>;
@@ -50,18 +52,36 @@ function milliseconds(): number {
   return Number(BigInt.asIntN(32, process.hrtime.bigint() / 1_000_000n)) || 1;
 }
 
+/** First header word of what `stage` says: two times of two words each, and the worker. */
+function ranAt(stage: number): number {
+  return HEADER_WORDS + stage * RAN_WORDS;
+}
+
+/** Who computed a micro-batch in one stage; microseconds of the machine's monotonic clock, which threads and processes share. */
+export interface Ran {
+  readonly worker: number;
+  readonly acceptedAt: number;
+  readonly finishedAt: number;
+}
+
 export class Slot {
   readonly index: number;
   readonly #layout: Layout;
   readonly #memory: SharedArrayBuffer;
   readonly #header: Int32Array;
+  /** The header once more, two words at a time. */
+  readonly #times: Float64Array;
+  readonly #bells: readonly Bell[];
   readonly #dataOffset: number;
 
-  constructor(memory: SharedArrayBuffer, layout: Layout, index: number) {
+  /** `bells` are those of the arena: one for each stage, and one for whoever takes the slots after the last. */
+  constructor(memory: SharedArrayBuffer, layout: Layout, index: number, bells: readonly Bell[]) {
     this.index = index;
     this.#memory = memory;
     this.#layout = layout;
+    this.#bells = bells;
     this.#header = new Int32Array(memory, index * layout.headerBytes, layout.headerBytes / 4);
+    this.#times = new Float64Array(memory, index * layout.headerBytes, layout.headerBytes / 8);
     this.#dataOffset = layout.slots * layout.headerBytes + index * layout.dataBytes;
   }
 
@@ -91,29 +111,53 @@ export class Slot {
     this.#header[kRows] = rows;
     this.#header[kSince] = 0;
     this.#move('publish', word('FILLING'), word('READY', 0));
+    this.#bells[0]!.ring();
   }
 
-  /**
-   * Blocks this thread until the slot is READY(stage), so that it passes from one worker to the next without a third
-   * thread between them; false when an earlier stage failed and it may never come. Not for the coordinator's thread.
-   */
-  awaitReady(stage: number): boolean {
-    const ready = word('READY', stage);
-    for (;;) {
-      const value = Atomics.load(this.#header, kState);
-      if (value === ready) return true;
-      const state = value & 7;
-      const onItsWay = (state === NUMBER.READY || state === NUMBER.RUNNING) && value >> 3 < stage;
-      if (!onItsWay) return false;
-      // Pairs with the notify of every exchange; a change between load and wait makes wait return at once.
-      Atomics.wait(this.#header, kState, value);
-    }
+  isReady(stage: number): boolean {
+    return Atomics.load(this.#header, kState) === word('READY', stage);
+  }
+
+  /** Whether no stage up to `stage` has anything left to do with it. */
+  isPast(stage: number): boolean {
+    const { state, stage: at } = this.state;
+    return state === 'READY' || state === 'RUNNING' ? at > stage : true;
   }
 
   /** READY(stage) -> RUNNING(stage). */
   accept(stage: number): void {
-    this.#move('accept', word('READY', stage), word('RUNNING', stage));
+    if (!this.tryAccept(stage)) throw this.#refused('accept');
+  }
+
+  /** The same for one of several; false when another `worker` was faster. */
+  tryAccept(stage: number, worker = 0): boolean {
+    if (!this.#exchange(word('READY', stage), word('RUNNING', stage))) return false;
+    this.#header[kWorker] = worker;
     this.#header[kSince] = milliseconds();
+    return true;
+  }
+
+  /** Whether `worker` works on it as `stage`, or did when it died. */
+  isHeldBy(worker: number, stage: number): boolean {
+    return Atomics.load(this.#header, kState) === word('RUNNING', stage) && this.#header[kWorker] === worker;
+  }
+
+  /** Says who computed `stage` and when, in microseconds of the monotonic clock; before the slot is given away. */
+  setRan(stage: number, { worker, acceptedAt, finishedAt }: Ran): void {
+    const at = ranAt(stage);
+    this.#times[at / 2] = acceptedAt;
+    this.#times[at / 2 + 1] = finishedAt;
+    this.#header[at + 4] = worker;
+  }
+
+  /** What the worker of `stage` said. */
+  ran(stage: number): Ran {
+    const at = ranAt(stage);
+    return {
+      worker: this.#header[at + 4]!,
+      acceptedAt: this.#times[at / 2]!,
+      finishedAt: this.#times[at / 2 + 1]!,
+    };
   }
 
   /** Milliseconds since a worker of `stage` accepted the slot; 0 when none works on it. */
@@ -129,12 +173,15 @@ export class Slot {
     const next = stage + 1 === this.#layout.stages ? word('DONE') : word('READY', stage + 1);
     this.#header[kSince] = 0;
     this.#move('advance', word('RUNNING', stage), next);
+    this.#bells[stage + 1]!.ring();
   }
 
   /** RUNNING(stage) or READY(stage) -> FAILED(stage). */
   fail(stage: number): void {
-    if (this.#exchange(word('RUNNING', stage), word('FAILED', stage))) return;
-    this.#move('fail', word('READY', stage), word('FAILED', stage));
+    if (!this.#exchange(word('RUNNING', stage), word('FAILED', stage))) {
+      this.#move('fail', word('READY', stage), word('FAILED', stage));
+    }
+    this.#bells.at(-1)!.ring();
   }
 
   /** DONE or FAILED -> FILLING. */
@@ -153,11 +200,11 @@ export class Slot {
     throw this.#refused('release');
   }
 
-  /** FREE -> READY(stage), with the words that `words` gave on the other side. */
-  adopt(stage: number, words: readonly number[]): void {
-    this.#header.set(words, kBatch);
+  /** FREE -> READY(stage), once it holds the words and the inputs of the same slot on the other side. */
+  adopt(stage: number): void {
     this.#header[kSince] = 0;
     this.#move('adopt', word('FREE'), word('READY', stage));
+    this.#bells[stage]!.ring();
   }
 
   /** Any state -> FREE. */
@@ -222,9 +269,7 @@ export class Slot {
   }
 
   #exchange(from: number, to: number): boolean {
-    if (Atomics.compareExchange(this.#header, kState, from, to) !== from) return false;
-    Atomics.notify(this.#header, kState);
-    return true;
+    return Atomics.compareExchange(this.#header, kState, from, to) === from;
   }
 
   #move(change: string, from: number, to: number): void {

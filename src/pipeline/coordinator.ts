@@ -1,10 +1,10 @@
 /** The coordinator: fills slots, leads each from stage to stage, and gives micro-batches back in input order. */
 import type { Arena } from '../arena/arena.js';
 import type { Region } from '../arena/layout.js';
-import type { Slot } from '../arena/slot.js';
+import type { Ran, Slot } from '../arena/slot.js';
 import { asTandemError, type ErrorCode, type TandemError } from '../errors.js';
 import type { Pool } from '../pool/pool.js';
-import { micros, type Ran } from '../pool/protocol.js';
+import { micros } from '../pool/protocol.js';
 import { Line } from './line.js';
 import { type Feed, firstRows, keepRows, type MicroBatch, zeroRowsFrom } from './micro-batch.js';
 import { findPoison } from './poison.js';
@@ -103,16 +103,16 @@ export class Coordinator {
   /** Sends a slot off that holds its inputs. */
   #publish(slot: Slot, microBatch: number, rows: number): Promise<ThreadSpan[]> {
     this.#options.arena.flush(slot, this.#inputRegions());
+    const publishedAt = micros();
     slot.publish(microBatch, rows);
-    return this.#fly(slot);
+    return this.#fly(slot, publishedAt);
   }
 
   /**
-   * One micro-batch's way through all stages. Where workers wait for slots themselves every stage is asked at once, and
-   * the slot goes from worker to worker; else each is asked when the one before is done. Settles when all have answered.
+   * One micro-batch's way through all stages. Where workers find slots themselves every stage is waited for at once, and the
+   * slot goes from worker to worker; else each is asked when the one before is done. Settles when all have answered.
    */
-  async #fly(slot: Slot): Promise<ThreadSpan[]> {
-    const publishedAt = micros();
+  async #fly(slot: Slot, publishedAt: number): Promise<ThreadSpan[]> {
     const { microBatch, rows } = slot;
     let before: Promise<Ran | null> | undefined;
     const runs = this.#options.pools.map((pool, stage) => {

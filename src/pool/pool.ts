@@ -1,9 +1,10 @@
 /** The pool seam: the workers of one stage, wherever they live. */
 import type { Arena } from '../arena/arena.js';
+import type { Ran } from '../arena/slot.js';
 import type { EngineName, EngineOptions } from '../engine/engine.js';
 import type { Slice } from '../model/slice.js';
 import type { Tensor, TensorSpec } from '../tensor.js';
-import type { Answer, Ask, Loaded, Probed, Ran } from './protocol.js';
+import type { Answer, Ask, Loaded, Probed } from './protocol.js';
 import type { ResidentMemory } from './resident-memory.js';
 
 export interface PoolOptions {
@@ -36,7 +37,7 @@ export interface Pool {
   foresee(inputs: readonly TensorSpec[]): Promise<readonly TensorSpec[] | null>;
   /** Tells every worker which slots it works on, and as which stage. */
   attach(stage: number, arena: Arena): Promise<void>;
-  /** Whether `run` may be called while the stage before still works: its workers then wait for the slot by themselves. */
+  /** Whether `run` may be called while the stage before still works: its workers find what is ready by themselves. */
   readonly waitsForSlots: boolean;
   /**
    * Computes the micro-batch in slot number `slot` on whichever worker is free first. Calls must come in the order of the

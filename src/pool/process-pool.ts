@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import type { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import type { Arena } from '../arena/arena.js';
+import type { Ran } from '../arena/slot.js';
 import { ENGINES, parseDevice } from '../engine/registry.js';
 import { fromWire, TandemError } from '../errors.js';
 import type { Slice } from '../model/slice.js';
@@ -10,7 +11,7 @@ import type { Tensor, TensorSpec } from '../tensor.js';
 import { setDeadline, timedOut } from './deadline.js';
 import { Frames } from './frames.js';
 import { type Pool, type PoolOptions, PREPARE_DEADLINE } from './pool.js';
-import type { Answer, Ask, HostAnswer, HostAsk, HostCalls, Loaded, Probed, Ran } from './protocol.js';
+import type { Answer, Ask, HostAnswer, HostAsk, HostCalls, Loaded, Probed } from './protocol.js';
 import type { ResidentMemory } from './resident-memory.js';
 import { Revival } from './revival.js';
 
@@ -81,10 +82,10 @@ export class ProcessPool implements Pool {
     const slot = this.#arena!.slots[number]!;
     slot.accept(this.#stage);
     try {
-      const { words, ...ran } = await this.#call('run', { slot: number, words: slot.words() });
+      const { words } = await this.#call('run', { slot: number, words: slot.words() });
       slot.setWords(words);
       slot.advance(this.#stage);
-      return ran;
+      return slot.ran(this.#stage);
     } catch (error) {
       slot.fail(this.#stage);
       throw error;

@@ -32,10 +32,10 @@ export interface Calls {
     answer: null;
   };
   /**
-   * Compute the micro-batch in a slot, as soon as the stage before has left it: small integers only. The answer is `null`
-   * when that stage failed.
+   * Compute whatever comes to the stage in these slots, until it is halted (`null`) or a micro-batch fails. Nothing crosses the
+   * wall meanwhile: worker and coordinator meet in the slots.
    */
-  run: { ask: { slot: number }; answer: Ran | null };
+  serve: { ask: Record<string, never>; answer: Failed | null };
   /** Free what the engine holds, while the thread that it belongs to still stands. */
   dispose: { ask: Record<string, never>; answer: null };
   /** What the tensors of a whole model are; for planning, in a worker of its own. */
@@ -51,7 +51,7 @@ export interface HostCalls {
   describe: Calls['describe'];
   attach: { ask: { layout: Layout; stage: number }; answer: null };
   /** `words` are the slot's header but its state. */
-  run: { ask: { slot: number; words: readonly number[] }; answer: Ran & { words: readonly number[] } };
+  run: { ask: { slot: number; words: readonly number[] }; answer: { words: readonly number[] } };
   /** What the host's process holds; `restart` makes its peak begin anew, after this answer. */
   memory: { ask: { restart: boolean }; answer: ResidentMemory };
 }
@@ -83,17 +83,16 @@ export interface Loaded {
   readonly weightBytes: number;
 }
 
+/** The slot that could not be computed, which the worker has left FAILED. */
+export interface Failed {
+  readonly slot: number;
+  readonly error: WireError;
+}
+
 export interface Probed {
   /** In the order of `slice.outputs`. */
   readonly outputs: readonly Tensor[];
   readonly micros: number;
-}
-
-/** Clock readings in microseconds of the machine's monotonic clock, which threads and processes share. */
-export interface Ran {
-  readonly worker: number;
-  readonly acceptedAt: number;
-  readonly finishedAt: number;
 }
 
 /** A tensor, or what it is: zeros then stand for it, so that large ones need not cross the wall. */

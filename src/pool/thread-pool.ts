@@ -1,20 +1,19 @@
 /** A pool whose workers are threads of this process. */
 import type { Arena } from '../arena/arena.js';
+import type { Ran, Slot } from '../arena/slot.js';
 import { fromWire, TandemError } from '../errors.js';
 import type { Slice } from '../model/slice.js';
 import type { Tensor, TensorSpec } from '../tensor.js';
 import { from, setDeadline, timedOut } from './deadline.js';
 import { type Pool, type PoolOptions, PREPARE_DEADLINE } from './pool.js';
-import type { Answer, Ask, CallName, Loaded, Probed, Ran, Reply } from './protocol.js';
+import type { Answer, Ask, CallName, Loaded, Probed, Reply } from './protocol.js';
 import { Revival } from './revival.js';
-import { TASKS_PER_WORKER, Threads } from './threads.js';
+import { Threads } from './threads.js';
 
-interface CallOptions {
-  /** Id of the worker that is meant; any attached one by default. */
-  readonly worker?: number;
-  /** Milliseconds left to it, and what is done when there are none; by default all the time for preparing, and the pool's end. */
-  readonly left?: () => number;
-  readonly onTimeout?: () => unknown;
+/** A micro-batch that the coordinator waits for. */
+interface Run {
+  readonly slot: Slot;
+  readonly reject: (error: unknown) => void;
 }
 
 export class ThreadPool implements Pool {
@@ -23,13 +22,12 @@ export class ThreadPool implements Pool {
   #threads: Threads;
   #arena: Arena | undefined;
   #stage = 0;
-  /** Ids of the workers that may be given micro-batches. */
-  readonly #attached = new Set<number>();
+  /** By slot number. */
+  readonly #runs = new Map<number, Run>();
+  /** By worker id: settles when it serves no more, however that came. */
+  readonly #serving = new Map<number, Promise<void>>();
   /** The calls that brought the workers to where they are, in order: what a replacement must be told again. */
   readonly #history: (() => Promise<unknown>)[] = [];
-  /** Micro-batches that workers hold, and those that wait until one may. */
-  #held = 0;
-  readonly #waiting: (() => void)[] = [];
   readonly #revival = new Revival(
     () => this.#bringBack(),
     (reason) => this.#end(reason),
@@ -52,43 +50,49 @@ export class ThreadPool implements Pool {
   }
 
   async time(ask: Ask<'time'>): Promise<number[]> {
-    const timed = await Promise.all(this.#threads.ids.map((worker) => this.#call('time', ask, { worker })));
+    await this.#halt();
+    const timed = await Promise.all(this.#threads.ids.map((worker) => this.#call('time', ask, worker)));
     return timed.flatMap(({ micros }) => micros);
   }
 
   foresee(inputs: readonly TensorSpec[]): Promise<readonly TensorSpec[] | null> {
-    return this.#call('foresee', { inputs }, { worker: this.#threads.ids[0] });
+    return this.#askOne('foresee', { inputs });
   }
 
   async attach(stage: number, arena: Arena): Promise<void> {
-    this.#arena = arena;
-    this.#stage = stage;
     const { memory, layout, file } = arena;
     await this.#prepare('attach', { memory, layout, stage, file });
+    this.#arena = arena;
+    this.#stage = stage;
+    this.#serveAll();
   }
 
-  /**
-   * Micro-batches wait here and not in Piscina's queue, where one that no worker may take yet would stand in the way of the
-   * very calls that make a worker fit for it.
-   */
-  async run(slot: number): Promise<Ran | null> {
-    while (!this.#ended && this.#held >= this.#room()) {
-      await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    }
-    this.#held += 1;
+  /** The workers find the slot by themselves; this only waits until one of them has left it. */
+  async run(number: number): Promise<Ran | null> {
+    await this.#revival.idle();
+    if (this.#ended) throw this.#ended;
+    const slot = this.#arena!.slots[number]!;
+    const stage = this.#stage;
     const { deadline } = this.options;
-    const left = () => deadline - this.#arena!.slots[slot]!.runningFor(this.#stage);
+    const broken = new Promise<never>((_, reject) => this.#runs.set(number, { slot, reject }));
+    const callOff = setDeadline(
+      () => deadline - slot.runningFor(stage),
+      () => this.#strike(number, timedOut('run', deadline)),
+    );
     try {
-      // One thread alone cannot be ended; what the others lose with it is run again.
-      return await this.#call('run', { slot }, { left, onTimeout: () => this.#threads.end() });
+      await Promise.race([this.#arena!.passed(slot, stage), broken]);
+      const { state, stage: at } = slot.state;
+      if (state !== 'FAILED' || at > stage) return slot.ran(stage);
+      // Of a failure of this stage the slot tells first, and its worker next.
+      return at < stage ? null : await broken;
     } finally {
-      this.#held -= 1;
-      this.#waiting.shift()?.();
+      callOff();
+      this.#runs.delete(number);
     }
   }
 
   describe(ask: Ask<'describe'>): Promise<Answer<'describe'>> {
-    return this.#call('describe', ask, { worker: this.#threads.ids[0] });
+    return this.#askOne('describe', ask);
   }
 
   /** Threads share the memory of their process: it cannot be told apart. */
@@ -102,50 +106,91 @@ export class ThreadPool implements Pool {
 
   async close(): Promise<void> {
     // TensorFlow frees tensors through the thread that made them, and crashes the process when that thread has ended before.
-    if (!this.#ended && this.#held === 0) {
-      await Promise.allSettled(this.#threads.ids.map((worker) => this.#call('dispose', {}, { worker })));
+    if (!this.#ended && this.#runs.size === 0) {
+      await this.#halt();
+      await Promise.allSettled(this.#threads.ids.map((worker) => this.#call('dispose', {}, worker)));
     }
     await this.#end(new TandemError('TANDEM_CLOSED', 'the pipeline has been closed'));
   }
 
   #start(): Threads {
     const { engine, engineOptions, workers } = this.options;
-    return new Threads({
-      count: workers,
-      setup: { engine, options: engineOptions },
-      onAttach: (id) => this.#attached.add(id),
-      isAttached: (id) => this.#attached.has(id),
-    });
+    return new Threads({ count: workers, setup: { engine, options: engineOptions } });
+  }
+
+  /** Sets every worker to work that does not work yet. */
+  #serveAll(): void {
+    for (const id of this.#threads.ids) {
+      if (this.#serving.has(id)) continue;
+      const serving = this.#serve(id).finally(() => this.#serving.delete(id));
+      this.#serving.set(id, serving);
+    }
+  }
+
+  /** One worker's service: over one micro-batch that failed to the next, until it is halted or dies. */
+  async #serve(worker: number): Promise<void> {
+    try {
+      for (;;) {
+        const reply = (await this.#threads.call('serve', {}, worker)) as Reply<Answer<'serve'>>;
+        if ('error' in reply) throw fromWire(reply.error);
+        if (!reply.ok) return;
+        this.#breakOff([this.#runs.get(reply.ok.slot)], fromWire(reply.ok.error));
+      }
+    } catch (error) {
+      const lost = this.#ended ?? (error instanceof TandemError ? error : died((error as Error).message, error));
+      const held = [...this.#runs.values()].filter(({ slot }) => slot.isHeldBy(worker, this.#stage));
+      this.#breakOff(held, lost);
+      // With nothing in its hands nobody would miss it until there is nobody left.
+      if (held.length === 0 && !this.#ended) void this.revive().catch(() => {});
+    }
+  }
+
+  /** Brings the workers back from their service, so that they take other calls; what they have begun is finished first. */
+  async #halt(): Promise<void> {
+    this.#arena?.halt(this.#stage);
+    this.#arena = undefined;
+    await Promise.all(this.#serving.values());
+  }
+
+  /** No slot may ever be DONE after this, so whoever waits for what came before must see it now. */
+  #breakOff(runs: readonly (Run | undefined)[], reason: TandemError): void {
+    for (const run of runs) run?.reject(reason);
+    this.#arena?.look();
+  }
+
+  /** A worker hangs. One thread alone cannot be ended; what the others lose with it is run again. */
+  #strike(number: number, timeout: TandemError): void {
+    this.#breakOff([this.#runs.get(number)], timeout);
+    void this.#threads.end();
   }
 
   async #bringBack(): Promise<void> {
     if (!this.#threads.whole) {
       if (!(await this.#threads.end())) throw stuckInNativeCode();
+      await Promise.all(this.#serving.values());
       this.#threads = this.#start();
     }
     for (const step of this.#history) await step();
-    this.#wakeAll();
+    this.#serveAll();
   }
 
   /** From here on every call, waiting ones too, rejects with `reason`; the first reason stays. */
   async #end(reason: TandemError): Promise<void> {
     if (this.#ended) return;
     this.#ended = reason;
-    this.#wakeAll();
+    this.#breakOff([...this.#runs.values()], reason);
     await this.#threads.end();
   }
 
-  #wakeAll(): void {
-    for (const wake of this.#waiting.splice(0)) wake();
-  }
-
-  /** Micro-batches that the living, attached workers may hold together. */
-  #room(): number {
-    return this.#threads.ids.filter((id) => this.#attached.has(id)).length * TASKS_PER_WORKER;
+  /** What any worker can answer. */
+  async #askOne<K extends 'foresee' | 'describe'>(name: K, ask: Ask<K>): Promise<Answer<K>> {
+    await this.#halt();
+    return this.#call(name, ask, this.#threads.ids[0]);
   }
 
   /** One call on every worker that has not had it, one worker at a time; the first one's answer. */
   async #prepare<K extends 'load' | 'probe' | 'attach'>(name: K, ask: Ask<K>): Promise<Answer<K>> {
+    await this.#halt();
     const told = new Set<number>();
     let first: { answer: Answer<K> } | undefined;
     const tellAll = async () => {
@@ -153,7 +198,7 @@ export class ThreadPool implements Pool {
       if (this.#threads.ids.length === 0) throw new TandemError('TANDEM_STAGE_DIED', 'no worker could be started');
       for (const id of this.#threads.ids) {
         if (told.has(id)) continue;
-        const answer = await this.#call(name, ask, { worker: id });
+        const answer = await this.#call(name, ask, id);
         told.add(id);
         first ??= { answer };
       }
@@ -163,28 +208,26 @@ export class ThreadPool implements Pool {
     return first!.answer;
   }
 
-  async #call<K extends CallName>(name: K, ask: Ask<K>, options: CallOptions = {}): Promise<Answer<K>> {
+  async #call<K extends CallName>(name: K, ask: Ask<K>, worker: number | undefined): Promise<Answer<K>> {
     if (this.#ended) throw this.#ended;
-    const { worker, left, onTimeout } = options;
-    const { deadline, prepareDeadline = PREPARE_DEADLINE } = this.options;
-    let timeout: TandemError | undefined;
-    const callOff = setDeadline(left ?? from(prepareDeadline), () => {
-      timeout = timedOut(name, left ? deadline : prepareDeadline);
-      void (onTimeout ? onTimeout() : this.#end(timeout));
-    });
+    if (worker === undefined) throw died('could not be started');
+    const { prepareDeadline = PREPARE_DEADLINE } = this.options;
+    const callOff = setDeadline(from(prepareDeadline), () => void this.#end(timedOut(name, prepareDeadline)));
     try {
       const reply = (await this.#threads.call(name, ask, worker)) as Reply<Answer<K>>;
       if ('error' in reply) throw fromWire(reply.error);
       return reply.ok;
     } catch (error) {
       if (error instanceof TandemError) throw error;
-      const died = () =>
-        new TandemError('TANDEM_STAGE_DIED', `a worker died: ${(error as Error).message}`, { cause: error });
-      throw timeout ?? this.#ended ?? died();
+      throw this.#ended ?? died((error as Error).message, error);
     } finally {
       callOff();
     }
   }
+}
+
+function died(how: string, cause?: unknown): TandemError {
+  return new TandemError('TANDEM_STAGE_DIED', `a worker died: ${how}`, { cause });
 }
 
 function stuckInNativeCode(): TandemError {

@@ -5,22 +5,14 @@ import type { CallName, WorkerSetup } from './protocol.js';
 /** The one place that knows where the other side of the wall is. */
 const WORKER_FILE = new URL('../../workers/stage-worker.js', import.meta.url).href;
 
-/** Micro-batches that a worker may hold: one that it computes and one that waits in its port, which hides the message hop. */
-export const TASKS_PER_WORKER = 2;
-
 /** Milliseconds that threads are given to end. What they run in JavaScript ends at once; a call deep in native code may never. */
 const END_GRACE = 5_000;
 
 type LoadBalancer = NonNullable<NonNullable<ConstructorParameters<typeof Piscina>[0]>['loadBalancer']>;
-type Candidates = Parameters<LoadBalancer>[1];
 
 export interface ThreadsOptions {
   readonly count: number;
   readonly setup: WorkerSetup;
-  /** Told of each worker that is given an attach call. */
-  readonly onAttach: (id: number) => void;
-  /** Whether a worker may be given micro-batches. */
-  readonly isAttached: (id: number) => boolean;
 }
 
 /** Threads of this process that did not end when they were told to. */
@@ -43,9 +35,8 @@ export class Threads {
       workerData: options.setup,
       minThreads: options.count,
       maxThreads: options.count,
-      concurrentTasksPerWorker: TASKS_PER_WORKER,
       idleTimeout: Number.POSITIVE_INFINITY,
-      loadBalancer: (task, workers) => this.#choose(task, workers),
+      loadBalancer: named,
     });
     // A thread that dies while idle is found missing by the next call; without a listener it would end the process.
     this.#piscina.on('error', () => {});
@@ -61,10 +52,9 @@ export class Threads {
     return !this.#ending && this.#piscina.threads.length === this.#options.count;
   }
 
-  /** One call, on the thread `worker` if it is named. Piscina keeps this symbol on its side, so the balancer sees it and the wall does not. */
-  call(name: CallName, ask: object, worker?: number): Promise<unknown> {
-    const task = worker === undefined ? ask : { ...ask, [Piscina.queueOptionsSymbol]: { worker } };
-    return this.#piscina.run(task, { name });
+  /** One call, on the thread `worker`. Piscina keeps this symbol on its side, so the balancer sees it and the wall does not. */
+  call(name: CallName, ask: object, worker: number): Promise<unknown> {
+    return this.#piscina.run({ ...ask, [Piscina.queueOptionsSymbol]: { worker } }, { name });
   }
 
   /** Calls reject from now on. Resolves when all threads have ended, to true; to false when one of them does not end. */
@@ -81,21 +71,10 @@ export class Threads {
     });
     return this.#ending;
   }
-
-  /** Preparing calls name their worker; micro-batches go to the least busy one that is attached. */
-  #choose(task: PiscinaTask, workers: Candidates): Candidates[number] | null {
-    const options = task[Piscina.queueOptionsSymbol as keyof PiscinaTask] as { worker?: number } | null;
-    const usable = workers.filter((worker) => !worker.destroyed && !worker.terminating);
-    if (options?.worker !== undefined) {
-      const named = usable.find(({ id }) => id === options.worker);
-      if (named && task.name === 'attach') this.#options.onAttach(named.id);
-      return named ?? null;
-    }
-    let best: Candidates[number] | null = null;
-    for (const worker of usable) {
-      if (!this.#options.isAttached(worker.id) || worker.currentUsage >= TASKS_PER_WORKER) continue;
-      if (!best || worker.currentUsage < best.currentUsage) best = worker;
-    }
-    return best;
-  }
 }
+
+/** Every call names its worker. */
+const named: LoadBalancer = (task: PiscinaTask, workers) => {
+  const { worker } = task[Piscina.queueOptionsSymbol as keyof PiscinaTask] as unknown as { worker: number };
+  return workers.find(({ id, destroyed, terminating }) => id === worker && !destroyed && !terminating) ?? null;
+};

@@ -34,3 +34,37 @@ test('slots do not touch each other', async () => {
     assert.equal(slot.state.state, 'FREE');
   }
 });
+
+test('a worker is given the earliest micro-batch of its stage, and none once the stage is halted', () => {
+  const arena = arenaOf(3);
+  for (const [n, slot] of arena.slots.entries()) {
+    slot.claim();
+    slot.publish([8, 6, 7][n]!, 1);
+  }
+  assert.deepEqual(
+    [1, 2].map((worker) => arena.accept(0, worker)!.microBatch),
+    [6, 7],
+  );
+  arena.halt(0);
+  assert.equal(arena.accept(0, 1), null);
+});
+
+test('who waits for a slot to pass is told when it is done, and by a look of what went before', async () => {
+  const arena = new Arena(layOut([{ name: 'x', dtype: 'float32', shape: [8], born: -1, last: 2 }], 2, 1));
+  const slot = await arena.claim();
+  slot.publish(0, 1);
+  const passed: number[] = [];
+  const waits = [0, 1].map((stage) => arena.passed(slot, stage).then(() => passed.push(stage)));
+  slot.accept(0);
+  slot.advance(0);
+  for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate);
+  assert.deepEqual(passed, []);
+  arena.look();
+  await waits[0];
+  assert.deepEqual(passed, [0]);
+  slot.accept(1);
+  slot.advance(1);
+  await waits[1];
+  await arena.passed(slot, 1);
+  assert.deepEqual(passed, [0, 1]);
+});

@@ -59,8 +59,8 @@ test('arena/slot I1: of two threads that accept the same slot, one is refused', 
   const rounds = 300;
   const source = `
     const { workerData, parentPort } = require('node:worker_threads');
-    import(workerData.slotModule).then(({ Slot }) => {
-      const slot = new Slot(workerData.memory, workerData.layout, 0);
+    import(workerData.arenaModule).then(({ Arena }) => {
+      const slot = new Arena(workerData.layout, { memory: workerData.memory }).slots[0];
       let won = 0;
       for (let round = 1; round <= ${rounds}; round++) {
         while (Atomics.load(workerData.gate, 0) < round);
@@ -70,8 +70,8 @@ test('arena/slot I1: of two threads that accept the same slot, one is refused', 
       }
       parentPort.postMessage(won);
     });`;
-  const slotModule = new URL('../../src/arena/slot.js', import.meta.url).href;
-  const workerData = { memory: arena.memory, layout: arena.layout, gate, slotModule };
+  const arenaModule = new URL('../../src/arena/arena.js', import.meta.url).href;
+  const workerData = { memory: arena.memory, layout: arena.layout, gate, arenaModule };
   const workers = [0, 1].map(() => new Worker(source, { eval: true, workerData }));
   const wins = Promise.all(
     workers.map(
@@ -141,17 +141,17 @@ test('arena/slot I3: a thread that accepts sees the bytes, dims and rows that we
   const slot = arena.slots[1]!;
   const source = `
     const { workerData, parentPort } = require('node:worker_threads');
-    import(workerData.slotModule).then(({ Slot }) => {
-      const slot = new Slot(workerData.memory, workerData.layout, 1);
+    import(workerData.arenaModule).then(({ Arena }) => {
+      const slot = new Arena(workerData.layout, { memory: workerData.memory }).slots[1];
       while (slot.state.state !== 'READY');
       slot.accept(0);
       const { shape, data } = slot.tensor(workerData.layout.regions[0]);
       parentPort.postMessage({ shape, data: [...data], rows: slot.rows });
     });`;
-  const slotModule = new URL('../../src/arena/slot.js', import.meta.url).href;
+  const arenaModule = new URL('../../src/arena/arena.js', import.meta.url).href;
   const worker = new Worker(source, {
     eval: true,
-    workerData: { memory: arena.memory, layout: arena.layout, slotModule },
+    workerData: { memory: arena.memory, layout: arena.layout, arenaModule },
   });
   const seen = new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject));
   slot.claim();
@@ -177,6 +177,26 @@ test('arena/slot I4: after a stage failed half-way the inputs still stand, and c
   slot.publish(0, 4);
   slot.accept(0);
   assert.deepEqual([...slot.tensor(input).data], new Array(8).fill(5));
+});
+
+test('what a stage ran, and who holds the slot, can be read by whoever has the slot next', () => {
+  const slot = fresh();
+  slot.claim();
+  slot.publish(0, 1);
+  assert.ok(slot.tryAccept(0, 7));
+  assert.ok(!slot.tryAccept(0, 8));
+  assert.deepEqual([slot.isHeldBy(7, 0), slot.isHeldBy(8, 0), slot.isHeldBy(7, 1)], [true, false, false]);
+  const ran = [
+    { worker: 7, acceptedAt: 1.5, finishedAt: 2 ** 45 + 0.5 },
+    { worker: 9, acceptedAt: 2 ** 46, finishedAt: 2 ** 47 },
+  ];
+  slot.setRan(0, ran[0]!);
+  slot.advance(0);
+  assert.ok(!slot.isHeldBy(7, 0));
+  slot.accept(1);
+  slot.setRan(1, ran[1]!);
+  slot.advance(1);
+  assert.deepEqual([slot.ran(0), slot.ran(1)], ran);
 });
 
 test('a result that is not what the room was laid out for is refused', () => {

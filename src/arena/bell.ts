@@ -1,0 +1,55 @@
+/**
+ * A bell: one word of shared memory that is rung for each slot that has come to a stage, so that whoever serves the stage sleeps
+ * on one word however many slots there are.
+ *
+ * Invariants
+ * I1 Who rings has changed a slot's state before; who waits has read the count before it looked at the slots. So no slot is missed.
+ * I2 A halted bell stays halted, and nobody waits at it.
+ */
+
+// Words of a bell, Int32. kCount: whoever hands a slot on; it may go round. kHalted: the coordinator, from 0 to 1, once.
+const kCount = 0;
+const kHalted = 1;
+
+/** Words that a bell takes. */
+export const BELL_WORDS = 2;
+
+export class Bell {
+  readonly #words: Int32Array;
+
+  constructor(words: Int32Array) {
+    this.#words = words;
+  }
+
+  /** How often it has rung, to be compared with and nothing else. */
+  get count(): number {
+    return Atomics.load(this.#words, kCount);
+  }
+
+  get halted(): boolean {
+    return Atomics.load(this.#words, kHalted) === 1;
+  }
+
+  /** Wakes one thread that waits: one slot is enough for one. */
+  ring(): void {
+    Atomics.add(this.#words, kCount, 1);
+    Atomics.notify(this.#words, kCount, 1);
+  }
+
+  /** Sends everybody home who waits or ever will. */
+  halt(): void {
+    Atomics.store(this.#words, kHalted, 1);
+    Atomics.add(this.#words, kCount, 1);
+    Atomics.notify(this.#words, kCount);
+  }
+
+  /** Blocks this thread until the count is no longer `seen`. */
+  wait(seen: number): void {
+    if (!this.halted) Atomics.wait(this.#words, kCount, seen);
+  }
+
+  /** Settles when the count is no longer `seen`; does not keep the process alive. */
+  async changed(seen: number): Promise<void> {
+    if (!this.halted) await Atomics.waitAsync(this.#words, kCount, seen).value;
+  }
+}
