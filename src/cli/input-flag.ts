@@ -1,5 +1,6 @@
 /** `--input FILE`, or `--input NAME=FILE` for each of a model's inputs. */
 import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { TandemError } from '../errors.js';
 import { nearestName } from '../job/nearest-name.js';
 import type { TensorSpec } from '../tensor.js';
@@ -29,6 +30,12 @@ export function inputsOf(inputs: readonly TensorSpec[], texts: readonly string[]
   throw new TandemError('TANDEM_USAGE', `--input ${plain.at(-1)} does not say which of the model's inputs it holds`, {
     remedy: `write ${names.map((name) => `--input ${name}=FILE.npy`).join(' ')}, or name one file with all of them`,
   });
+}
+
+/** The texts that ask for the same from any folder. */
+export function textsOf(input: string | ReadonlyMap<string, string>): string[] {
+  if (typeof input === 'string') return [resolve(input)];
+  return [...input].map(([name, path]) => `${name}=${resolve(path)}`);
 }
 
 function neither(text: string, name: string, names: readonly string[]): TandemError {

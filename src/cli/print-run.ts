@@ -71,11 +71,12 @@ export function formatSummary(summary: Summary): string {
     summary.failedRows > 0
       ? `, ${summary.failedRows.toLocaleString('en')} failed${summary.errorsFile ? `: see ${summary.errorsFile}` : ''}`
       : '';
+  const before = summary.rowsBefore > 0 ? ` after ${formatRows(summary.rowsBefore)} of earlier runs` : '';
   const ideal = summary.predicted.rowsPerSecond;
   return [
     formatTable(columns, rows),
     `bubble ${share(summary.bubble.measured)} (${share(summary.bubble.predicted)} predicted), peak memory ${formatBytes(summary.peakRssBytes)}, arena ${formatBytes(summary.arenaBytes)}`,
-    `${formatRows(summary.rows)} in ${summary.seconds.toFixed(2)} s: ${formatRate(summary.rowsPerSecond)} rows/s (${formatRate(ideal)} at best on these stages), loaded in ${summary.loadSeconds.toFixed(2)} s${failed}`,
+    `${formatRows(summary.rows - summary.rowsBefore)} in ${summary.seconds.toFixed(2)} s${before}: ${formatRate(summary.rowsPerSecond)} rows/s (${formatRate(ideal)} at best on these stages), loaded in ${summary.loadSeconds.toFixed(2)} s${failed}`,
     '',
   ].join('\n');
 }

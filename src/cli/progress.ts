@@ -2,6 +2,8 @@
 
 export interface ProgressView {
   readonly rows: number;
+  /** Rows that earlier runs have written: they took this one no time. */
+  readonly rowsBefore?: number;
   readonly failedRows: number;
   /** Rows in all, where the source told. */
   readonly total: number | null;
@@ -76,8 +78,8 @@ export class ProgressBar {
 }
 
 /** `━━━━━━╌╌╌╌  52 %  1,024/1,797 rows  388 rows/s  eta 0:02  cpu 97 % | cpu 99 %` */
-export function formatProgress({ rows, failedRows, total, seconds, stages }: ProgressView): string {
-  const rate = seconds > 0 ? rows / seconds : 0;
+export function formatProgress({ rows, rowsBefore = 0, failedRows, total, seconds, stages }: ProgressView): string {
+  const rate = seconds > 0 ? (rows - rowsBefore) / seconds : 0;
   const parts: string[] = [];
   if (total === null) parts.push(formatRows(rows));
   else parts.push(formatBar(total > 0 ? rows / total : 1), `${rows.toLocaleString('en')}/${formatRows(total)}`);

@@ -11,6 +11,7 @@ export interface RunFlags extends Omit<RunSettings, 'stages'> {
   readonly inputFormat?: string;
   readonly outputFormat?: string;
   readonly force?: boolean;
+  readonly forceNew?: boolean;
   readonly quiet?: boolean;
   readonly json?: boolean;
   readonly report?: string;
@@ -30,8 +31,12 @@ then in ./${CONFIG_FILE}, for example { "stages": ["gpu", "cpu,threads=4"], "mic
 
 Rows that cannot be used do not stop the run: they are told in <output>.errors.jsonl, or on stderr with --output -.
 
+A run that was stopped or killed goes on where it was when the same command is given again, unless its rows came from a
+pipe; the output is the same, byte for byte. What it needs for that lies in <output>.journal.
+
 Exit status: 0 all rows are good, 1 unexpected, 2 wrong usage or input, 65 done with failed rows, 73 the output exists or
-cannot be written, 78 cannot run on this machine, 130 and 143 stopped by Ctrl-C and SIGTERM.
+cannot be written, 75 stopped by an error after some rows: run it again to go on, 78 cannot run on this machine,
+130 and 143 stopped by Ctrl-C and SIGTERM.
 
 For example:
   tandem run model.json -i rows.npy -o out.npy
@@ -70,6 +75,7 @@ export function runCommand(action: (model: string, flags: RunFlags) => Promise<v
     .option('--input-format <format>', 'jsonl, npy or npz, where the name does not tell')
     .option('--output-format <format>', 'likewise for the output')
     .option('-f, --force', 'write over an output that exists')
+    .option('--force-new', 'start over, whatever an earlier run has left')
     .option('-q, --quiet', 'no plan, no progress, no summary')
     .option('--json', 'print the summary as one JSON object on stdout')
     .option('--report <file.html>', 'write a page that shows the run: its timeline, plan, throughput and errors')

@@ -11,9 +11,11 @@ import { printError } from './fail.js';
 import { inspectCommand } from './inspect.js';
 import { planCommand, profileCommand } from './plan.js';
 import { reportCommand } from './report.js';
+import { resumeCommand } from './resume.js';
 import { run } from './run.js';
 import { runCommand } from './run-flags.js';
 import { setupCommand } from './setup.js';
+import { statusCommand } from './status.js';
 
 const { version, description } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8'));
 
@@ -32,9 +34,9 @@ For example:
 const runVerb = runCommand(async (model, flags) => {
   process.exitCode = await run(model, flags);
 });
-const measuring = [planCommand(), profileCommand(), benchCommand()];
-for (const verb of [runVerb, inspectCommand(), ...measuring, reportCommand(), doctorCommand(), setupCommand()])
-  program.addCommand(verb);
+const running = [runVerb, resumeCommand(), statusCommand(), reportCommand()];
+const measuring = [inspectCommand(), planCommand(), profileCommand(), benchCommand()];
+for (const verb of [...running, ...measuring, doctorCommand(), setupCommand()]) program.addCommand(verb);
 for (const command of [program, ...program.commands]) command.exitOverride().configureOutput({ outputError: () => {} });
 
 watchStreams();

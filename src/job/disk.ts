@@ -11,8 +11,8 @@ export interface Disk {
   create(path: string): Promise<DiskFile>;
   /** The file that has the name, for reading and writing; `null` where there is none. Links are not followed. */
   open(path: string): Promise<DiskFile | null>;
-  /** Whether anything has the name. */
-  has(path: string): Promise<boolean>;
+  /** Bytes of what has the name; `null` where nothing has. */
+  sizeOf(path: string): Promise<number | null>;
   rename(from: string, to: string): Promise<void>;
   /** No error where there is nothing. */
   remove(path: string): Promise<void>;
@@ -31,7 +31,7 @@ export const DISK: Disk = {
     return open(path, O_RDWR | O_CREAT | O_EXCL, 0o666);
   },
   open: (path) => unlessMissing(open(path, O_RDWR | O_NOFOLLOW)),
-  has: async (path) => (await unlessMissing(lstat(path))) !== null,
+  sizeOf: async (path) => (await unlessMissing(lstat(path)))?.size ?? null,
   rename,
   remove: (path) => rm(path, { force: true }),
   async syncFolder(folder) {

@@ -38,18 +38,19 @@ const OPEN = new Set(['stages', 'micro-batch', 'isolation', 'devices']);
 export async function fingerprintOf(job: Identified): Promise<Fingerprint | null> {
   const { graph, input, output } = job;
   const inputs = typeof input === 'string' ? new Map([['', input]]) : input;
-  const fields: Record<string, string> = {};
+  const [anInput] = inputs.values();
+  const fields: Record<string, string> = {
+    'input format': formatOf(anInput!, job.inputFormat),
+    'output format': formatOf(output, job.outputFormat),
+    tandem: tandemVersion(),
+    node: process.version,
+  };
   for (const [name, path] of inputs) {
     const identity = await inputIdentity(path);
     if (identity === null) return null;
     fields[name === '' ? 'input' : `input ${name}`] = identity;
   }
   for (const [n, path] of graph.files.entries()) fields[n === 0 ? 'model' : `weights file ${n}`] = await identify(path);
-  const [anInput] = inputs.values();
-  fields['input format'] = formatOf(anInput!, job.inputFormat);
-  fields['output format'] = formatOf(output, job.outputFormat);
-  fields.tandem = tandemVersion();
-  fields.node = process.version;
   if (job.stages?.length) fields.stages = JSON.stringify(job.stages);
   if (job.microBatch !== undefined) fields['micro-batch'] = String(job.microBatch);
   if (job.isolation !== undefined && job.isolation !== 'auto') fields.isolation = job.isolation;

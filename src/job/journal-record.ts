@@ -102,6 +102,11 @@ export function encodeRecord(record: JournalRecord): Buffer {
   return Buffer.concat([head, payload]);
 }
 
+/** Bytes that the records take. */
+export function lengthOf(...records: readonly JournalRecord[]): number {
+  return records.reduce((sum, record) => sum + encodeRecord(record).length, 0);
+}
+
 export interface JournalText {
   readonly begin: Beginning;
   /** The last one; `null` before the first. */

@@ -1,5 +1,4 @@
 /** The claim on an output: who writes it, and what an earlier run has left of it, settled before anything heavy is loaded. */
-import { lstat } from 'node:fs/promises';
 import type { Plan } from '../plan/plan.js';
 import { Commits, type Pace } from './commits.js';
 import { DISK, type Disk } from './disk.js';
@@ -11,7 +10,7 @@ import { NpyWriter, oneArrayOnly } from './formats/npy-writer.js';
 import { NpzWriter } from './formats/npz-writer.js';
 import type { RowsWriter } from './formats/rows-writer.js';
 import { Journal, journalPath } from './journal.js';
-import type { Beginning, Commit, JournalText } from './journal-record.js';
+import { type Beginning, type Commit, type JournalText, lengthOf } from './journal-record.js';
 import { outputError } from './output-error.js';
 import { OutputFiles } from './output-files.js';
 import { OutputLock } from './output-lock.js';
@@ -98,7 +97,14 @@ export class OutputClaim {
       const sink = new OutputSink({
         writer,
         file: {
-          ...{ files, partial, errors, lock: this.#lock, replace: force || forceNew, failedRows: commit?.failedRows ?? 0 },
+          ...{
+            files,
+            partial,
+            errors,
+            lock: this.#lock,
+            replace: force || forceNew,
+            failedRows: commit?.failedRows ?? 0,
+          },
           ...(file && commits && begin && { journal: { begin, file, commits } }),
         },
       });
@@ -133,9 +139,14 @@ async function lookAt(output: string, options: ClaimOptions): Promise<Found> {
   }
   const journal = await Journal.read(output, disk);
   const commit = journal?.commit ?? null;
-  const isNamed = commit?.sealed && !(await disk.has(partialPath(output)));
-  if (isNamed && !force && (await isThere(output, commit)) && isSame(output, journal!.begin.fingerprint, fingerprint)) {
-    return { complete: await complete(output, journal!.begin, commit, disk) };
+  const isNamed = commit?.sealed && (await disk.sizeOf(partialPath(output))) === null;
+  if (
+    isNamed &&
+    !force &&
+    (await disk.sizeOf(output)) === commit.files['']?.bytes &&
+    isSame(output, journal!.begin.fingerprint, fingerprint)
+  ) {
+    return { complete: await complete(output, journal!, commit, disk) };
   }
   if (!force) await refuseExisting(output, disk);
   if (journal === null) return {};
@@ -144,24 +155,21 @@ async function lookAt(output: string, options: ClaimOptions): Promise<Found> {
     return {};
   }
   checkSame(output, journal.begin.fingerprint, fingerprint);
-  return commit?.sealed ? { complete: await complete(output, journal.begin, commit, disk) } : { earlier: journal };
+  return commit?.sealed ? { complete: await complete(output, journal, commit, disk) } : { earlier: journal };
 }
 
 /** Does what is left to do when all files are whole: gives them their names. */
-async function complete(output: string, begin: Beginning, commit: Commit, disk: Disk): Promise<Commit> {
-  if (await disk.has(partialPath(errorsPath(output)))) await showPartial(errorsPath(output), { replace: true, disk });
-  else if (!(ERRORS in commit.files)) await disk.remove(errorsPath(output));
-  if (await disk.has(partialPath(output))) {
+async function complete(output: string, { begin, bytes }: JournalText, commit: Commit, disk: Disk): Promise<Commit> {
+  const isNamed = async (path: string) => (await disk.sizeOf(partialPath(path))) === null;
+  if (!(ERRORS in commit.files)) await disk.remove(errorsPath(output));
+  else if (!(await isNamed(errorsPath(output)))) await showPartial(errorsPath(output), { replace: true, disk });
+  if (!(await isNamed(output))) {
     const file = await PartialFile.reopen(output, commit.files['']!, { disk });
     await file.show({ replace: true });
   }
-  await Journal.shorten(output, begin, commit, disk);
+  for (const n of commit.state.members?.keys() ?? []) await disk.remove(partialPath(`${output}.${n}`));
+  if (bytes > lengthOf(begin, commit)) await Journal.shorten(output, begin, commit, disk);
   return commit;
-}
-
-async function isThere(output: string, { files }: Commit): Promise<boolean> {
-  const found = await lstat(output).catch(() => null);
-  return found?.isFile() === true && found.size === files['']?.bytes;
 }
 
 function isSame(output: string, before: Fingerprint, now: Fingerprint | null): boolean {

@@ -45,6 +45,12 @@ export class OutputLock {
   }
 }
 
+/** The process of this machine that writes the output, and lives. */
+export async function lockOwner(output: string): Promise<{ readonly pid: number } | null> {
+  const owner = parseOwner(await readFile(lockPath(output), 'utf8').catch(() => ''));
+  return owner && (await isAlive(owner)) ? owner : null;
+}
+
 /** Whether the file could be made: it is not if there is one already. */
 async function appears(path: string, text: string): Promise<boolean> {
   try {

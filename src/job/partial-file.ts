@@ -205,7 +205,7 @@ export async function showPartial(
 
 /** Throws TANDEM_OUTPUT_EXISTS when something has the name already. */
 export async function refuseExisting(path: string, disk = DISK): Promise<void> {
-  if (!(await disk.has(path).catch(() => false))) return;
+  if ((await disk.sizeOf(path).catch(() => null)) === null) return;
   throw new TandemError('TANDEM_OUTPUT_EXISTS', `the output ${path} exists already`, {
     remedy: 'give --force to replace it, or name another output',
   });

@@ -7,7 +7,9 @@ import type { JobResult } from './job.js';
 /** Bytes and seconds; shares are 0 … 1. */
 export interface Summary {
   readonly schema: 1;
+  /** Of the output; `rowsBefore` of them are the work of earlier runs. */
   readonly rows: number;
+  readonly rowsBefore: number;
   readonly failedRows: number;
   /** From the first row read to the last row written; loading and warm-up apart. */
   readonly seconds: number;
@@ -71,10 +73,11 @@ export async function summarise(
   return {
     schema: 1,
     rows: result.rows,
+    rowsBefore: result.rowsBefore,
     failedRows: result.failedRows,
     seconds: result.seconds,
     loadSeconds,
-    rowsPerSecond: perSecond(result.rows, result.seconds),
+    rowsPerSecond: perSecond(result.rows - result.rowsBefore, result.seconds),
     microBatches: result.microBatches,
     microBatchRows: plan.microBatch,
     depth: plan.depth,

@@ -85,14 +85,17 @@ suite('tandem run', { concurrency: 2 }, () => {
     const disk = tinyDisk(t);
     if (disk === null) return t.skip('a small file system cannot be mounted here');
     const ended = await tandem(['run', 'mlp', '-i', 'many.npy', '-o', 'disk/out.jsonl', ...QUICK], { cwd });
-    assert.equal(ended.status, 73, ended.stderr);
+    assert.equal(ended.status, 75, ended.stderr);
     assert.match(
       ended.stderr,
       /^tandem: .*no space is left for it in disk \[TANDEM_OUTPUT_FAILED\]\n {8}free some space/,
     );
-    assert.match(ended.stderr, /\ntandem: what was done until then lies in disk\/out\.jsonl\.partial\n$/);
-    assert.deepEqual(readdirSync(disk), ['out.jsonl.partial']);
-    for (const line of readFileSync(join(disk, 'out.jsonl.partial'), 'utf8').trimEnd().split('\n')) JSON.parse(line);
+    const [, kept = ''] = /\ntandem: what was done until then is kept, ([\d,]+) rows\n/.exec(ended.stderr) ?? [];
+    assert.match(ended.stderr, /\n {8}to go on, run the same command again, or: tandem resume disk\/out\.jsonl\n$/);
+    assert.deepEqual(readdirSync(disk).sort(), ['out.jsonl.journal', 'out.jsonl.partial']);
+    const lines = readFileSync(join(disk, 'out.jsonl.partial'), 'utf8').trimEnd().split('\n');
+    assert.equal(lines.length, Number(kept.replace(',', '')), ended.stderr);
+    for (const line of lines) JSON.parse(line);
   });
 
   test('a full device as stdout', { skip: !existsSync('/dev/full') && 'there is no /dev/full here' }, async () => {

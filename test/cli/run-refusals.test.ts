@@ -124,7 +124,7 @@ const REFUSALS: Record<string, Refusal> = {
   'an array in Fortran order': input('fortran.npy', 'TANDEM_INPUT_INVALID', /Fortran.*\n.*ascontiguousarray/),
   'one array for two inputs': {
     ...input('x.npy', 'TANDEM_INPUT_INVALID', /2 inputs: left, right.*\n.*left=left\.npy/),
-    model: 'two',
+    ...{ model: 'two', output: 'out.npz' },
   },
   'an output that exists': output('there.npy', 'TANDEM_OUTPUT_EXISTS', /there\.npy exists already.*\n.*--force/),
   'an output in a folder that does not exist': output('no/out.npy', 'TANDEM_OUTPUT_FAILED', /folder no does not exist/),

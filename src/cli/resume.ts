@@ -1,0 +1,48 @@
+/** `tandem resume`: goes on with a job from what its journal says. */
+import { Command } from 'commander';
+import { z } from 'zod';
+import { TandemError } from '../errors.js';
+import { noJournal } from '../job/job-status.js';
+import { Journal, journalPath } from '../job/journal.js';
+import type { Request } from './open-run.js';
+import { perform } from './run.js';
+
+/** What `tandem run` has left in the journal; what else there is of it is checked where it is used, as flags are. */
+const REQUEST = z.looseObject({
+  model: z.string(),
+  input: z.array(z.string()).min(1),
+  deadline: z.number().positive(),
+});
+
+interface ResumeFlags {
+  readonly quiet?: boolean;
+  readonly json?: boolean;
+  readonly force?: boolean;
+}
+
+export function resumeCommand(): Command {
+  return new Command('resume')
+    .description('go on with a job that was stopped or killed, as its journal tells what was asked for')
+    .argument('<output>', 'as it was given to tandem run')
+    .option('-f, --force', 'write over an output that exists')
+    .option('-q, --quiet', 'no plan, no progress, no summary')
+    .option('--json', 'print the summary as one JSON object on stdout')
+    .action(async (output: string, flags: ResumeFlags) => {
+      process.exitCode = await resume(output, flags);
+    });
+}
+
+/** Settings of the environment do not count: the journal has those of the first run. Returns the exit status. */
+async function resume(output: string, flags: ResumeFlags): Promise<number> {
+  const journal = await Journal.read(output);
+  if (journal === null) throw noJournal(output);
+  const { data, error } = REQUEST.safeParse(journal.begin.request);
+  if (error) {
+    throw new TandemError('TANDEM_JOURNAL_DAMAGED', `${journalPath(output)} does not tell what was asked for`, {
+      remedy: 'run the first command again',
+    });
+  }
+  // To replace an older output was the first run's task; what it has made itself is not to be made again.
+  const isDone = journal.commit?.sealed === true;
+  return perform({ ...(data as unknown as Request), ...(isDone && { force: false }), ...flags, output });
+}
