@@ -1,0 +1,149 @@
+/** A run that is killed, stopped or interrupted ends, when the same command is given again, with the bytes of one that was not. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import {
+  appendFileSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  watch,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, suite, test } from 'node:test';
+import { makeOnnx } from '../../scripts/make-onnx.js';
+import { makeRows } from '../../scripts/make-rows.js';
+import { assertFails, type Ended, start, TANDEM, tandem } from './tandem-process.js';
+
+const cwd = mkdtempSync(join(tmpdir(), 'tandem-resume-'));
+const at = (name: string) => join(cwd, name);
+const windows = process.platform === 'win32' && 'Windows has no signals';
+const QUICK = ['--isolation', 'thread', '--stage', 'cpu', '-q'];
+const ROWS = 60_000;
+
+before(() => {
+  makeOnnx('mlp', at('model'), { layers: 2, hidden: 8 });
+  makeRows(at('rows.npy'), ROWS, [8]);
+});
+after(() => rmSync(cwd, { recursive: true }));
+
+const argsFor = (output: string, ...more: string[]) => [
+  'run',
+  'model',
+  '-i',
+  'rows.npy',
+  '-o',
+  output,
+  ...QUICK,
+  ...more,
+];
+const run = (output: string, ...more: string[]) => tandem(argsFor(output, ...more), { cwd });
+const filesOf = (name: string) =>
+  readdirSync(cwd)
+    .filter((file) => file.startsWith(name))
+    .sort();
+const status = async (output: string) =>
+  JSON.parse(String((await tandem(['status', output, '--json'], { cwd })).stdout));
+
+/** Starts a run and sends it `signal` as soon as its journal tells of rows. */
+async function interrupt(output: string, signal: 'SIGKILL' | 'SIGTERM' | 'SIGINT'): Promise<Ended> {
+  const { child, ended } = start(process.execPath, [TANDEM, ...argsFor(output, '-b', '1')], { cwd });
+  const watcher = watch(cwd);
+  const begun = () => statSync(at(`${output}.journal`), { throwIfNoEntry: false })?.size ?? 0;
+  let first = 0;
+  while (first === 0 || begun() === first) {
+    await once(watcher, 'change');
+    first ||= begun();
+  }
+  watcher.close();
+  child.kill(signal);
+  return ended;
+}
+
+suite('a run', { concurrency: 2, skip: windows }, () => {
+  for (const format of ['jsonl', 'npy', 'npz']) {
+    test(`that is killed goes on where it was: ${format}`, async () => {
+      assert.equal((await run(`whole-${format}.${format}`, '-b', '1')).status, 0);
+      const output = `killed-${format}.${format}`;
+      assert.equal((await interrupt(output, 'SIGKILL')).status, 137);
+      const { state, rows, of } = await status(output);
+      assert.deepEqual({ state, of }, { state: 'stopped', of: ROWS });
+      assert.ok(rows > 0 && rows < ROWS, `${rows} rows`);
+      const { status: code, stdout, stderr } = await run(output, '-b', '1', '--json');
+      assert.equal(code, 0, stderr);
+      const summary = JSON.parse(String(stdout));
+      assert.deepEqual({ rows: summary.rows, rowsBefore: summary.rowsBefore }, { rows: ROWS, rowsBefore: rows });
+      assert.deepEqual(readFileSync(at(output)), readFileSync(at(`whole-${format}.${format}`)));
+      assert.deepEqual(filesOf(`killed-${format}`), [output, `${output}.journal`]);
+    });
+  }
+
+  test('that is stopped says how to go on; resume does so from anywhere, once', async () => {
+    const stopped = await interrupt('stopped.jsonl', 'SIGTERM');
+    assert.equal(stopped.status, 143, stopped.stderr);
+    assert.match(stopped.stderr, /\n {8}to go on, run the same command again, or: tandem resume stopped\.jsonl\n$/);
+    const elsewhere = await tandem(['resume', at('stopped.jsonl'), '-q'], { cwd: tmpdir() });
+    assert.equal(elsewhere.status, 0, elsewhere.stderr);
+    assert.equal(readFileSync(at('stopped.jsonl'), 'utf8').trimEnd().split('\n').length, ROWS);
+    const { mtimeNs } = statSync(at('stopped.jsonl'), { bigint: true });
+    for (const again of [['resume', 'stopped.jsonl'], argsFor('stopped.jsonl', '-b', '1')]) {
+      assert.equal((await tandem(again, { cwd })).status, 0);
+    }
+    assert.equal(statSync(at('stopped.jsonl'), { bigint: true }).mtimeNs, mtimeNs, 'there was nothing left to do');
+    assert.deepEqual((await status('stopped.jsonl')).state, 'finished');
+  });
+
+  test('that would not give the same bytes is refused, and what differs is named', async () => {
+    makeRows(at('edited.npy'), ROWS, [8]);
+    const first = start(
+      process.execPath,
+      [TANDEM, 'run', 'model', '-i', 'edited.npy', '-o', 'edited.jsonl', ...QUICK, '-b', '1'],
+      { cwd },
+    );
+    const watcher = watch(cwd);
+    while (!existsSync(at('edited.jsonl.journal'))) await once(watcher, 'change');
+    const begun = statSync(at('edited.jsonl.journal')).size;
+    while (statSync(at('edited.jsonl.journal')).size === begun) await once(watcher, 'change');
+    watcher.close();
+    first.child.kill('SIGKILL');
+    await first.ended;
+    const args = (...more: string[]) => ['run', 'model', '-i', 'edited.npy', '-o', 'edited.jsonl', '-q', ...more];
+    const before = filesOf('edited');
+    const refused = { status: 73, code: 'TANDEM_JOURNAL_MISMATCH' };
+    const other = await tandem(args('-b', '7', '--isolation', 'process'), { cwd });
+    assertFails(other, {
+      ...refused,
+      says: /another micro-batch and isolation \(micro-batch: 1 then, 7 now; .*\n.*--force-new/,
+    });
+    const piped = await tandem(['run', 'model', '-i', '-', '-o', 'edited.jsonl'], {
+      cwd,
+      stdin: '[1,2,3,4,5,6,7,8]\n',
+    });
+    assertFails(piped, { ...refused, says: /rows from a pipe can be read only once/ });
+    const bytes = readFileSync(at('edited.npy'));
+    bytes[bytes.length - 1]! ^= 1;
+    writeFileSync(at('edited.npy'), bytes);
+    assertFails(await tandem(args(...QUICK), { cwd }), { ...refused, says: /begun with another input \(input: / });
+    rmSync(at('edited.npy'));
+    assertFails(await tandem(args(...QUICK), { cwd }), { status: 2, code: 'TANDEM_INPUT_MISSING' });
+    bytes[bytes.length - 1]! ^= 1;
+    writeFileSync(at('edited.npy'), bytes);
+    assert.deepEqual(
+      filesOf('edited'),
+      [...before, 'edited.npy'].sort().filter((name, n, all) => name !== all[n - 1]),
+    );
+    appendFileSync(at('edited.jsonl.journal'), 'torn');
+    assert.equal((await tandem(args(...QUICK, '--force-new'), { cwd })).status, 0);
+    assert.equal((await status('edited.jsonl')).rows, ROWS);
+  });
+});
+
+test('an output of which nothing is known', async () => {
+  for (const verb of ['status', 'resume']) {
+    assertFails(await tandem([verb, 'unknown.jsonl'], { cwd }), { status: 2, code: 'TANDEM_JOURNAL_MISSING' });
+  }
+});
