@@ -33,6 +33,7 @@ function passingGraph(elements: number): ModelGraph {
     ops,
     layers: ops.map(({ index, name, type }) => ({ index, name, type, from: index, to: index + 1 })),
     weights: new Map(),
+    files: [],
     sealed: new Set(),
   };
 }

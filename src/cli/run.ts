@@ -54,6 +54,7 @@ export async function perform(request: Request): Promise<number> {
   } catch (error) {
     bar.clear();
     await opened.sink?.abandon();
+    await opened.claim?.release();
     if (error instanceof Interrupted) return signals.leave();
     if (isBrokenPipe(error)) return EXIT.ok;
     const status = printError(error);

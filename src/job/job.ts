@@ -45,7 +45,8 @@ export async function runJob(options: JobOptions): Promise<JobResult> {
   const feed = new SourceFeed(source, signal);
   let startedAt = performance.now();
   const seconds = () => (performance.now() - startedAt) / 1000;
-  let progress: Progress = { ...before, rowsBefore: before.rows, microBatches: 0, seconds: 0 };
+  const { rows: rowsBefore, failedRows } = before;
+  let progress: Progress = { rows: rowsBefore, rowsBefore, failedRows, microBatches: 0, seconds: 0 };
   try {
     await pipeline.warmUp(source.rowSpecs);
     startedAt = performance.now();

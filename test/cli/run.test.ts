@@ -22,14 +22,14 @@ const cwd = mkdtempSync(join(tmpdir(), 'tandem-run-'));
 const bytesOf = (name: string) => readFileSync(join(cwd, name));
 const run = (...args: string[]) => tandem(['run', ...args], { cwd });
 
-/** Runs to `output` and gives its bytes; nothing else may have come to lie in the folder. */
+/** Runs to `output` and gives its bytes; nothing else may have come to lie in the folder but its journal. */
 async function outputOf(output: string, ...args: string[]): Promise<Buffer> {
   const { status, stdout, stderr } = await run(...args, '-o', output, '-q');
   assert.equal(status, 0, stderr);
   assert.equal(stdout.length, 0, 'stdout is for rows and for --json');
   assert.equal(stderr, '', 'with -q there is nothing to say');
   assert.deepEqual(
-    readdirSync(cwd).filter((name) => name.startsWith(output)),
+    readdirSync(cwd).filter((name) => name.startsWith(output) && name !== `${output}.journal`),
     [output],
   );
   return bytesOf(output);
@@ -205,6 +205,7 @@ const STAGE_FIELDS = {
 const SUMMARY_FIELDS = {
   schema: 'number',
   rows: 'number',
+  rowsBefore: 'number',
   failedRows: 'number',
   seconds: 'number',
   loadSeconds: 'number',
