@@ -6,7 +6,6 @@ export const engine: Engine = {
   load: async (slice) => ({
     ranOn: 'cpu',
     deviceName: 'none: rows are handed on',
-    build: 'none',
     weightBytes: 0,
     run: (inputs) => slice.outputs.map(() => inputs[0]!),
     dispose: () => {},

@@ -29,8 +29,7 @@ export const load = answering<'load'>(async ({ slice }) => {
   await stage.loaded?.dispose();
   const loaded = await (await openEngine()).load(slice, options);
   Object.assign(stage, { slice, loaded });
-  const { ranOn, deviceName, build, weightBytes } = loaded;
-  return { ranOn, deviceName, build, weightBytes };
+  return { ranOn: loaded.ranOn, deviceName: loaded.deviceName, weightBytes: loaded.weightBytes };
 });
 
 export const probe = answering<'probe'>(async ({ inputs }) => {

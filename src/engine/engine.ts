@@ -21,8 +21,6 @@ export interface LoadedSlice {
   readonly ranOn: string;
   /** Name of the device as its driver or library tells it, for people. */
   readonly deviceName: string;
-  /** The engine's own library and its version, as it tells them: results may differ in their last bits from one build to another. */
-  readonly build: string;
   /** Bytes of the slice's weights as the engine holds them. */
   readonly weightBytes: number;
   /**

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
+import { engineBuild } from '../engine/build.js';
 import { TandemError } from '../errors.js';
 import { identify } from '../model/file-identity.js';
 import type { ModelGraph } from '../model/graph.js';
@@ -25,11 +26,16 @@ export interface Identified {
   /** What was asked of the plan; what is left open is taken from the first run. */
   readonly stages?: readonly StageOptions[];
   readonly microBatch?: number;
+  /** `auto`, `quick`, or a file. */
+  readonly plan?: string;
   readonly isolation?: (typeof ISOLATIONS)[number];
 }
 
+/** Words in the place of a plan's file. */
+const PLANNED_HERE = new Set(['auto', 'quick']);
+
 /** Names that a later run may leave open. */
-const OPEN = new Set(['stages', 'micro-batch', 'isolation', 'devices']);
+const OPEN = new Set(['plan', 'stages', 'micro-batch', 'isolation', 'devices']);
 
 /**
  * The fingerprint of a job before it is planned; `null` for a job whose rows can be read only once, from a pipe.
@@ -52,6 +58,9 @@ export async function fingerprintOf(job: Identified): Promise<Fingerprint | null
   }
   for (const [n, path] of graph.files.entries()) fields[n === 0 ? 'model' : `weights file ${n}`] = await identify(path);
   if (job.stages?.length) fields.stages = JSON.stringify(job.stages);
+  if (job.plan !== undefined && !PLANNED_HERE.has(job.plan)) {
+    fields.plan = await identify(job.plan).catch(() => 'missing');
+  }
   if (job.microBatch !== undefined) fields['micro-batch'] = String(job.microBatch);
   if (job.isolation !== undefined && job.isolation !== 'auto') fields.isolation = job.isolation;
   return fields;
@@ -59,9 +68,12 @@ export async function fingerprintOf(job: Identified): Promise<Fingerprint | null
 
 /** The same, once the stages are loaded and have told what really computes. */
 export function fingerprintLoaded(fingerprint: Fingerprint, plan: Plan, loaded: readonly Loaded[]): Fingerprint {
-  const devices = loaded.map(({ ranOn, deviceName, build }) => `${ranOn} (${deviceName}, ${build})`);
+  const devices = loaded.map(({ ranOn, deviceName }, j) => {
+    const { engine, provider } = plan.stages[j]!;
+    return `${ranOn} (${deviceName}, ${engineBuild(engine, provider)})`;
+  });
   return {
-    stages: 'left to tandem',
+    ...{ stages: 'left to tandem', plan: 'none' },
     ...fingerprint,
     'micro-batch': String(plan.microBatch),
     isolation: plan.isolation,

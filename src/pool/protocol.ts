@@ -79,7 +79,6 @@ export type Answer<K extends CallName> = Calls[K]['answer'];
 export interface Loaded {
   readonly ranOn: string;
   readonly deviceName: string;
-  readonly build: string;
   readonly weightBytes: number;
 }
 

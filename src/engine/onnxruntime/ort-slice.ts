@@ -57,7 +57,6 @@ interface Opened {
 class OrtSlice implements LoadedSlice {
   readonly ranOn: string;
   readonly deviceName: string;
-  readonly build: string;
   readonly weightBytes: number;
   readonly #ort: Ort;
   readonly #model: OnnxModel;
@@ -72,7 +71,6 @@ class OrtSlice implements LoadedSlice {
     this.#session = session;
     this.#slice = slice;
     this.weightBytes = weights;
-    this.build = `ONNX Runtime ${ort.env.versions.node ?? ort.env.versions.common}`;
     this.ranOn = placement.ranOn;
     this.deviceName = placement.deviceName;
   }

@@ -73,13 +73,6 @@ export function deviceOf(tf: Tfjs): { ranOn: string; deviceName: string } {
     : { ranOn: 'cpu', deviceName: cpus()[0]?.model.trim() || process.arch };
 }
 
-/** `tfjs 4.22.0 on TensorFlow 2.21.0`, or the name of another backend, which has tfjs's own version. */
-export function buildOf(tf: Tfjs): string {
-  const { binding } = tf.backend() as unknown as { binding?: { TF_Version?: string } };
-  const library = binding?.TF_Version ? `TensorFlow ${binding.TF_Version}` : tf.getBackend();
-  return `tfjs ${tf.version_core} on ${library}`;
-}
-
 /** As NVIDIA's driver tells it (Linux), honouring CUDA_VISIBLE_DEVICES where it is a plain index. */
 function gpuName(): string | undefined {
   const root = '/proc/driver/nvidia/gpus';

@@ -14,7 +14,6 @@ import { loadGraphSlice } from './graph-slice.js';
 import { layersFacts } from './layers-facts.js';
 import { loadLayersSlice } from './layers-slice.js';
 import { lend, readOut } from './lend.js';
-import { buildOf } from './native.js';
 import { type Opened, openProvider } from './provider.js';
 import type { TfSlice } from './tf-slice.js';
 
@@ -30,7 +29,7 @@ async function load(slice: Slice, { provider, deviceIndex }: EngineOptions): Pro
       slice.format === 'graph-model'
         ? await loadGraphSlice(tf, await readGraphModel(slice.path, manifest), slice)
         : await loadLayersSlice(tf, await readLayersModel(slice.path, manifest), slice);
-    return { ranOn, deviceName, build: buildOf(tf), ...onTensors(opened, loaded) };
+    return { ranOn, deviceName, ...onTensors(opened, loaded) };
   } catch (cause) {
     throw engineFailure('loading the slice', cause);
   }
