@@ -1,18 +1,10 @@
 /** `tandem resume`: goes on with a job from what its journal says. */
 import { Command } from 'commander';
-import { z } from 'zod';
 import { TandemError } from '../errors.js';
 import { noJournal } from '../job/job-status.js';
 import { Journal, journalPath } from '../job/journal.js';
 import type { Request } from './open-run.js';
 import { perform } from './run.js';
-
-/** What `tandem run` has left in the journal; what else there is of it is checked where it is used, as flags are. */
-const REQUEST = z.looseObject({
-  model: z.string(),
-  input: z.array(z.string()).min(1),
-  deadline: z.number().positive(),
-});
 
 interface ResumeFlags {
   readonly quiet?: boolean;
@@ -36,13 +28,13 @@ export function resumeCommand(): Command {
 async function resume(output: string, flags: ResumeFlags): Promise<number> {
   const journal = await Journal.read(output);
   if (journal === null) throw noJournal(output);
-  const { data, error } = REQUEST.safeParse(journal.begin.request);
-  if (error) {
+  const request = journal.begin.request as Partial<Request> | null;
+  if (typeof request?.model !== 'string' || !Array.isArray(request.input)) {
     throw new TandemError('TANDEM_JOURNAL_DAMAGED', `${journalPath(output)} does not tell what was asked for`, {
       remedy: 'run the first command again',
     });
   }
   // To replace an older output was the first run's task; what it has made itself is not to be made again.
   const isDone = journal.commit?.sealed === true;
-  return perform({ ...(data as unknown as Request), ...(isDone && { force: false }), ...flags, output });
+  return perform({ ...(request as Request), ...(isDone && { force: false }), ...flags, output });
 }

@@ -8,12 +8,7 @@
  * repair: what is torn at the end never counted and is dropped; damage with a whole record after it is refused.
  */
 import { crc32 } from 'node:zlib';
-import { z } from 'zod';
-import { ENGINES } from '../engine/registry.js';
-import { TandemError } from '../errors.js';
 import type { Plan } from '../plan/plan.js';
-import { DTYPES } from '../tensor.js';
-import { ERRORS } from './errors-file.js';
 import type { Earlier } from './formats/rows-writer.js';
 import type { Marks } from './output-files.js';
 
@@ -43,54 +38,9 @@ export interface Commit extends Earlier {
 
 export type JournalRecord = Beginning | Commit;
 
-const MAGIC = Buffer.from('TDJ');
-const VERSION = 1;
-const HEAD_BYTES = 12;
-
-const COUNT = z.int().min(0);
-const MARK = z.object({ bytes: COUNT, head: COUNT, crc: COUNT });
-const RANGE = z.object({ from: COUNT, to: COUNT });
-const PLAN = z.looseObject({
-  stages: z
-    .array(
-      z.looseObject({
-        device: z.string(),
-        engine: z.enum(Object.keys(ENGINES) as [keyof typeof ENGINES]),
-        provider: z.string(),
-        threads: COUNT,
-        workers: COUNT,
-        layers: RANGE,
-        ops: RANGE,
-      }),
-    )
-    .min(1),
-  microBatch: z.int().min(1),
-  depth: z.int().min(1),
-  isolation: z.enum(['thread', 'process']),
-});
-const RECORD = z.discriminatedUnion('kind', [
-  z.object({
-    kind: z.literal('begin'),
-    fingerprint: z.record(z.string(), z.string()),
-    request: z.unknown(),
-    plan: PLAN,
-    total: COUNT.nullable(),
-    at: z.number(),
-  }),
-  z.object({
-    kind: z.literal('commit'),
-    rows: COUNT,
-    failedRows: COUNT,
-    // A journal must not make anybody write to a file of another name.
-    files: z.record(z.union([z.literal(''), z.literal(ERRORS), z.string().regex(/^\.\d{1,6}$/)]), MARK),
-    state: z.object({
-      arrays: z.array(z.object({ name: z.string(), dtype: z.enum(DTYPES), rowShape: z.array(COUNT) })).optional(),
-      members: z.array(z.object({ name: z.string(), size: COUNT, crc: COUNT, offset: COUNT })).optional(),
-    }),
-    sealed: z.boolean(),
-    at: z.number(),
-  }),
-]);
+export const MAGIC = Buffer.from('TDJ');
+export const VERSION = 1;
+export const HEAD_BYTES = 12;
 
 export function encodeRecord(record: JournalRecord): Buffer {
   const payload = Buffer.from(JSON.stringify(record));
@@ -115,59 +65,6 @@ export interface JournalText {
   readonly bytes: number;
 }
 
-/** Reads a whole journal; `path` is for messages. Throws TANDEM_JOURNAL_DAMAGED. */
-export function readRecords(bytes: Buffer, path: string): JournalText {
-  const records: JournalRecord[] = [];
-  let at = 0;
-  for (let payload = payloadAt(bytes, at); payload; payload = payloadAt(bytes, at)) {
-    records.push(parseRecord(payload, path));
-    at += HEAD_BYTES + payload.length;
-  }
-  for (let next = bytes.indexOf(MAGIC, at + 1); next > 0; next = bytes.indexOf(MAGIC, next + 1)) {
-    if (payloadAt(bytes, next)) throw damaged(path, `it has bytes from ${at} to ${next} that are no record`);
-  }
-  const [begin, ...rest] = records;
-  if (begin?.kind !== 'begin') throw damaged(path, begin ? 'its beginning is gone' : whyNone(bytes));
-  const commits = rest.filter((record) => record.kind === 'commit');
-  if (commits.length < rest.length || commits.some(({ rows }, n) => n > 0 && rows < commits[n - 1]!.rows)) {
-    throw damaged(path, 'its records do not follow from one another');
-  }
-  return { begin, commit: commits.at(-1) ?? null, bytes: at };
-}
-
-/** The payload of the record that starts at `at`, or `null` if there is no whole one. */
-function payloadAt(bytes: Buffer, at: number): Buffer | null {
-  const head = bytes.subarray(at, at + HEAD_BYTES);
-  if (head.length < HEAD_BYTES || !head.subarray(0, 3).equals(MAGIC) || head[3] !== VERSION) return null;
-  const end = at + HEAD_BYTES + head.readUInt32LE(4);
-  if (end > bytes.length) return null;
-  const payload = bytes.subarray(at + HEAD_BYTES, end);
-  return checksum(head, payload) === head.readUInt32LE(8) ? payload : null;
-}
-
-function checksum(head: Buffer, payload: Buffer): number {
+export function checksum(head: Buffer, payload: Buffer): number {
   return crc32(payload, crc32(head.subarray(3, 8)));
-}
-
-function parseRecord(payload: Buffer, path: string): JournalRecord {
-  let value: unknown;
-  try {
-    value = JSON.parse(payload.toString());
-  } catch {
-    throw damaged(path, 'a record of it is not JSON');
-  }
-  const { data, error } = RECORD.safeParse(value);
-  if (error) throw damaged(path, `a record of it is not one of tandem's: ${error.issues[0]!.path.join('.')}`);
-  return data as unknown as JournalRecord;
-}
-
-function whyNone(bytes: Buffer): string {
-  if (!bytes.subarray(0, 3).equals(MAGIC)) return 'it does not begin like a journal';
-  return bytes[3] === VERSION ? 'its beginning is damaged' : `another version of tandem wrote it (${bytes[3]})`;
-}
-
-function damaged(path: string, what: string): TandemError {
-  return new TandemError('TANDEM_JOURNAL_DAMAGED', `the journal ${path} cannot be trusted: ${what}`, {
-    remedy: 'put the file back as it was, or start over with --force-new',
-  });
 }

@@ -1,7 +1,7 @@
 /** The journal of a job: a file beside the output, to which each record is added only when what it says lies on the disk. */
 import { dirname } from 'node:path';
 import { DISK, type Disk, type DiskFile } from './disk.js';
-import { type Beginning, type Commit, encodeRecord, type JournalText, readRecords } from './journal-record.js';
+import { type Beginning, type Commit, encodeRecord, type JournalText } from './journal-record.js';
 import { outputError } from './output-error.js';
 
 export function journalPath(output: string): string {
@@ -30,6 +30,8 @@ export class Journal {
     });
     if (file === null) return null;
     try {
+      // The checks are loaded only where there is something to check.
+      const { readRecords } = await import('./read-journal.js');
       return readRecords(await wholeOf(file), path);
     } finally {
       await file.close();

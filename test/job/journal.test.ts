@@ -4,7 +4,8 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { Journal, journalPath } from '../../src/job/journal.js';
-import { type Beginning, type Commit, encodeRecord, readRecords } from '../../src/job/journal-record.js';
+import { type Beginning, type Commit, encodeRecord } from '../../src/job/journal-record.js';
+import { readRecords } from '../../src/job/read-journal.js';
 import { tempFolder } from './temp-folder.js';
 
 const BEGIN: Beginning = {
