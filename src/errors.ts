@@ -47,6 +47,7 @@ const EXIT_OF = {
   TANDEM_ROW_SHAPE: EXIT.failedRows,
   TANDEM_ROW_TYPE: EXIT.failedRows,
   TANDEM_ROW_NOT_FINITE: EXIT.failedRows,
+  TANDEM_TOO_MANY_ERRORS: EXIT.resumable,
   // output
   TANDEM_OUTPUT_EXISTS: EXIT.cannotCreate,
   TANDEM_OUTPUT_FAILED: EXIT.cannotCreate,

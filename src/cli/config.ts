@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import type { z } from 'zod';
 import { asTandemError, TandemError } from '../errors.js';
+import { type MaxErrors, parseMaxErrors } from '../job/max-errors.js';
 import { nearestName } from '../job/nearest-name.js';
 import type { StageOptions } from '../plan/plan.js';
 import { ISOLATIONS } from '../pool/isolation.js';
@@ -23,6 +24,9 @@ export interface RunSettings {
   readonly allowFallback?: boolean;
   /** `auto` measures, `quick` counts FLOPs, anything else is the path of a plan. */
   readonly plan?: string;
+  readonly maxErrors?: MaxErrors;
+  /** Whether a run with failed rows ends as one without. */
+  readonly allowErrors?: boolean;
 }
 
 type Setting = keyof RunSettings;
@@ -34,8 +38,10 @@ export const FROM_TEXT: { readonly [K in Setting]-?: (text: string, where: strin
   depth: parseCount,
   deadline: parseCount,
   isolation: (text, where) => oneOf(ISOLATIONS, text, where),
-  allowFallback: (text, where) => oneOf(['true', 'false'], text, where) === 'true',
+  allowFallback: truth,
   plan: (text) => text,
+  maxErrors: parseMaxErrors,
+  allowErrors: truth,
 };
 
 export const ENVIRONMENT: { readonly [K in Setting]-?: string } = {
@@ -46,6 +52,8 @@ export const ENVIRONMENT: { readonly [K in Setting]-?: string } = {
   isolation: 'TANDEM_ISOLATION',
   allowFallback: 'TANDEM_ALLOW_FALLBACK',
   plan: 'TANDEM_PLAN',
+  maxErrors: 'TANDEM_MAX_ERRORS',
+  allowErrors: 'TANDEM_ALLOW_ERRORS',
 };
 
 const SETTINGS = Object.keys(ENVIRONMENT) as Setting[];
@@ -87,6 +95,8 @@ function schemas() {
     isolation: z.enum(ISOLATIONS).optional(),
     allowFallback: z.boolean().optional(),
     plan: z.string().min(1).optional(),
+    maxErrors: z.union([z.string(), z.int().min(0)], 'write 100, or "0.5%"').optional(),
+    allowErrors: z.boolean().optional(),
   });
   return { stage, config };
 }
@@ -100,7 +110,12 @@ function readConfig(file: string): RunSettings {
   const { stage, config } = schemas();
   const { data, error } = config.safeParse(parsed);
   if (error) throw unfit(file, innermost(error.issues[0]!), Object.keys(stage.shape));
-  return { ...data, stages: data.stages?.map((stage, j) => stageFrom(stage, `${file}: stages[${j}]`)) };
+  const { stages, maxErrors, ...rest } = data;
+  return {
+    ...rest,
+    stages: stages?.map((stage, j) => stageFrom(stage, `${file}: stages[${j}]`)),
+    maxErrors: maxErrors === undefined ? undefined : parseMaxErrors(String(maxErrors), `${file}: maxErrors`),
+  };
 }
 
 function readIfThere(file: string): string | null {
@@ -164,6 +179,10 @@ function unfit(file: string, issue: Issue, stageKeys: readonly string[]): Tandem
   return new TandemError('TANDEM_USAGE', `${file}: ${place ? `${place} has` : 'there is'} no setting "${name}"`, {
     remedy: `${nearest === null ? '' : `did you mean ${nearest}? `}there are ${known.join(', ')}`,
   });
+}
+
+function truth(text: string, where: string): boolean {
+  return oneOf(['true', 'false'], text, where) === 'true';
 }
 
 function words(text: string): string[] {

@@ -35,8 +35,8 @@ A run that was stopped or killed goes on where it was when the same command is g
 pipe; the output is the same, byte for byte. What it needs for that lies in <output>.journal.
 
 Exit status: 0 all rows are good, 1 unexpected, 2 wrong usage or input, 65 done with failed rows, 73 the output exists or
-cannot be written, 75 stopped by an error after some rows: run it again to go on, 78 cannot run on this machine,
-130 and 143 stopped by Ctrl-C and SIGTERM.
+cannot be written, 75 stopped by an error after some rows, or because more failed than may: run it again to go on,
+78 cannot run on this machine, 130 and 143 stopped by Ctrl-C and SIGTERM.
 
 For example:
   tandem run model.json -i rows.npy -o out.npy
@@ -45,7 +45,7 @@ For example:
   cat rows.jsonl | tandem run model.json -i - -o - | head`;
 
 export function runCommand(action: (model: string, flags: RunFlags) => Promise<void>): Command {
-  const { stages, microBatch, depth, deadline, isolation, plan } = FROM_TEXT;
+  const { stages, microBatch, depth, deadline, isolation, plan, maxErrors } = FROM_TEXT;
   return new Command('run')
     .description('run a model over a file of rows, its layers spread over the devices so that all compute at once')
     .argument('<model>', 'model.json, model.onnx, or a folder that holds one')
@@ -72,6 +72,8 @@ export function runCommand(action: (model: string, flags: RunFlags) => Promise<v
       ),
     )
     .option('--allow-fallback', 'let a gpu stage run on what is there instead')
+    .addOption(setting('--max-errors <n|p%>', 'stop when more rows than this have failed (default: never)', maxErrors))
+    .option('--allow-errors', 'exit with 0 even when rows have failed')
     .option('--input-format <format>', 'jsonl, npy or npz, where the name does not tell')
     .option('--output-format <format>', 'likewise for the output')
     .option('-f, --force', 'write over an output that exists')

@@ -101,6 +101,7 @@ async function runRows(
     sink,
     signal: signals.signal,
     before: claim?.earlier?.commit ?? undefined,
+    maxErrors: request.maxErrors,
     onProgress: (progress) => {
       running.progress = progress;
       bar.show(() => ({ ...progress, total: source.rows, stages: stagesOf(pipeline) }));
@@ -121,7 +122,7 @@ async function runRows(
   if (result.stopped) tellLeft(request, sink, 'stopped before the end; what was done');
   if (request.json) process.stdout.write(`${JSON.stringify(summary)}\n`);
   if (result.stopped) return signals.exitCode!;
-  return result.failedRows > 0 ? EXIT.failedRows : EXIT.ok;
+  return result.failedRows > 0 && !request.allowErrors ? EXIT.failedRows : EXIT.ok;
 }
 
 function stagesOf({ plan, timeline }: Pipeline) {

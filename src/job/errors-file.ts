@@ -1,4 +1,5 @@
 /** The rows that failed, one JSON line each, in a file beside the output that exists only if there are any. */
+import { errorLine } from './formats/batch-line.js';
 import { outputError } from './output-error.js';
 import type { OutputFiles } from './output-files.js';
 import type { PartialFile } from './partial-file.js';
@@ -32,8 +33,7 @@ export class ErrorsFile {
   async write(failures: readonly RowFailure[]): Promise<void> {
     if (failures.length === 0) return;
     this.#file ??= await this.#files.open(ERRORS);
-    const lines = failures.map(({ index, id, code, message }) => `${JSON.stringify({ index, id, code, message })}\n`);
-    await this.#file.write(Buffer.from(lines.join('')));
+    await this.#file.write(Buffer.from(failures.map((failure) => `${lineOf(failure)}\n`).join('')));
   }
 
   /** Show the file; with no failures, remove the one of an earlier run, which would speak of rows that are good now. */
@@ -49,4 +49,10 @@ export class ErrorsFile {
   async abandon(): Promise<void> {
     await this.#file?.close();
   }
+}
+
+function lineOf(failure: RowFailure): string {
+  if (failure.batchLine) return errorLine(failure);
+  const { index, id, code, message } = failure;
+  return JSON.stringify({ index, id, code, message });
 }

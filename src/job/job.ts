@@ -4,6 +4,7 @@ import type { ModelGraph } from '../model/graph.js';
 import type { Feed, MicroBatch } from '../pipeline/micro-batch.js';
 import type { Pipeline } from '../pipeline/pipeline.js';
 import type { Tensor } from '../tensor.js';
+import { checkErrors, type MaxErrors } from './max-errors.js';
 import { rowFailures } from './row-failures.js';
 import type { Sink } from './sink.js';
 import type { RowFailure, RowsRead, Source } from './source.js';
@@ -14,6 +15,8 @@ export interface JobOptions {
   readonly sink: Sink;
   /** What earlier runs of the same job have written; the source begins after it. */
   readonly before?: { readonly rows: number; readonly failedRows: number };
+  /** Default: any number of rows may fail. */
+  readonly maxErrors?: MaxErrors;
   /** When it fires, no further rows are read; what is in flight is finished and written. */
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: Progress) => void;
@@ -41,7 +44,8 @@ export interface JobResult extends Progress {
 
 /** Throws what the source, the pipeline or the sink throws; the sink has then been abandoned. */
 export async function runJob(options: JobOptions): Promise<JobResult> {
-  const { pipeline, source, sink, signal, onProgress, onFailures, before = { rows: 0, failedRows: 0 } } = options;
+  const { pipeline, source, sink, signal, maxErrors, onProgress, onFailures } = options;
+  const { before = { rows: 0, failedRows: 0 } } = options;
   const feed = new SourceFeed(source, signal);
   let startedAt = performance.now();
   const seconds = () => (performance.now() - startedAt) / 1000;
@@ -54,7 +58,7 @@ export async function runJob(options: JobOptions): Promise<JobResult> {
       const read = feed.takeRead();
       const failures = rowFailures(progress.rows, read, batch.failed);
       const outputs = publicOutputs(pipeline.graph, batch);
-      await sink.write({ firstRow: progress.rows, rows: batch.rows, outputs, failures, ids: read.ids });
+      await sink.write({ ...read, firstRow: progress.rows, rows: batch.rows, outputs, failures });
       progress = {
         ...progress,
         rows: progress.rows + batch.rows,
@@ -64,7 +68,9 @@ export async function runJob(options: JobOptions): Promise<JobResult> {
       };
       if (failures.length > 0) onFailures?.(failures);
       onProgress?.(progress);
+      checkErrors(maxErrors, progress, false);
     }
+    if (!signal?.aborted) checkErrors(maxErrors, progress, true);
   } catch (error) {
     await sink.abandon();
     throw asTandemError(error);

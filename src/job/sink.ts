@@ -11,6 +11,8 @@ export interface RowsDone {
   readonly outputs: ReadonlyMap<string, Tensor>;
   readonly failures: readonly RowFailure[];
   readonly ids: readonly RowId[] | null;
+  /** Places of the rows that are lines of an OpenAI batch file. */
+  readonly batchLines?: ReadonlySet<number>;
 }
 
 export interface Sink {

@@ -12,6 +12,8 @@ export interface RowFailure {
   readonly id: RowId;
   readonly code: ErrorCode;
   readonly message: string;
+  /** Whether the row is a line of an OpenAI batch file, and is answered as one. */
+  readonly batchLine?: boolean;
 }
 
 /** Rows taken by one `read`. */
@@ -21,6 +23,8 @@ export interface RowsRead {
   readonly failures: readonly RowFailure[];
   /** Ids of the rows where the format has them, else `null` (then the position is the id). */
   readonly ids: readonly RowId[] | null;
+  /** Places of the rows that are lines of an OpenAI batch file. */
+  readonly batchLines?: ReadonlySet<number>;
 }
 
 export interface Source {

@@ -1,6 +1,7 @@
-/** Rows out as JSON lines: `{"id":…,"outputs":{name: nested numbers}}`; failed rows have no line. */
+/** Rows out as JSON lines: `{"id":…,"outputs":{name: nested numbers}}`, or the answer to a line of an OpenAI batch file; failed rows have no line. */
 import type { Tensor } from '../../tensor.js';
 import type { RowsDone } from '../sink.js';
+import { answerAround } from './batch-line.js';
 import { TEXT_OF } from './number-text.js';
 import { type ByteWriter, checkRowsAxis, type RowsWriter, type WriterState } from './rows-writer.js';
 
@@ -39,18 +40,22 @@ export class JsonlWriter implements RowsWriter {
   async dispose(): Promise<void> {}
 }
 
-function* textOfRows({ firstRow, rows, outputs, failures, ids }: RowsDone): Generator<string> {
+function* textOfRows({ firstRow, rows, outputs, failures, ids, batchLines }: RowsDone): Generator<string> {
   const failed = new Set(failures.map(({ index }) => index));
   for (let row = 0; row < rows; row++) {
     if (failed.has(firstRow + row)) continue;
-    yield `{"id":${JSON.stringify(ids?.[row] ?? firstRow + row)},"outputs":{`;
+    const id = ids?.[row] ?? firstRow + row;
+    const [head, tail] = batchLines?.has(row)
+      ? answerAround(firstRow + row, id)
+      : [`{"id":${JSON.stringify(id)},"outputs":`, '}'];
+    yield `${head}{`;
     let comma = '';
     for (const [name, tensor] of outputs) {
       yield `${comma}${JSON.stringify(name)}:`;
       yield* textOfElement(tensor, 1, row);
       comma = ',';
     }
-    yield '}}\n';
+    yield `}${tail}\n`;
   }
 }
 

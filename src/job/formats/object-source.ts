@@ -55,6 +55,7 @@ export class ObjectSource<T> implements Source {
     const capacity = into[0]!.shape[0]!;
     const failures: RowFailure[] = [];
     const ids: RowId[] = [];
+    const batchLines = new Set<number>();
     while (ids.length < capacity) {
       const parsed = await this.#take();
       if (parsed === null) break;
@@ -63,9 +64,10 @@ export class ObjectSource<T> implements Source {
         failures.push(failure);
         for (const tensor of into) clearRow(tensor, ids.length);
       }
+      if (parsed.batchLine) batchLines.add(ids.length);
       ids.push(parsed.id);
     }
-    return { rows: ids.length, failures, ids };
+    return { rows: ids.length, failures, ids, batchLines };
   }
 
   /** Does not wait for a read that hangs in a pipe: it ends when the stream is released. */
@@ -75,8 +77,9 @@ export class ObjectSource<T> implements Source {
     await this.#options.release();
   }
 
-  #write({ index, id, values }: ObjectRow, into: readonly Tensor[], place: number): RowFailure | null {
-    return attempt(index, id, () => {
+  #write(row: ObjectRow, into: readonly Tensor[], place: number): RowFailure | null {
+    const { values } = row;
+    return attempt(row, () => {
       for (const [n, list] of this.#lists.entries()) {
         const { value, path } = values[n]!;
         list.write(value, path, into[n]!.data, place * list.elements);
@@ -123,10 +126,11 @@ export class ObjectSource<T> implements Source {
   }
 
   /** Take the open dims from `row`, which must be good by them itself. */
-  #settleOn({ index, id, values }: ObjectRow): RowFailure | null {
+  #settleOn(row: ObjectRow): RowFailure | null {
+    const { index, values } = row;
     const dims = this.#options.specs.map(({ shape }, n) => dimsOf(values[n]!.value, shape.slice(1)));
     this.#setDims(dims, index);
-    return attempt(index, id, () => {
+    return attempt(row, () => {
       for (const [n, list] of this.#lists.entries()) list.check(values[n]!.value, values[n]!.path);
     });
   }
@@ -157,12 +161,12 @@ function isFailure(parsed: Parsed): parsed is RowFailure {
   return 'code' in parsed;
 }
 
-function attempt(index: number, id: RowId, fill: () => void): RowFailure | null {
+function attempt({ index, id, batchLine }: ObjectRow, fill: () => void): RowFailure | null {
   try {
     fill();
     return null;
   } catch (error) {
-    if (error instanceof RowFault) return error.at(index, id);
+    if (error instanceof RowFault) return error.at(index, id, batchLine);
     throw error;
   }
 }

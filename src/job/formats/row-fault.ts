@@ -13,8 +13,9 @@ export class RowFault extends Error {
     this.code = code;
   }
 
-  at(index: number, id: RowId): RowFailure {
-    return { index, id, code: this.code, message: this.message };
+  at(index: number, id: RowId, batchLine = false): RowFailure {
+    const { code, message } = this;
+    return { index, id, code, message, ...(batchLine && { batchLine }) };
   }
 }
 

@@ -1,0 +1,70 @@
+/** OpenAI batch lines: one more shape of a JSON line in, its answer out, always the same bytes. */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { openSink } from '../../../src/job/open-sink.js';
+import { sharedTensor } from '../rows-done.js';
+import { inputSpec, openText, readAll, tensorsFor } from '../rows-read.js';
+import { tempFolder } from '../temp-folder.js';
+
+const X = inputSpec('x', 'float32', 2);
+const line = (id: string, body: unknown) =>
+  JSON.stringify({ custom_id: id, method: 'POST', url: '/v1/embeddings', body });
+
+test('a row is read from the body, under either name, with the model named or not', async () => {
+  const rows = [
+    line('a', { model: 'm', input: [1, 2] }),
+    line('b', { inputs: [3, 4] }),
+    line('c', { inputs: { x: [5, 6] } }),
+    '{"id":"plain","inputs":[7,8]}',
+  ];
+  const { values, ids, failures } = await readAll(await openText(rows.join('\n'), [X]));
+  assert.deepEqual(failures, []);
+  assert.deepEqual(values, [[1, 2, 3, 4, 5, 6, 7, 8]]);
+  assert.deepEqual(ids, ['a', 'b', 'c', 'plain']);
+});
+
+test('what is wrong with one is told under its custom_id, with the place in the body', async () => {
+  const table: [line: string, id: string | number, message: RegExp][] = [
+    [line('a', { input: [1, 'two'] }), 'a', /^body\.input\[1\] is a string where a number belongs$/],
+    [line('b', { inputs: { y: [1, 2] } }), 'b', /^body\.inputs\.y is not an input of the model/],
+    [line('c', {}), 'c', /^body has no "inputs"; this model takes \{"inputs":\{"x":…\}\} there$/],
+    [line('d', [1, 2]), 'd', /^body is a list/],
+    ['{"custom_id":"e"}', 'e', /^the row has no "body"/],
+    ['{"custom_id":7,"body":{"input":[1,2]}}', 5, /^custom_id is a number; it must be a string$/],
+  ];
+  const { failures } = await readAll(await openText(table.map(([text]) => text).join('\n'), [X]));
+  assert.deepEqual(
+    failures.map(({ index, id, batchLine }) => [index, id, batchLine]),
+    table.map(([, id], index) => [index, id, true]),
+  );
+  for (const [n, [, , message]] of table.entries()) assert.match(failures[n]!.message, message);
+});
+
+test('answers and errors are lines that a batch client reads, and the same bytes each time', async (t) => {
+  const at = tempFolder(t);
+  const rows = [line('a"1', { input: [1, 2] }), line('b', { input: [1] }), '{"id":"plain","inputs":[7,8]}', 'oops'];
+  const write = async (name: string) => {
+    const source = await openText(rows.join('\n'), [X]);
+    const read = await source.read(tensorsFor(source, 4));
+    const sink = await openSink(at(name));
+    const outputs = new Map([['y', sharedTensor('float32', [4, 2], [1, 2, 0, 0, 3, 4, 0, 0])]]);
+    await sink.write({ ...read, firstRow: 0, outputs });
+    await sink.finish();
+    await source.close();
+    return [name, `${name}.errors.jsonl`].map((file) => readFileSync(at(file), 'utf8'));
+  };
+  const [good, failed] = await write('one.jsonl');
+  assert.equal(
+    good,
+    '{"id":"batch_req_0","custom_id":"a\\"1","response":{"status_code":200,"body":{"outputs":{"y":[1,2]}}},"error":null}\n' +
+      '{"id":"plain","outputs":{"y":[3,4]}}\n',
+  );
+  const [batchError, plainError] = failed!.trimEnd().split('\n');
+  assert.equal(
+    batchError,
+    '{"id":"batch_req_1","custom_id":"b","response":null,"error":{"code":"TANDEM_ROW_SHAPE","message":"body.input has 1 value where 2 belong"},"index":1}',
+  );
+  assert.deepEqual(Object.keys(JSON.parse(plainError!)), ['index', 'id', 'code', 'message']);
+  assert.deepEqual(await write('two.jsonl'), [good, failed]);
+});
