@@ -102,7 +102,7 @@ export function assertFails(
   assert.ok(errors[0]!.endsWith(` [${expected.code}]`), stderr);
   assert.equal(status, expected.status, stderr);
   assert.match(stderr, /\n {8}\S.*\n$/, 'it must say what to do');
-  assert.doesNotMatch(stderr, /^\s+at /m);
+  assert.doesNotMatch(stderr, /^\s+at .*(node:|\.[cm]?js:)/m);
   if (expected.says) assert.match(stderr, expected.says);
   assert.equal(stdout.length, 0);
 }
