@@ -36,11 +36,20 @@ const board = (page: Page) => page.getByRole('application', { name: 'Timeline' }
 const card = (page: Page) => board(page).locator('.card');
 const told = (page: Page) => page.locator('#timeline [role=status]');
 
+/** Settles when the page has drawn what its events asked for. */
+const drawn = (page: Page) =>
+  page.evaluate('new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done))))');
+
 /** The micro-batches that the timeline shows now, from its table. */
 async function inView(page: Page): Promise<number[]> {
+  await drawn(page);
   const details = page.locator('#timeline details');
-  if ((await details.getAttribute('open')) !== null) await details.locator('summary').click();
+  if ((await details.getAttribute('open')) !== null) {
+    await details.locator('summary').click();
+    await drawn(page);
+  }
   await details.locator('summary').click();
+  await drawn(page);
   const numbers = await details.locator('tbody tr td:first-child').allTextContents();
   return [...new Set(numbers.map((text) => Number(text.replaceAll(',', ''))))].sort((a, b) => a - b);
 }
