@@ -1,5 +1,5 @@
 /** Processes and what they hold, as Linux tells it. */
-import { existsSync, readdirSync, readFileSync, statfsSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 
 /** Why this cannot be done here, or false. */
 export const notLinux: string | false = existsSync('/proc/self/stat')
@@ -30,8 +30,16 @@ export function held(): { readonly rss: number; readonly files: number } {
   return { rss: process.memoryUsage.rss(), files: readdirSync('/proc/self/fd').length };
 }
 
-/** Bytes in use in shared memory, named files or not. */
-export function sharedMemoryInUse(): number {
-  const { blocks, bfree, bsize } = statfsSync('/dev/shm');
-  return (blocks - bfree) * bsize;
+/** Files of tandem's in shared memory that this process holds or that have a name: a nameless one goes with its last holder. */
+export function filesInSharedMemory(): string[] {
+  const named = readdirSync('/dev/shm').filter((name) => name.startsWith('tandem-'));
+  const held = readdirSync('/proc/self/fd').flatMap((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`);
+    } catch {
+      // The folder's own, which is closed by now.
+      return [];
+    }
+  });
+  return [...named, ...held.filter((path) => path.startsWith('/dev/shm/tandem-'))];
 }
