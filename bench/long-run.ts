@@ -48,7 +48,7 @@ export async function longRun(
 ): Promise<{ failed: number; expected: number }> {
   const folder = mkdtempSync(join(tmpdir(), 'tandem-long-'));
   const { microBatch } = work;
-  const pipeline = await openChain({ providers: ['ok', PROVIDER], isolation: 'process', microBatch, deadline: 500 });
+  const pipeline = await openChain({ providers: ['ok', PROVIDER], isolation: 'process', microBatch, deadline: 1000 });
   let next = work.rows / 10;
   try {
     const sink = await openSink(join(folder, 'out.jsonl'), { outputs: ['y'] });

@@ -6,7 +6,7 @@ import { noProc } from './fixtures/children.js';
 
 test('memory, handles and shared memory stay as they are while rows fail', { skip: noProc }, async () => {
   const samples: Held[] = [];
-  const work = { rows: 4000, microBatch: 20, faultEvery: 100, deathEvery: 1000, hangEvery: 2000 };
+  const work = { rows: 4000, microBatch: 20, faultEvery: 100, deathEvery: 1000, hangEvery: 4000 };
   const { failed, expected } = await longRun(work, (held) => samples.push(held));
   assert.equal(expected, 40);
   assert.equal(failed, expected);

@@ -29,7 +29,8 @@ export async function findPoison(rows: number, attempt: Attempt): Promise<Map<nu
   const search = new Search(rows, attempt);
   let failure = await search.fails(search.rest());
   if (failure === null) return search.blamed;
-  if (await search.fails([])) throw failure;
+  // Twice, since what strikes from outside may strike here too.
+  if ((await search.fails([])) && (await search.fails([]))) throw failure;
   for (let fruitless = 0; failure; failure = await search.fails(search.rest())) {
     const before = search.blamed.size;
     await search.within(search.rest(), failure);

@@ -113,14 +113,17 @@ for (const isolation of ['thread', 'process'] as const) {
         places: fc.array(fc.nat(), { minLength: 1, maxLength: 3 }),
       });
       // The corners: the first and the last row, several in one micro-batch, a last micro-batch that is not full.
-      const corner = { rows: 10, microBatch: 4, fixed: true, stage: 1, depth: 3, places: [0, 9, 5, 6] };
+      const places = fault === 'hang' ? [9] : [0, 9, 5, 6];
+      const corner = { rows: 10, microBatch: 4, fixed: true, stage: 1, depth: 3, places };
+      // Short only where it is waited for: a busy machine is no hang.
+      const deadline = fault === 'hang' ? 1000 : 60_000;
       await fc.assert(
         fc.asyncProperty(shapes, async ({ rows, microBatch, fixed, stage, depth, places }) => {
           const values = Array.from({ length: rows }, (_, row) => 100 + row);
           const poison = new Set(places.map((place) => 100 + (place % rows)));
           const providers = ['ok', 'ok'];
           providers[stage] = `rows:${[...poison].map((value) => `${fault}=${value + stage}`).join(',')}`;
-          const options = { microBatch, depth, isolation, fixedBatch: fixed ? microBatch : null, deadline: 250 };
+          const options = { microBatch, depth, isolation, fixedBatch: fixed ? microBatch : null, deadline };
           const found = await run({ ...options, providers }, values);
           const expected = values.map((value) => (poison.has(value) ? { value: 2, code } : { value: value + 2 }));
           assert.deepEqual(
