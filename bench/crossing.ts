@@ -9,6 +9,7 @@ import type { Feed } from '../src/pipeline/micro-batch.js';
 import { Pipeline } from '../src/pipeline/pipeline.js';
 import type { Plan } from '../src/plan/plan.js';
 import type { Isolation } from '../src/pool/isolation.js';
+import { processorName } from '../src/processor.js';
 
 const { values: flags } = parseArgs({
   options: {
@@ -69,5 +70,5 @@ for (const size of flags.mebibytes) {
 }
 const columns = ['live at the cut', 'stages in', 'ms', '±'].map((title, c) => ({ title, right: c > 1 }));
 process.stdout.write(
-  `${cpus()[0]?.model.trim()} x ${cpus().length}, Node ${process.versions.node}; median of ${crossings} crossings, one at a time\n\n${formatTable(columns, rows)}\n`,
+  `${processorName()} x ${cpus().length}, Node ${process.versions.node}; median of ${crossings} crossings, one at a time\n\n${formatTable(columns, rows)}\n`,
 );

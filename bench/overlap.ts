@@ -17,6 +17,7 @@ import { openModel } from '../src/model/open.js';
 import { makePlan } from '../src/plan/make-plan.js';
 import type { LayerRange } from '../src/plan/plan.js';
 import type { Isolation } from '../src/pool/isolation.js';
+import { processorName } from '../src/processor.js';
 import { bareWake } from './bare-wake.js';
 
 const { values: flags } = parseArgs({
@@ -135,7 +136,7 @@ function unevenRanges({ layers, ...graph }: ModelGraph, balancedTo: number): Lay
 
 async function report(rows: readonly Row[]): Promise<void> {
   const wake = median(await bareWake());
-  const machine = `${cpus()[0]?.model.trim()} x ${cpus().length}, Node ${process.versions.node}; waking a thread that sleeps takes ${wake.toFixed(0)} µs`;
+  const machine = `${processorName()} x ${cpus().length}, Node ${process.versions.node}; waking a thread that sleeps takes ${wake.toFixed(0)} µs`;
   const titles = [
     'case',
     'in turn',

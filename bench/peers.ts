@@ -1,6 +1,6 @@
 /** Bench: tandem beside what else runs the same models, on the same rows and the same cores, all in turn. */
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { cpus, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { RowBank } from '../src/bench/row-bank.js';
@@ -10,6 +10,7 @@ import { npyHeader } from '../src/job/formats/npy-header.js';
 import { openModel } from '../src/model/open.js';
 import { readMachine } from '../src/plan/machine.js';
 import { readNvidiaDriver } from '../src/plan/nvidia.js';
+import { processorName } from '../src/processor.js';
 import { bytesOf, zeroRows } from '../src/tensor.js';
 import { type Ask, ContenderProcess, type Course } from './peers/contender-process.js';
 import { SUBJECTS, type Subject } from './peers/subjects.js';
@@ -87,7 +88,7 @@ const chosen = SUBJECTS.filter(({ name }) => flags.only.length === 0 || flags.on
 const folder = mkdtempSync(join(tmpdir(), 'tandem-peers-'));
 const results: SubjectResult[] = [];
 try {
-  process.stdout.write(`${cpus()[0]?.model.trim()} x ${cores}, Node ${process.versions.node}\n`);
+  process.stdout.write(`${processorName()} x ${cores}, Node ${process.versions.node}\n`);
   for (const [n, subject] of chosen.entries()) {
     const result = await measure(subject, join(folder, String(n)));
     results.push(result);

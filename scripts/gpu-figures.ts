@@ -15,6 +15,7 @@ import type { Summary } from '../src/job/summary.js';
 import { type ModelGraph, weightBytes } from '../src/model/graph.js';
 import { openModel } from '../src/model/open.js';
 import { type NvidiaDriver, readNvidiaDriver } from '../src/plan/nvidia.js';
+import { processorName } from '../src/processor.js';
 import { probeEngine } from '../src/setup/probe.js';
 import { bytesOf } from '../src/tensor.js';
 import { makeModel } from './make-model.js';
@@ -79,7 +80,7 @@ try {
   for (const subject of SUBJECTS) figures.push(...(await measure(subject)));
   print(figures, driver);
   if (flags.json)
-    writeFileSync(flags.json, `${JSON.stringify({ driver, processor: cpus()[0]?.model, figures }, null, 2)}\n`);
+    writeFileSync(flags.json, `${JSON.stringify({ driver, processor: processorName(), figures }, null, 2)}\n`);
   if (figures.some(({ summary }) => summary === null)) process.exitCode = EXIT.impossible;
 } finally {
   rmSync(folder, { recursive: true });
@@ -173,7 +174,7 @@ function print(figures: readonly Figure[], driver: NvidiaDriver | null): void {
   });
   const columns = titles.map((title, c) => ({ title, right: c >= 2 && c <= 4 }));
   const card = driver?.cards.map(({ name }) => name).join(', ') ?? 'no card';
-  const machine = `${cpus()[0]?.model.trim()} x ${cpus().length}; ${card}, driver ${driver?.version ?? 'none'}`;
+  const machine = `${processorName()} x ${cpus().length}; ${card}, driver ${driver?.version ?? 'none'}`;
   process.stdout.write(
     `${machine}\n${flags.rows} rows in micro-batches of ${flags['micro-batch']}\n\n${formatTable(columns, rows)}\n`,
   );

@@ -12,6 +12,7 @@ import { parseArgs } from 'node:util';
 import { formatBytes } from '../src/cli/bytes.js';
 import { formatTable } from '../src/cli/table.js';
 import { openPipeline, type RowPipeline } from '../src/index.js';
+import { median } from '../src/plan/median.js';
 import { bytesOf } from '../src/tensor.js';
 import { filesInSharedMemory, held, stagesOf } from './kill-stages/processes.js';
 import { Random } from './make-model/random.js';
@@ -131,10 +132,6 @@ async function runInPeace(pipeline: RowPipeline, rows: number): Promise<string> 
     for (const { data } of Object.values(result.outputs)) hash.update(bytesOf(data));
   }
   return hash.digest('hex');
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[values.length >> 1]!;
 }
 
 /** Growth of this process that a garbage collector may leave, in bytes. */

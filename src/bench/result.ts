@@ -2,19 +2,11 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { TandemError } from '../errors.js';
+import { MACHINE } from '../plan/machine-schema.js';
 
 const share = z.number();
 const seconds = z.number();
 const bytes = z.number();
-
-const MACHINE = z.object({
-  cpu: z.string(),
-  cores: z.number(),
-  memoryBytes: bytes,
-  cards: z.array(z.string()),
-  platform: z.string(),
-  node: z.string(),
-});
 
 const STAGE = z.object({
   device: z.string(),

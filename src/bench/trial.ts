@@ -3,6 +3,7 @@ import type { ModelGraph } from '../model/graph.js';
 import { Pipeline } from '../pipeline/pipeline.js';
 import { predict } from '../pipeline/schedule.js';
 import type { Span } from '../pipeline/timeline.js';
+import { median } from '../plan/median.js';
 import type { Plan } from '../plan/plan.js';
 import { coordinatorMicros } from './coordinator-clock.js';
 import type { Course, RowBank } from './row-bank.js';
@@ -111,5 +112,5 @@ export function hopOf(spans: readonly Span[], stage: number, workers: number): n
     freeAt[earliest] = finishedAt;
     return waited;
   });
-  return hops.length === 0 ? 0 : Math.max(0, hops.toSorted((a, b) => a - b)[hops.length >> 1]!) / 1e6;
+  return hops.length === 0 ? 0 : Math.max(0, median(hops)) / 1e6;
 }

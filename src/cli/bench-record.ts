@@ -13,10 +13,7 @@ export function benchRecord(result: BenchResult, command: readonly string[]): Ru
     createdAt: date,
     version: tandem,
     command: ['tandem', ...command],
-    machine: {
-      ...{ cpu: machine.cpu, cores: machine.cores, memoryBytes: machine.memoryBytes, cards: machine.cards },
-      ...{ system: machine.platform, node: machine.node },
-    },
+    machine,
     verdict: verdictOf(result),
     run: null,
     comparisons: [casesOf(result), ...sweepOf(result), ...helpsOf(result)],

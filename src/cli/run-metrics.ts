@@ -1,7 +1,7 @@
 /** The metrics of `tandem run`: what a scrape is told of the run at this moment. */
-import { readFileSync } from 'node:fs';
 import type { Progress } from '../job/job.js';
 import type { Source } from '../job/source.js';
+import { VERSION } from '../package.js';
 import type { Pipeline } from '../pipeline/pipeline.js';
 import { type MetricsView, metricsText } from '../report/metrics.js';
 import { MetricsServer } from '../report/metrics-server.js';
@@ -19,16 +19,15 @@ export async function serveMetrics(
   watched: Watched,
 ): Promise<MetricsServer | null> {
   if (metricsPort === undefined) return null;
-  const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8'));
-  const text = async () => metricsText(await viewOf(watched, version));
+  const text = async () => metricsText(await viewOf(watched));
   return MetricsServer.open({ port: metricsPort, host: metricsHost, text });
 }
 
-async function viewOf({ source, pipeline, progress }: Watched, version: string): Promise<MetricsView> {
+async function viewOf({ source, pipeline, progress }: Watched): Promise<MetricsView> {
   const uses = pipeline?.timeline.uses() ?? [];
   const peaks = (await pipeline?.peakRss()) ?? [];
   return {
-    version,
+    version: VERSION,
     rows: progress?.rows ?? 0,
     failedRows: progress?.failedRows ?? 0,
     totalRows: source?.rows ?? null,

@@ -1,9 +1,9 @@
 #!/usr/bin/env node
 /** The command line: one file a verb. */
-import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { EXIT, TandemError } from '../errors.js';
 import { outputError } from '../job/output-error.js';
+import { DESCRIPTION, VERSION } from '../package.js';
 import { hasStuckThreads } from '../pool/threads.js';
 import { benchCommand } from './bench.js';
 import { doctorCommand } from './doctor.js';
@@ -17,11 +17,9 @@ import { runCommand } from './run-flags.js';
 import { setupCommand } from './setup.js';
 import { statusCommand } from './status.js';
 
-const { version, description } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8'));
-
 const program = new Command('tandem')
-  .description(description)
-  .version(version)
+  .description(DESCRIPTION)
+  .version(VERSION)
   .addHelpText(
     'after',
     `

@@ -1,11 +1,11 @@
 /** A job's fingerprint: everything that its bytes depend on, by name, so that two runs can be told apart and the difference named. */
-import { readFileSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { engineBuild } from '../engine/build.js';
 import { TandemError } from '../errors.js';
 import { identify } from '../model/file-identity.js';
 import type { ModelGraph } from '../model/graph.js';
+import { VERSION } from '../package.js';
 import type { Plan, StageOptions } from '../plan/plan.js';
 import type { ISOLATIONS } from '../pool/isolation.js';
 import type { Loaded } from '../pool/protocol.js';
@@ -48,7 +48,7 @@ export async function fingerprintOf(job: Identified): Promise<Fingerprint | null
   const fields: Record<string, string> = {
     'input format': formatOf(anInput!, job.inputFormat),
     'output format': formatOf(output, job.outputFormat),
-    tandem: tandemVersion(),
+    tandem: VERSION,
     node: process.version,
   };
   for (const [name, path] of inputs) {
@@ -108,8 +108,4 @@ async function inputIdentity(path: string): Promise<string | null> {
   const { handle } = await openInput(path);
   await handle.close();
   return identify(resolve(path));
-}
-
-function tandemVersion(): string {
-  return JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')).version;
 }

@@ -1,22 +1,12 @@
 /** The record: all that a report shows, as plain JSON that is kept, passed on and drawn again. */
 import { z } from 'zod';
 import { TandemError } from '../errors.js';
+import { MACHINE } from '../plan/machine-schema.js';
 
 const COUNT = z.number().int().min(0);
 const AMOUNT = z.number().min(0);
 const TEXT = z.string().max(100_000);
 const NAME = z.string().max(1000);
-
-const MACHINE = z.object({
-  cpu: NAME,
-  /** Cores that the run could keep busy. */
-  cores: COUNT,
-  memoryBytes: AMOUNT,
-  system: NAME,
-  node: NAME,
-  /** Graphics cards, as their driver names them. */
-  cards: z.array(NAME).max(64),
-});
 
 /** The fields of the summary that are shown; it may have more. */
 const SUMMARY = z.object({
@@ -161,7 +151,6 @@ type Fixed<T> = T extends readonly (infer E)[]
 
 export type RunRecord = Fixed<z.infer<typeof RECORD>>;
 export type RunPart = Fixed<z.infer<typeof RUN>>;
-export type MachineFacts = Fixed<z.infer<typeof MACHINE>>;
 export type Comparison = Fixed<z.infer<typeof COMPARISON>>;
 
 /** The element of a report page that holds its record. */

@@ -1,10 +1,10 @@
 /** Makes the record of a run: its summary with the plan, the spans that were kept, the pace and the errors. */
-import { readFileSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
+import { VERSION } from '../package.js';
 import type { Pipeline } from '../pipeline/pipeline.js';
 import type { Timeline } from '../pipeline/timeline.js';
+import { machineFacts } from '../plan/machine-facts.js';
 import type { ErrorCount } from './error-counts.js';
-import { machineFacts } from './machine-facts.js';
 import type { RunPart, RunRecord } from './record.js';
 
 export interface RunToRecord {
@@ -42,7 +42,7 @@ export function emptyRecord(title: string, command: readonly string[], cards: re
     schema: 1,
     title,
     createdAt: new Date().toISOString(),
-    version: JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')).version,
+    version: VERSION,
     command: ['tandem', ...command],
     machine: machineFacts(cards),
     run: null,

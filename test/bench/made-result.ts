@@ -64,7 +64,7 @@ export function madeResult(cases: readonly CaseResult[]): BenchResult {
     kind: 'tandem bench',
     tandem: '0.0.0',
     date: '2026-01-01T00:00:00.000Z',
-    machine: { cpu: 'made', cores: 2, memoryBytes: 1, cards: [], platform: 'test', node: '20' },
+    machine: { cpu: 'made', cores: 2, memoryBytes: 1, cards: [], system: 'test', node: '20' },
     model: {
       path: '/m',
       format: 'onnx',

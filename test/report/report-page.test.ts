@@ -170,6 +170,8 @@ suite('the report page', { skip: noBrowser }, () => {
       assert.ok((await paper()) < 0.5);
       await page.getByRole('radio', { name: 'auto' }).check();
       assert.ok((await paper()) > 0.5);
+      await page.emulateMedia({ colorScheme: 'dark' });
+      assert.ok((await paper()) < 0.5, 'auto follows the system');
     });
   });
 

@@ -1,8 +1,9 @@
 /** Where a session really computes: ORT's own record of which provider ran each node, and the driver behind the adapter. */
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { cpus, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { InferenceSession } from 'onnxruntime-node';
+import { processorName } from '../../processor.js';
 
 export interface Placement {
   readonly ranOn: 'cpu' | 'gpu';
@@ -11,7 +12,7 @@ export interface Placement {
 
 /** The processor, as the system calls it. */
 export function onCpu(): Placement {
-  return { ranOn: 'cpu', deviceName: cpus()[0]?.model.trim() || process.arch };
+  return { ranOn: 'cpu', deviceName: processorName() };
 }
 
 /** A run whose record is kept: `options` go into the session, `read` is called once after its first run. */

@@ -1,9 +1,9 @@
 /** Opens TensorFlow for tfjs: one native package per process, when it is first needed. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { cpus } from 'node:os';
 import util from 'node:util';
 import { TandemError } from '../../errors.js';
+import { processorName } from '../../processor.js';
 import { PACKAGES } from './installed.js';
 
 export type Tfjs = typeof import('@tensorflow/tfjs-node');
@@ -70,7 +70,7 @@ export function deviceOf(tf: Tfjs): { ranOn: string; deviceName: string } {
   const { isUsingGpuDevice } = tf.backend() as unknown as { isUsingGpuDevice: boolean };
   return isUsingGpuDevice
     ? { ranOn: 'gpu', deviceName: gpuName() ?? 'a GPU that TensorFlow found' }
-    : { ranOn: 'cpu', deviceName: cpus()[0]?.model.trim() || process.arch };
+    : { ranOn: 'cpu', deviceName: processorName() };
 }
 
 /** As NVIDIA's driver tells it (Linux), honouring CUDA_VISIBLE_DEVICES where it is a plain index. */

@@ -1,7 +1,7 @@
 /** tfjs on WebAssembly: needs nothing but npm, on one thread and many times slower than TensorFlow. */
 import { createRequire } from 'node:module';
-import { cpus } from 'node:os';
 import { TandemError } from '../../errors.js';
+import { processorName } from '../../processor.js';
 import type { Tfjs } from './native.js';
 import type { Opened } from './provider.js';
 
@@ -17,7 +17,7 @@ export async function openWasm(): Promise<Opened> {
     return {
       tf,
       ranOn: 'cpu',
-      deviceName: `${processor()}, through WebAssembly on one thread`,
+      deviceName: `${processorName()}, through WebAssembly on one thread`,
       watch: (work) => work(),
     };
   } catch (cause) {
@@ -26,8 +26,4 @@ export async function openWasm(): Promise<Opened> {
       cause,
     });
   }
-}
-
-function processor(): string {
-  return cpus()[0]?.model.trim() || process.arch;
 }

@@ -4,16 +4,21 @@ import { element } from './element.js';
 const CHOICES = ['auto', 'light', 'dark'] as const;
 type Choice = (typeof CHOICES)[number];
 const KEY = 'tandem-theme';
+const DARK = matchMedia('(prefers-color-scheme: dark)');
 
 /** A switch for the head of the page; `changed` is called whenever the colours have changed. */
 export function themeSwitch(changed: () => void): HTMLElement {
-  matchMedia('(prefers-color-scheme: dark)').addEventListener('change', changed);
-  const chosen = remembered();
+  let chosen = remembered();
   show(chosen);
+  DARK.addEventListener('change', () => {
+    show(chosen);
+    changed();
+  });
   const options = CHOICES.map((choice) => {
     const input = element('input', { type: 'radio', name: 'theme', value: choice });
     input.checked = choice === chosen;
     input.addEventListener('change', () => {
+      chosen = choice;
       show(choice);
       remember(choice);
       changed();
@@ -24,8 +29,7 @@ export function themeSwitch(changed: () => void): HTMLElement {
 }
 
 function show(choice: Choice): void {
-  if (choice === 'auto') delete document.documentElement.dataset.theme;
-  else document.documentElement.dataset.theme = choice;
+  document.documentElement.dataset.theme = choice === 'auto' ? (DARK.matches ? 'dark' : 'light') : choice;
 }
 
 /** A browser may keep nothing for a page from a file. */

@@ -1,17 +1,18 @@
-/** What a report says of the machine: enough to judge its figures, and nothing that names its owner. */
-import { cpus, release, type } from 'node:os';
-import { readMachine } from '../plan/machine.js';
-import type { MachineFacts } from './record.js';
+/** What a report and a bench say of the machine: enough to judge their figures. */
+import { release, type } from 'node:os';
+import { processorName } from '../processor.js';
+import { readMachine } from './machine.js';
+import type { MachineFacts } from './machine-schema.js';
 
 /** `cards` are named by whoever asked their driver. */
 export function machineFacts(cards: readonly string[] = []): MachineFacts {
   const { cores, memory } = readMachine();
   return {
-    cpu: cpus()[0]?.model.trim() ?? 'unknown',
+    cpu: processorName(),
     cores,
     memoryBytes: memory.total,
     system: `${type()} ${release()}, ${process.arch}`,
     node: process.versions.node,
-    cards,
+    cards: [...cards],
   };
 }
