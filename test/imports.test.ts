@@ -9,6 +9,7 @@ const root = resolve(import.meta.dirname, '../..');
 /** Ranks of the rooms; a file imports its own room or a strictly lower rank. */
 const RANKS: Record<string, number> = {
   'src/errors': 0,
+  'src/lock-file': 0,
   'src/package': 0,
   'src/processor': 0,
   'src/tensor': 1,

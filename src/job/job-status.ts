@@ -1,7 +1,8 @@
 /** How far the job of an output is, as its journal and its lock tell. */
 import { TandemError } from '../errors.js';
+import { lockOwner } from '../lock-file.js';
 import { Journal } from './journal.js';
-import { lockOwner } from './output-lock.js';
+import { lockPath } from './output-lock.js';
 
 /** Stable, for programs. */
 export interface JobStatus {
@@ -25,7 +26,7 @@ export async function statusOf(output: string): Promise<JobStatus> {
   const journal = await Journal.read(output);
   if (journal === null) throw noJournal(output);
   const { begin, commit } = journal;
-  const owner = commit?.sealed ? null : await lockOwner(output);
+  const owner = commit?.sealed ? null : await lockOwner(lockPath(output));
   return {
     schema: 1,
     output,

@@ -1,4 +1,5 @@
 /** The claim on an output: who writes it, and what an earlier run has left of it, settled before anything heavy is loaded. */
+import type { LockFile } from '../lock-file.js';
 import type { Plan } from '../plan/plan.js';
 import { Commits, type Pace } from './commits.js';
 import { DISK, type Disk } from './disk.js';
@@ -13,7 +14,7 @@ import { Journal, journalPath } from './journal.js';
 import { type Beginning, type Commit, type JournalText, lengthOf } from './journal-record.js';
 import { outputError } from './output-error.js';
 import { OutputFiles } from './output-files.js';
-import { OutputLock } from './output-lock.js';
+import { lockOutput } from './output-lock.js';
 import { checkPlace } from './output-place.js';
 import { OutputSink } from './output-sink.js';
 import { PartialFile, partialPath, refuseExisting, showPartial } from './partial-file.js';
@@ -50,10 +51,10 @@ export class OutputClaim {
   /** The job has ended already: there is nothing left to do but release the claim. */
   readonly complete: Commit | null;
   readonly #output: string;
-  readonly #lock: OutputLock;
+  readonly #lock: LockFile;
   readonly #options: ClaimOptions;
 
-  private constructor(output: string, lock: OutputLock, options: ClaimOptions, found: Found) {
+  private constructor(output: string, lock: LockFile, options: ClaimOptions, found: Found) {
     this.#output = output;
     this.#lock = lock;
     this.#options = options;
@@ -69,7 +70,7 @@ export class OutputClaim {
     const format = formatOf(output, options.format);
     if (format === 'npy' && (options.outputs?.length ?? 1) > 1) throw oneArrayOnly(options.outputs!);
     await checkPlace(output, options.inputs);
-    const lock = await OutputLock.take(output);
+    const lock = await lockOutput(output);
     try {
       return new OutputClaim(output, lock, options, await lookAt(output, options));
     } catch (error) {

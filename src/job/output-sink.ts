@@ -1,11 +1,11 @@
 /** The sink: a format's writer, with the files, the journal and the lock that a path brings with it. */
+import type { LockFile } from '../lock-file.js';
 import type { Commits, Standing } from './commits.js';
 import type { ErrorsFile } from './errors-file.js';
 import type { RowsWriter } from './formats/rows-writer.js';
 import { Journal, journalPath } from './journal.js';
 import type { Beginning } from './journal-record.js';
 import type { OutputFiles } from './output-files.js';
-import type { OutputLock } from './output-lock.js';
 import type { PartialFile } from './partial-file.js';
 import type { RowsDone, Sink } from './sink.js';
 
@@ -19,7 +19,7 @@ export interface FileParts {
   readonly files: OutputFiles;
   readonly partial: PartialFile;
   readonly errors: ErrorsFile;
-  readonly lock: OutputLock;
+  readonly lock: LockFile;
   /** Whether a file under the final name is replaced. */
   readonly replace: boolean;
   /** Absent where rows can be read only once. */

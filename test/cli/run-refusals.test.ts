@@ -14,7 +14,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { makeModel } from '../../scripts/make-model.js';
-import { OutputLock } from '../../src/job/output-lock.js';
+import { lockOutput } from '../../src/job/output-lock.js';
 import { npyBytes } from '../job/npy-bytes.js';
 import { assertFails, tandem } from './tandem-process.js';
 
@@ -156,7 +156,7 @@ suite('tandem run refuses', { concurrency: 2 }, () => {
 });
 
 test('an output that another process writes', async () => {
-  const lock = await OutputLock.take(at('busy.npy'));
+  const lock = await lockOutput(at('busy.npy'));
   try {
     const ended = await tandem(['run', 'mlp', '-i', 'x.npy', '-o', 'busy.npy'], { cwd });
     const says = new RegExp(`being written by process ${process.pid}.*\n.*remove busy\\.npy\\.lock`);
