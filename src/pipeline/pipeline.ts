@@ -5,6 +5,7 @@ import { ENGINES, parseDevice } from '../engine/registry.js';
 import { TandemError } from '../errors.js';
 import type { ModelGraph } from '../model/graph.js';
 import { type Slice, slicesOf } from '../model/slice.js';
+import { mebibytes } from '../plan/budget.js';
 import type { Plan } from '../plan/plan.js';
 import { closePools, openPools, type Pools } from '../pool/isolation.js';
 import type { Pool } from '../pool/pool.js';
@@ -252,7 +253,6 @@ function checkBudgets({ stages }: Plan, peaks: readonly (number | null)[]): void
   for (const [j, { memory }] of stages.entries()) {
     const peak = peaks[j];
     if (memory === undefined || peak == null || peak <= memory) continue;
-    const mebibytes = (bytes: number) => `${Math.ceil(bytes / 2 ** 20)}MiB`;
     throw new TandemError(
       'TANDEM_PLAN_IMPOSSIBLE',
       `stage ${j} holds ${mebibytes(peak)} once it is warm and may hold ${mebibytes(memory)}`,

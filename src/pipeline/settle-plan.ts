@@ -2,7 +2,7 @@
 import { engineBuild } from '../engine/build.js';
 import { asTandemError, TandemError } from '../errors.js';
 import type { ModelGraph } from '../model/graph.js';
-import { noFit } from '../plan/budget.js';
+import { freeBudgets, noFit } from '../plan/budget.js';
 import { type Candidate, candidateOf, type Search } from '../plan/candidate.js';
 import { type Form, namedForms, openForms, staffingsOf } from '../plan/form.js';
 import { readMachine } from '../plan/machine.js';
@@ -23,8 +23,9 @@ export interface SettleRequest extends PlanRequest {
   readonly onProgress?: (text: string) => void;
 }
 
-/** Times that a micro-batch is made smaller because nothing fits, and by what. */
+/** By what a micro-batch is made smaller where budgets hold the pace below this share of what it could be. */
 const SMALLER = 4;
+const HELD = 0.97;
 
 /**
  * The best plan that measuring finds. Where every stage has its layers named, or the rows' shapes are not known, nothing is
@@ -54,17 +55,30 @@ type Known = SettleRequest & TrialSettings;
 async function settle(graph: ModelGraph, request: Known): Promise<Plan> {
   const cores = readMachine().cores;
   const { forms, absent } = await usableForms(graph, request, cores);
-  let measured = await measureForms(graph, request, forms, request.microBatch);
-  for (;;) {
-    const search: Search = { graph, ...measured, request, cores };
+  const free = freeBudgets();
+  const sizes: { search: Search; candidates: Candidate[] }[] = [];
+  for (let wanted = request.microBatch; ; ) {
+    const measured = await measureForms(graph, request, forms, wanted);
+    const search: Search = { graph, ...measured, request, cores, free };
     const candidates = forms.map((form) => candidateOf(search, form));
-    if (candidates.some(({ plan }) => plan)) return await fastestOf(search, candidates, absent, request);
+    sizes.push({ search, candidates });
     const { microBatch } = measured;
-    if (request.microBatch !== undefined || graph.fixedBatch !== null || microBatch === 1) {
-      throw nothingFits(candidates, request);
-    }
-    measured = await measureForms(graph, request, forms, Math.ceil(microBatch / SMALLER));
+    if (request.microBatch !== undefined || graph.fixedBatch !== null || microBatch === 1 || !isHeld(candidates)) break;
+    wanted = Math.ceil(microBatch / SMALLER);
   }
+  const { search, candidates } = sizes.reduce((a, b) => (paceOf(b.candidates) > paceOf(a.candidates) ? b : a));
+  if (paceOf(candidates) === 0) throw nothingFits(sizes.at(-1)!.candidates, request);
+  return fastestOf(search, candidates, absent, request);
+}
+
+/** Rows a second of the best that fits; 0 when nothing does. */
+function paceOf(candidates: readonly Candidate[]): number {
+  return Math.max(...candidates.map(({ plan }) => plan?.expected?.rowsPerSecond ?? 0));
+}
+
+/** Whether it is the memory that keeps the best from being faster: smaller micro-batches take less of it. */
+function isHeld(candidates: readonly Candidate[]): boolean {
+  return paceOf(candidates) < HELD * Math.max(...candidates.map(({ unlimited }) => unlimited));
 }
 
 /** Without stages that were asked for, a card that nothing can compute on is no reason to fail. */

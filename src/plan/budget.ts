@@ -15,13 +15,26 @@ export function freeBudget(device: string): number {
   return Math.max(0, free - Math.max(MARGIN.atLeast, MARGIN.share * (Number.isFinite(free) ? free : 0)));
 }
 
+/** `freeBudget`, asked once for each device, so that all plans of one search are held to the same. */
+export function freeBudgets(): (device: string) => number {
+  const known = new Map<string, number>();
+  return (device) => {
+    if (!known.has(device)) known.set(device, freeBudget(device));
+    return known.get(device)!;
+  };
+}
+
+/** As `memory=` takes it; rounded up, so that it is enough. */
+export function mebibytes(bytes: number): string {
+  return `${Math.ceil(bytes / 2 ** 20)}MiB`;
+}
+
 /** TANDEM_PLAN_IMPOSSIBLE with the smallest budget that would do. */
 export function noFit(what: string, smallest: number, given: number | null): TandemError {
-  const mebibytes = (bytes: number) => `${Math.ceil(bytes / 2 ** 20)}MiB`;
-  const limit = given === null ? 'is free' : 'may be used';
+  const [where, limit] = given === null ? ['all its stages', 'is free'] : ['its largest stage', 'may be used'];
   return new TandemError(
     'TANDEM_PLAN_IMPOSSIBLE',
-    `${what} needs ${mebibytes(smallest)} in its largest stage; ${mebibytes(given ?? freeBudget('cpu'))} ${limit}`,
+    `${what} needs ${mebibytes(smallest)} in ${where}; ${mebibytes(given ?? freeBudget('cpu'))} ${limit}`,
     {
       remedy:
         given === null

@@ -39,9 +39,10 @@ export function estimateRanges(
     stages: stages.map(({ device, threads, workers }) => {
       const speed = (parseDevice(device).kind === 'gpu' ? THREADS_OF_A_GPU : threads) * workers;
       const seconds = (from: number, to: number) => (traffic(from) + sums[to]! - sums[from]! + traffic(to)) / speed;
-      return [{ cores: 0, seconds, work: seconds, fits: () => true }];
+      return [{ cores: 0, seconds, work: seconds, fits: () => true, takes: () => 0 }];
     }),
     cores: 0,
+    room: 0,
     // Where what lives across a cut is not known, it might be anything.
     legal: (k) => legal.has(graph.layers[k]!.from) && (!live || live[graph.layers[k]!.from] !== null),
   });

@@ -7,6 +7,7 @@ import { settleThreads } from '../pool/environment.js';
 import { closePools, type Isolation, openPools, resolveIsolation } from '../pool/isolation.js';
 import { factsOf } from '../pool/protocol.js';
 import { type TensorSpec, zeroRows } from '../tensor.js';
+import { mebibytes } from './budget.js';
 import { estimateRanges } from './estimate.js';
 import {
   DEFAULT_MICRO_BATCH,
@@ -64,7 +65,7 @@ function checkMemory(graph: ModelGraph, asked: readonly StageOptions[], ops: rea
     const bytes = weightBytes(graph, ops[j]!.from, ops[j]!.to);
     if (memory === undefined || bytes <= memory) continue;
     throw new TandemError('TANDEM_PLAN_IMPOSSIBLE', `stage ${j} has ${bytes} bytes of weights and may hold ${memory}`, {
-      remedy: `give it at least memory=${Math.ceil(bytes / 2 ** 20)}MiB, or fewer layers`,
+      remedy: `give it at least memory=${mebibytes(bytes)}, or fewer layers`,
     });
   }
 }

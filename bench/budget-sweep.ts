@@ -1,0 +1,153 @@
+/** Bench: the same job under ever smaller budgets. What was promised, what each stage's process really held, and where it is refused. */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { formatRate } from '../src/cli/progress.js';
+import { formatTable } from '../src/cli/table.js';
+import { npyHeader } from '../src/job/formats/npy-header.js';
+import type { Summary } from '../src/job/summary.js';
+import { openModel } from '../src/model/open.js';
+import type { Plan } from '../src/plan/plan.js';
+import { byteCount, type TensorSpec } from '../src/tensor.js';
+
+const { values: flags, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    steps: { type: 'string', default: '20' },
+    stages: { type: 'string', default: '2' },
+    /** Of dimensions that the model leaves open. */
+    free: { type: 'string', default: '128' },
+    rows: { type: 'string', default: '256' },
+    'micro-batch': { type: 'string' },
+    json: { type: 'string' },
+  },
+});
+
+const TANDEM = resolve(import.meta.dirname, '../src/cli/tandem.js');
+const MEBI = 2 ** 20;
+/** The pace of two trials of one plan differs by less. */
+const NOISE = 0.05;
+
+interface Step {
+  /** Bytes for each stage. */
+  readonly budget: number;
+  readonly status: number;
+  readonly plan?: Plan;
+  readonly summary?: Summary;
+  /** What is said to be enough, where it is refused. */
+  readonly wouldDo?: number;
+}
+
+for (const path of positionals) await sweep(path);
+
+async function sweep(model: string): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'tandem-bench-'));
+  try {
+    const graph = await openModel(model);
+    const files = graph.inputs.map((input, n) => {
+      const file = join(folder, `${n}.npy`);
+      writeZeros(file, input);
+      return graph.inputs.length > 1 ? `${input.name}=${file}` : file;
+    });
+    const step = (budget: number) => run(model, folder, files, budget);
+    const generous = step(1 << 20);
+    const most = 1.15 * Math.max(...generous.plan!.expected!.stages.map(({ bytes }) => bytes));
+    const count = Number(flags.steps);
+    const steps = Array.from({ length: count }, (_, n) => step(Math.ceil((most * (count - n)) / count / MEBI)));
+    const wouldDo = Math.max(...steps.map((each) => each.wouldDo ?? 0));
+    if (wouldDo > 0) steps.push(step(wouldDo), step(wouldDo - 1));
+    report(model, steps);
+    if (flags.json) writeFileSync(flags.json, `${JSON.stringify({ model, steps }, null, 2)}\n`);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+function writeZeros(file: string, { dtype, shape }: TensorSpec): void {
+  const dims = shape.slice(1).map((dim) => dim ?? Number(flags.free));
+  const rows = Number(flags.rows);
+  writeFileSync(file, Buffer.concat([npyHeader(dtype, dims, rows), Buffer.alloc(byteCount(dtype, [rows, ...dims]))]));
+}
+
+/** Plans and runs with so many MiB for each stage; what was measured is kept from step to step. */
+function run(model: string, folder: string, files: readonly string[], mebibytes: number): Step {
+  const plan = join(folder, 'plan.json');
+  const inputs = files.flatMap((file) => ['--input', file]);
+  const stages = Array.from({ length: Number(flags.stages) }, () => [
+    '--stage',
+    `cpu,threads=1,memory=${mebibytes}MiB`,
+  ]);
+  const size = flags['micro-batch'] ? ['--micro-batch', flags['micro-batch']] : [];
+  const asked = [...inputs, ...stages.flat(), ...size, '--json'];
+  const budget = mebibytes * MEBI;
+  const planned = tandem(folder, ['plan', model, ...asked, '--output', plan]);
+  if (planned.status !== 0) {
+    const wouldDo = /memory=(\d+)MiB/.exec(planned.stderr)?.[1];
+    return { budget, status: planned.status!, wouldDo: wouldDo ? Number(wouldDo) : undefined };
+  }
+  const output = join(folder, 'out.npz');
+  const ran = tandem(folder, ['run', model, ...inputs, '--plan', plan, '-o', output, '--force', '--json', '--quiet']);
+  const summary = ran.status === 0 ? (JSON.parse(ran.stdout) as Summary) : undefined;
+  if (!summary) process.stderr.write(ran.stderr);
+  return { budget, status: ran.status!, plan: JSON.parse(planned.stdout), summary };
+}
+
+function tandem(cache: string, args: readonly string[]) {
+  const env = { ...process.env, XDG_CACHE_HOME: cache, TF_CPP_MIN_LOG_LEVEL: '2' };
+  return spawnSync(process.execPath, [TANDEM, ...args], { encoding: 'utf8', env });
+}
+
+function report(model: string, steps: readonly Step[]): void {
+  const titles = [
+    'budget',
+    'exit',
+    'layers',
+    'batch',
+    'rows/s foreseen',
+    'rows/s',
+    'promised MiB',
+    'held MiB',
+    'would do',
+  ];
+  const mebi = (bytes: number) => String(Math.ceil(bytes / MEBI));
+  const rows = steps.map(({ budget, status, plan, summary, wouldDo }) => [
+    mebi(budget),
+    String(status),
+    plan?.stages.map(({ layers }) => `${layers.from}..${layers.to}`).join(' ') ?? '',
+    plan ? String(plan.microBatch) : '',
+    plan ? formatRate(plan.expected!.rowsPerSecond) : '',
+    summary ? formatRate(summary.predicted.rowsPerSecond) : '',
+    plan?.expected?.stages.map(({ bytes }) => mebi(bytes)).join(' ') ?? '',
+    summary?.stages.map(({ peakRssBytes }) => mebi(peakRssBytes!)).join(' ') ?? '',
+    wouldDo ? `${wouldDo} MiB` : '',
+  ]);
+  process.stdout.write(
+    `${model}\n${formatTable(
+      titles.map((title) => ({ title, right: true })),
+      rows,
+    )}\n`,
+  );
+  const falling = [...steps].sort((a, b) => b.budget - a.budget);
+  const pace = ({ plan }: Step) => plan?.expected?.rowsPerSecond ?? 0;
+  const told = (claim: string, holds: boolean) =>
+    process.stdout.write(`${holds ? 'holds' : 'DOES NOT HOLD'}: ${claim}\n`);
+  told(
+    'no stage ever held more than its budget',
+    steps.every(({ budget, summary }) => summary?.stages.every(({ peakRssBytes }) => peakRssBytes! <= budget) ?? true),
+  );
+  told(
+    'no plan is better than one with more memory, but for the noise of its trial',
+    falling.every((each, n) => falling.slice(0, n).every((before) => pace(each) <= pace(before) * (1 + NOISE))),
+  );
+  const least = Math.min(...steps.filter(({ status }) => status === 0).map(({ budget }) => budget));
+  told(
+    'every run ends with 0 or is refused with 78',
+    steps.every(({ status }) => status === 0 || status === 78),
+  );
+  told(
+    'exactly those below some budget are refused',
+    steps.every(({ status, budget }) => (status === 78) === budget < least),
+  );
+}

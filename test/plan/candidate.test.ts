@@ -1,0 +1,135 @@
+/** Budgets: with more memory never a worse plan, never more than was allowed, and a refusal exactly where no cut could fit. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { engineBuild } from '../../src/engine/build.js';
+import type { ModelGraph } from '../../src/model/graph.js';
+import { candidateOf, type Search } from '../../src/plan/candidate.js';
+import type { Form, Way } from '../../src/plan/form.js';
+import type { MeasuredCase, Profile } from '../../src/plan/profile.js';
+import { chainGraph } from '../fixtures/chain.js';
+
+const MEBI = 2 ** 20;
+const STEPS = 20;
+/** Columns of a row; a micro-batch of 8 is 8 KiB. */
+const WIDTH = 256;
+const MICRO_BATCH = 8;
+
+const layer = fc.record({ millis: fc.integer({ min: 1, max: 50 }), weights: fc.integer({ min: 0, max: 64 }) });
+
+const searches = fc.record({
+  layers: fc.array(layer, { minLength: 2, maxLength: 7 }),
+  stages: fc.integer({ min: 1, max: 3 }),
+  /** Cores, which are also the most workers. */
+  cores: fc.integer({ min: 3, max: 5 }),
+  empty: fc.integer({ min: 10, max: 60 }),
+  held: fc.constantFrom(1, 1.5, 2),
+  workspace: fc.integer({ min: 0, max: 30 }),
+});
+type Drawn = typeof searches extends fc.Arbitrary<infer T> ? T : never;
+
+/** A chain of layers with weights, as if it had been measured. */
+function searchOf({ layers, cores, empty, held, workspace }: Drawn, free: number): Search {
+  const chain = chainGraph(layers.length, WIDTH);
+  const weight = (n: number) => `w${n}`;
+  const graph: ModelGraph = {
+    ...chain,
+    ops: chain.ops.map((op, n) => ({ ...op, weights: [weight(n)] })),
+    weights: new Map(
+      layers.map(({ weights }, n) => [
+        weight(n),
+        { name: weight(n), dtype: 'uint8', shape: [weights * MEBI], bytes: weights * MEBI },
+      ]),
+    ),
+  };
+  const measured: MeasuredCase = {
+    ...STAFFING,
+    microBatch: MICRO_BATCH,
+    build: engineBuild('onnxruntime', 'cpu'),
+    kinds: layers.map(({ millis, weights }) => ({
+      seconds: millis / 1e3,
+      loadedBytes: (empty + held * weights) * MEBI,
+      peakBytes: (empty + held * weights + workspace) * MEBI,
+    })),
+    whole: null,
+    emptyBytes: empty * MEBI,
+    roundTrip: 0,
+  };
+  const profile: Profile = {
+    schema: 1,
+    model: '',
+    machine: '',
+    rowShapes: [[WIDTH]],
+    facts: ['x', ...graph.ops.flatMap(({ outputs }) => outputs)].map((name) => [
+      name,
+      { dtype: 'float32', shape: [null, WIDTH] },
+    ]),
+    segments: layers.map(({ millis }, n) => ({
+      layers: { from: n, to: n },
+      ops: { from: n, to: n + 1 },
+      kind: n,
+      work: millis,
+      shares: [1],
+    })),
+    secondsPerByte: 1e-10,
+    microBatches: {},
+    cases: [measured],
+  };
+  return { graph, profile, microBatch: MICRO_BATCH, request: {}, cores, free: () => free };
+}
+
+const STAFFING = { device: 'cpu', engine: 'onnxruntime', provider: 'cpu', threads: 1, atOnce: 1 } as const;
+
+function formOf({ stages, cores }: Drawn, memory: number | undefined): Form {
+  const ways = Array.from({ length: cores - stages + 1 }, (_, n): Way => {
+    return {
+      device: 'cpu',
+      engine: 'onnxruntime',
+      provider: 'cpu',
+      threads: 1,
+      workers: n + 1,
+      memory,
+      staffing: STAFFING,
+    };
+  });
+  return { name: 'a form', stages: new Array(stages).fill(ways) };
+}
+
+/** The most, or all, of what the stages of a plan hold. */
+const BUDGETS = {
+  named: {
+    candidate: (drawn: Drawn, bytes: number) => candidateOf(searchOf(drawn, 2 ** 50), formOf(drawn, bytes)),
+    held: (stages: readonly { bytes: number }[]) => Math.max(...stages.map(({ bytes }) => bytes)),
+  },
+  shared: {
+    candidate: (drawn: Drawn, bytes: number) => candidateOf(searchOf(drawn, bytes), formOf(drawn, undefined)),
+    held: (stages: readonly { bytes: number }[]) => stages.reduce((sum, { bytes }) => sum + bytes, 0),
+  },
+};
+
+for (const [kind, { candidate, held }] of Object.entries(BUDGETS)) {
+  test(`budgets from generous to impossible in ${STEPS} steps: held, never better with less, refused exactly where nothing fits (${kind})`, () => {
+    fc.assert(
+      fc.property(searches, (drawn) => {
+        fc.pre(drawn.stages <= drawn.layers.length);
+        const generous = candidate(drawn, 2 ** 40);
+        const most = 1.1 * held(generous.plan!.expected!.stages);
+        const { smallestBytes } = generous;
+        let before = generous.plan!.expected!.rowsPerSecond;
+        assert.equal(before, generous.unlimited);
+        for (let step = STEPS; step > 0; step--) {
+          const budget = (most * step) / STEPS;
+          const { plan, smallestBytes: needed } = candidate(drawn, budget);
+          assert.equal(needed, smallestBytes, 'what is needed does not depend on what is given');
+          assert.equal(plan === null, budget < smallestBytes, `${budget} of ${smallestBytes}`);
+          if (!plan) continue;
+          assert.ok(held(plan.expected!.stages) <= budget);
+          assert.ok(plan.expected!.rowsPerSecond <= before);
+          before = plan.expected!.rowsPerSecond;
+        }
+        assert.ok(candidate(drawn, smallestBytes).plan, 'what is said to be enough is enough');
+      }),
+      { numRuns: 30 },
+    );
+  });
+}
