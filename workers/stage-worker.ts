@@ -72,6 +72,7 @@ export const serve = answering<'serve'>(async () => {
     const acceptedAt = micros();
     try {
       const outputs = await compute(stage.inputs.map((region) => slot.tensor(region)));
+      slot.announce(index);
       for (const [n, region] of stage.outputs.entries()) arena.store(slot, region, outputs[n]!);
     } catch (error) {
       slot.fail(index);

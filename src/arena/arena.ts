@@ -6,6 +6,9 @@ import { sharedMemory } from './memory.js';
 import { readAt, writeAt } from './shared-file.js';
 import { Slot } from './slot.js';
 
+/** Milliseconds that a worker stays awake for a slot that is announced: as long as it takes to store some 50 MB. */
+const STORE_LIMIT = 10;
+
 export class Arena {
   readonly memory: SharedArrayBuffer;
   readonly layout: Layout;
@@ -16,7 +19,7 @@ export class Arena {
   readonly file: number | null;
   readonly #regions: ReadonlyMap<string, Region>;
   readonly #waiting: ((slot: Slot) => void)[] = [];
-  readonly #watched = new Map<Slot, Watch[]>();
+  #watches: Watch[] = [];
   #watching = false;
 
   constructor(
@@ -75,8 +78,11 @@ export class Arena {
     while (!bell.halted) {
       const seen = bell.count;
       const ready = this.#earliestReady(stage);
-      if (!ready) bell.wait(seen);
-      else if (ready.tryAccept(stage, worker)) return ready;
+      if (ready) {
+        if (ready.tryAccept(stage, worker)) return ready;
+      } else if (!(this.slots.some((slot) => slot.isComing(stage)) && bell.watch(seen, STORE_LIMIT))) {
+        bell.wait(seen);
+      }
     }
     return null;
   }
@@ -93,26 +99,25 @@ export class Arena {
   passed(slot: Slot, stage: number): Promise<void> {
     if (slot.isPast(stage)) return Promise.resolve();
     return new Promise((resolve) => {
-      const watches = this.#watched.get(slot) ?? [];
-      this.#watched.set(slot, [...watches, { stage, resolve }]);
+      this.#watches.push({ slot, stage, resolve });
       if (!this.#watching) void this.#watch();
     });
   }
 
   /** Settles what has passed unseen. */
   look(): void {
-    for (const [slot, watches] of this.#watched) {
-      const left = watches.filter(({ stage }) => !slot.isPast(stage));
-      if (left.length > 0) this.#watched.set(slot, left);
-      else this.#watched.delete(slot);
-      for (const watch of watches) if (!left.includes(watch)) watch.resolve();
+    const left: Watch[] = [];
+    for (const watch of this.#watches) {
+      if (watch.slot.isPast(watch.stage)) watch.resolve();
+      else left.push(watch);
     }
+    this.#watches = left;
   }
 
   async #watch(): Promise<void> {
     const bell = this.#bells.at(-1)!;
     this.#watching = true;
-    while (this.#watched.size > 0) {
+    while (this.#watches.length > 0) {
       const seen = bell.count;
       this.look();
       await bell.changed(seen);
@@ -149,14 +154,16 @@ export class Arena {
 
   /** Brings in tensors that another process flushed; their dims must be known already. */
   async fetch(slot: Slot, regions: readonly Region[]): Promise<void> {
-    for (const region of this.file === null ? [] : regions) {
+    if (this.file === null) return;
+    for (const region of regions) {
       const { bytes, offset } = slot.place(region);
-      await readAt(this.file!, bytes, offset);
+      await readAt(this.file, bytes, offset);
     }
   }
 }
 
 interface Watch {
+  readonly slot: Slot;
   readonly stage: number;
   readonly resolve: () => void;
 }

@@ -48,6 +48,13 @@ export class Bell {
     if (!this.halted) Atomics.wait(this.#words, kCount, seen);
   }
 
+  /** Keeps this thread awake until the count is no longer `seen`; false when that has not come in `limit` milliseconds. */
+  watch(seen: number, limit: number): boolean {
+    const end = performance.now() + limit;
+    while (this.count === seen) if (performance.now() > end) return false;
+    return true;
+  }
+
   /** Settles when the count is no longer `seen`; does not keep the process alive. */
   async changed(seen: number): Promise<void> {
     if (!this.halted) await Atomics.waitAsync(this.#words, kCount, seen).value;

@@ -33,13 +33,15 @@ export type State = (typeof STATES)[number];
 
 // Words of the header, Int32. Who writes them: kState every owner, by compare-and-exchange, which also orders the plain
 // writes to the others before it (Atomics are sequentially consistent); kBatch and kRows the coordinator while FILLING;
-// what a stage ran (from HEADER_WORDS) and kWorker its worker; kSince 0 whoever gives the slot to a stage, then the worker that accepted it (milliseconds, in 32 bits); dims (from
-// Region.dimsAt) whoever writes the region.
+// kSince and kComing 0 whoever gives the slot to a stage; then the worker that accepted it kSince (milliseconds, in 32 bits)
+// and kWorker, and kComing 1 once it has computed; what a stage ran (from HEADER_WORDS) its worker; dims (from Region.dimsAt)
+// whoever writes the region.
 const kState = 0;
 const kBatch = 1;
 const kRows = 2;
 const kSince = 3;
 const kWorker = 4;
+const kComing = 5;
 
 /** The number of each state in the state's word. */
 const NUMBER = Object.fromEntries(STATES.map((state, number) => [state, number])) as Record<State, number>;
@@ -73,6 +75,8 @@ export class Slot {
   readonly #times: Float64Array;
   readonly #bells: readonly Bell[];
   readonly #dataOffset: number;
+  /** Views are made once: making them costs more than looking them up. */
+  readonly #rooms = new Map<Region, Tensor>();
 
   /** `bells` are those of the arena: one for each stage, and one for whoever takes the slots after the last. */
   constructor(memory: SharedArrayBuffer, layout: Layout, index: number, bells: readonly Bell[]) {
@@ -109,7 +113,7 @@ export class Slot {
   publish(microBatch: number, rows: number): void {
     this.#header[kBatch] = microBatch;
     this.#header[kRows] = rows;
-    this.#header[kSince] = 0;
+    this.#clear();
     this.#move('publish', word('FILLING'), word('READY', 0));
     this.#bells[0]!.ring();
   }
@@ -120,8 +124,9 @@ export class Slot {
 
   /** Whether no stage up to `stage` has anything left to do with it. */
   isPast(stage: number): boolean {
-    const { state, stage: at } = this.state;
-    return state === 'READY' || state === 'RUNNING' ? at > stage : true;
+    const value = Atomics.load(this.#header, kState);
+    const underWay = (value & 7) === NUMBER.READY || (value & 7) === NUMBER.RUNNING;
+    return !underWay || value >> 3 > stage;
   }
 
   /** READY(stage) -> RUNNING(stage). */
@@ -135,6 +140,20 @@ export class Slot {
     this.#header[kWorker] = worker;
     this.#header[kSince] = milliseconds();
     return true;
+  }
+
+  /** RUNNING(stage), and all that is left is to store the results: a worker of the next stage that sleeps can wake up meanwhile. */
+  announce(stage: number): void {
+    if (stage + 1 === this.#layout.stages) return;
+    Atomics.store(this.#header, kComing, 1);
+    this.#bells[stage + 1]!.ring();
+  }
+
+  /** Whether it has been announced to `stage` and is not there yet. */
+  isComing(stage: number): boolean {
+    return (
+      Atomics.load(this.#header, kState) === word('RUNNING', stage - 1) && Atomics.load(this.#header, kComing) === 1
+    );
   }
 
   /** Whether `worker` works on it as `stage`, or did when it died. */
@@ -171,9 +190,12 @@ export class Slot {
   /** RUNNING(stage) -> READY(stage + 1), or DONE after the last stage. */
   advance(stage: number): void {
     const next = stage + 1 === this.#layout.stages ? word('DONE') : word('READY', stage + 1);
-    this.#header[kSince] = 0;
+    this.#clear();
     this.#move('advance', word('RUNNING', stage), next);
-    this.#bells[stage + 1]!.ring();
+    const bell = this.#bells[stage + 1]!;
+    bell.ring();
+    // Nobody is there to take it: the coordinator must learn that this stage has done its part.
+    if (bell.halted) this.#bells.at(-1)!.ring();
   }
 
   /** RUNNING(stage) or READY(stage) -> FAILED(stage). */
@@ -202,7 +224,7 @@ export class Slot {
 
   /** FREE -> READY(stage), once it holds the words and the inputs of the same slot on the other side. */
   adopt(stage: number): void {
-    this.#header[kSince] = 0;
+    this.#clear();
     this.#move('adopt', word('FREE'), word('READY', stage));
     this.#bells[stage]!.ring();
   }
@@ -231,13 +253,19 @@ export class Slot {
   /** The tensor in `region` with the dims that its writer left; a view, valid while the slot is owned. */
   tensor(region: Region): Tensor {
     const { dimsAt, shape, dtype, offset } = region;
-    const dims = Array.from(this.#header.subarray(dimsAt, dimsAt + shape.length));
+    const dims = shape.map((_, axis) => this.#header[dimsAt + axis]!);
+    if (dims.every((dim, axis) => dim === shape[axis])) return this.room(region);
     return viewOf(dtype, dims, this.#memory, this.#dataOffset + offset);
   }
 
   /** The whole of `region`, at its largest shape, to be filled. */
   room(region: Region): Tensor {
-    return viewOf(region.dtype, region.shape, this.#memory, this.#dataOffset + region.offset);
+    let room = this.#rooms.get(region);
+    if (!room) {
+      room = viewOf(region.dtype, region.shape, this.#memory, this.#dataOffset + region.offset);
+      this.#rooms.set(region, room);
+    }
+    return room;
   }
 
   /** Says which part of `region` holds values: `dims` are at most its largest shape in bytes. */
@@ -266,6 +294,12 @@ export class Slot {
       );
     }
     this.setDims(region, tensor.shape);
+  }
+
+  /** What the stage before left of itself; by the owner, before it gives the slot to the next. */
+  #clear(): void {
+    this.#header[kSince] = 0;
+    this.#header[kComing] = 0;
   }
 
   #exchange(from: number, to: number): boolean {

@@ -1,6 +1,8 @@
 /** The arena: back-pressure by slots, first come first served, and memory that engines take without a copy. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { test } from 'node:test';
+import { Worker } from 'node:worker_threads';
 import { Arena } from '../../src/arena/arena.js';
 import { layOut } from '../../src/arena/layout.js';
 
@@ -47,6 +49,55 @@ test('a worker is given the earliest micro-batch of its stage, and none once the
   );
   arena.halt(0);
   assert.equal(arena.accept(0, 1), null);
+});
+
+test('a worker that sleeps is woken by an announcement, and given the slot when it is there', async () => {
+  const arena = new Arena(layOut([{ name: 'x', dtype: 'float32', shape: [8], born: -1, last: 2 }], 2, 1));
+  const slot = await arena.claim();
+  slot.publish(3, 1);
+  slot.accept(0);
+  assert.equal(slot.isComing(1), false);
+  const { memory, layout } = arena;
+  const source = `
+    const { workerData: { module, memory, layout }, parentPort } = require('node:worker_threads');
+    import(module).then(({ Arena }) => {
+      const arena = new Arena(layout, { memory });
+      for (const wait of [true, false]) parentPort.postMessage(arena.accept(1, 7)?.microBatch ?? null);
+    });`;
+  const module = new URL('../../src/arena/arena.js', import.meta.url).href;
+  const worker = new Worker(source, { eval: true, workerData: { module, memory, layout } });
+  await once(worker, 'online');
+  slot.announce(0);
+  assert.ok(slot.isComing(1));
+  // It comes long after the announcement: the worker has watched in vain and sleeps again.
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  assert.deepEqual(slot.state, { state: 'RUNNING', stage: 0 });
+  slot.advance(0);
+  assert.equal(slot.isComing(1), false);
+  assert.deepEqual(await once(worker, 'message'), [3]);
+  assert.ok(slot.isHeldBy(7, 1));
+  arena.halt(1);
+  assert.deepEqual(await once(worker, 'message'), [null]);
+});
+
+test('nobody is told of a slot that comes out of the last stage', async () => {
+  const arena = arenaOf(1);
+  const slot = await arena.claim();
+  slot.publish(0, 1);
+  slot.accept(0);
+  slot.announce(0);
+  assert.equal(slot.isComing(1), false);
+});
+
+test('what is handed to a stage that has been halted has passed the one before', async () => {
+  const arena = new Arena(layOut([{ name: 'x', dtype: 'float32', shape: [8], born: -1, last: 2 }], 2, 1));
+  const slot = await arena.claim();
+  slot.publish(0, 1);
+  const passed = arena.passed(slot, 0);
+  slot.accept(0);
+  arena.halt(1);
+  slot.advance(0);
+  await passed;
 });
 
 test('who waits for a slot to pass is told when it is done, and by a look of what went before', async () => {
