@@ -1,5 +1,4 @@
 /** The pace of a run over its time: rows done and workers' busy time in equal intervals, whose number is bounded by making them longer. */
-import type { Span } from './timeline.js';
 
 export interface Pace {
   /** Length of an interval; the first begins with the run. */
@@ -23,21 +22,26 @@ export class PaceCounter {
     this.#busy = Array.from({ length: lanes }, () => []);
   }
 
-  /** A span of `lane`, its times in microseconds since the run began; `last` says that its rows are done with it. */
-  add(
-    lane: number,
-    { rows, acceptedAt, finishedAt }: Pick<Span, 'rows' | 'acceptedAt' | 'finishedAt'>,
-    last: boolean,
-  ): void {
-    while (finishedAt >= this.#interval * INTERVALS) this.#widen();
+  /** `lane` has computed; microseconds since the run began. */
+  addBusy(lane: number, from: number, to: number): void {
+    const end = this.#intervalOf(to);
     const interval = this.#interval;
     const busy = this.#busy[lane]!;
-    const end = Math.floor(finishedAt / interval);
-    for (let n = Math.floor(acceptedAt / interval); n <= end; n++) {
-      const inside = Math.min(finishedAt, (n + 1) * interval) - Math.max(acceptedAt, n * interval);
+    for (let n = Math.floor(from / interval); n <= end; n++) {
+      const inside = Math.min(to, (n + 1) * interval) - Math.max(from, n * interval);
       busy[n] = (busy[n] ?? 0) + inside;
     }
-    if (last) this.#rows[end] = (this.#rows[end] ?? 0) + rows;
+  }
+
+  /** Rows have left the last stage, microseconds after the run began. */
+  addRows(rows: number, at: number): void {
+    const n = this.#intervalOf(at);
+    this.#rows[n] = (this.#rows[n] ?? 0) + rows;
+  }
+
+  #intervalOf(time: number): number {
+    while (time >= this.#interval * INTERVALS) this.#widen();
+    return Math.floor(time / this.#interval);
   }
 
   get pace(): Pace {

@@ -61,6 +61,8 @@ export class Timeline {
   readonly startedAt: number;
   readonly #spans = new Spans();
   readonly #pace: PaceCounter;
+  /** Number of each stage's first lane. */
+  readonly #firstLane: readonly number[];
   readonly #seats: readonly Seats[];
   readonly #sums: readonly StageSums[];
 
@@ -69,26 +71,25 @@ export class Timeline {
     this.workers = workers;
     this.startedAt = startedAt;
     this.lanes = workers.flatMap((count, stage) => Array.from({ length: count }, (_, worker) => ({ stage, worker })));
+    this.#firstLane = workers.map((_, stage) => this.lanes.findIndex((lane) => lane.stage === stage));
     this.#pace = new PaceCounter(this.lanes.length);
     this.#seats = workers.map((count) => new Seats(count));
     this.#sums = workers.map(() => ({ busy: 0, count: 0, rows: 0, first: Number.POSITIVE_INFINITY, last: 0 }));
   }
 
-  record({ thread, ...rest }: ThreadSpan): void {
-    const { stage, acceptedAt, finishedAt } = rest;
+  record({ stage, thread, microBatch, rows, readyAt, acceptedAt, finishedAt }: ThreadSpan): void {
     const worker = this.#seats[stage]!.of(thread, finishedAt);
-    const span: Span = { ...rest, worker };
     const sums = this.#sums[stage]!;
     sums.busy += finishedAt - acceptedAt;
     sums.count += 1;
-    sums.rows += span.rows;
+    sums.rows += rows;
     sums.first = Math.min(sums.first, acceptedAt);
     sums.last = Math.max(sums.last, finishedAt);
-    this.#spans.add(span);
-    const since = (time: number) => Math.max(0, time - this.startedAt);
-    const times = { rows: span.rows, acceptedAt: since(acceptedAt), finishedAt: since(finishedAt) };
-    const before = this.workers.slice(0, stage).reduce((sum, count) => sum + count, 0);
-    this.#pace.add(before + worker, times, stage === this.workers.length - 1);
+    this.#spans.add({ stage, worker, microBatch, rows, readyAt, acceptedAt, finishedAt });
+    const from = Math.max(0, acceptedAt - this.startedAt);
+    const to = Math.max(0, finishedAt - this.startedAt);
+    this.#pace.addBusy(this.#firstLane[stage]! + worker, from, to);
+    if (stage === this.workers.length - 1) this.#pace.addRows(rows, to);
   }
 
   /** The spans that are kept: the newest some thousand, and samples of all before, in the order in which they finished. */
@@ -160,9 +161,9 @@ class Seats {
   /** A thread that was not seen before takes a free seat, or that of the one not heard of for longest. */
   of(thread: number, now: number): number {
     let seat = this.#seats.findIndex((each) => each.thread === thread);
-    if (seat < 0 && this.#seats.length < this.#count) seat = this.#seats.length;
+    if (seat < 0 && this.#seats.length < this.#count) seat = this.#seats.push({ thread, heardAt: now }) - 1;
     if (seat < 0) seat = this.#seats.reduce((a, { heardAt }, b) => (heardAt < this.#seats[a]!.heardAt ? b : a), 0);
-    this.#seats[seat] = { thread, heardAt: now };
+    Object.assign(this.#seats[seat]!, { thread, heardAt: now });
     return seat;
   }
 }

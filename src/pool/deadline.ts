@@ -4,13 +4,13 @@ import { TandemError } from '../errors.js';
 /** Longest wait of a timer; a longer one would fire at once. */
 const MAX_WAIT = 2 ** 31 - 1;
 
-/** Calls `strike` once `left` (milliseconds) has come down to 0. The function that is returned calls it off. */
+/** Calls `strike` once `left` (milliseconds) has come down to 0; keeps no process alive. The function that is returned calls it off. */
 export function setDeadline(left: () => number, strike: () => void): () => void {
   let timer: NodeJS.Timeout;
   const look = () => {
     const wait = left();
     if (wait <= 0) strike();
-    else timer = setTimeout(look, Math.min(Math.ceil(wait), MAX_WAIT));
+    else timer = setTimeout(look, Math.min(Math.ceil(wait), MAX_WAIT)).unref();
   };
   look();
   return () => clearTimeout(timer);

@@ -156,7 +156,8 @@ export class ProcessPool implements Pool {
     } finally {
       callOff();
       waiting.delete(id);
-      if (waiting.size === 0) for (const handle of [child, socket]) handle.unref();
+      // A host that is being ended is waited for.
+      if (waiting.size === 0 && this.#host === host) for (const handle of [child, socket]) handle.unref();
     }
   }
 

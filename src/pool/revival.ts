@@ -23,7 +23,11 @@ export class Revival {
     return this.#running;
   }
 
-  /** Settles when no revival is under way. */
+  get underWay(): boolean {
+    return this.#running !== undefined;
+  }
+
+  /** Settles when none is under way. */
   async idle(): Promise<void> {
     await this.#running?.catch(() => {});
   }

@@ -13,6 +13,7 @@ import { Threads } from './threads.js';
 /** A micro-batch that the coordinator waits for. */
 interface Run {
   readonly slot: Slot;
+  readonly resolve: (ran: Ran | null) => void;
   readonly reject: (error: unknown) => void;
 }
 
@@ -24,6 +25,8 @@ export class ThreadPool implements Pool {
   #stage = 0;
   /** By slot number. */
   readonly #runs = new Map<number, Run>();
+  /** Calls off the watch over how long micro-batches take. */
+  #callOff: (() => void) | undefined;
   /** By worker id: settles when it serves no more, however that came. */
   readonly #serving = new Map<number, Promise<void>>();
   /** The calls that brought the workers to where they are, in order: what a replacement must be told again. */
@@ -69,26 +72,14 @@ export class ThreadPool implements Pool {
 
   /** The workers find the slot by themselves; this only waits until one of them has left it. */
   async run(number: number): Promise<Ran | null> {
-    await this.#revival.idle();
+    if (this.#revival.underWay) await this.#revival.idle();
     if (this.#ended) throw this.#ended;
-    const slot = this.#arena!.slots[number]!;
-    const stage = this.#stage;
-    const { deadline } = this.options;
-    const broken = new Promise<never>((_, reject) => this.#runs.set(number, { slot, reject }));
-    const callOff = setDeadline(
-      () => deadline - slot.runningFor(stage),
-      () => this.#strike(number, timedOut('run', deadline)),
-    );
-    try {
-      await Promise.race([this.#arena!.passed(slot, stage), broken]);
-      const { state, stage: at } = slot.state;
-      if (state !== 'FAILED' || at > stage) return slot.ran(stage);
-      // Of a failure of this stage the slot tells first, and its worker next.
-      return at < stage ? null : await broken;
-    } finally {
-      callOff();
-      this.#runs.delete(number);
-    }
+    const arena = this.#arena!;
+    const slot = arena.slots[number]!;
+    return new Promise((resolve, reject) => {
+      this.#runs.set(number, { slot, resolve, reject });
+      void arena.passed(slot, this.#stage).then(() => this.#leave(number));
+    });
   }
 
   describe(ask: Ask<'describe'>): Promise<Answer<'describe'>> {
@@ -120,6 +111,7 @@ export class ThreadPool implements Pool {
 
   /** Sets every worker to work that does not work yet. */
   #serveAll(): void {
+    this.#watch();
     for (const id of this.#threads.ids) {
       if (this.#serving.has(id)) continue;
       const serving = this.#serve(id).finally(() => this.#serving.delete(id));
@@ -152,15 +144,43 @@ export class ThreadPool implements Pool {
     await Promise.all(this.#serving.values());
   }
 
+  /** Of a failure of this stage the slot tells first, and its worker next: that one settles the run. */
+  #leave(number: number): void {
+    const run = this.#runs.get(number);
+    // The slot may be under way again by now, after a failure.
+    if (!run?.slot.isPast(this.#stage)) return;
+    const { state, stage: at } = run.slot.state;
+    if (state === 'FAILED' && at === this.#stage) return;
+    this.#runs.delete(number);
+    run.resolve(state === 'FAILED' && at < this.#stage ? null : run.slot.ran(this.#stage));
+  }
+
   /** No slot may ever be DONE after this, so whoever waits for what came before must see it now. */
   #breakOff(runs: readonly (Run | undefined)[], reason: TandemError): void {
-    for (const run of runs) run?.reject(reason);
+    for (const run of runs) {
+      if (!run) continue;
+      this.#runs.delete(run.slot.index);
+      run.reject(reason);
+    }
     this.#arena?.look();
   }
 
+  /** Milliseconds that `run` may still take; one that no worker has accepted has all its time. */
+  #left({ slot }: Run): number {
+    return this.options.deadline - slot.runningFor(this.#stage);
+  }
+
+  /** One clock for all micro-batches: it strikes when the first of them has no time left. */
+  #watch(): void {
+    const left = () => Math.min(this.options.deadline, ...[...this.#runs.values()].map((run) => this.#left(run)));
+    this.#callOff ??= setDeadline(left, () => this.#strike());
+  }
+
   /** A worker hangs. One thread alone cannot be ended; what the others lose with it is run again. */
-  #strike(number: number, timeout: TandemError): void {
-    this.#breakOff([this.#runs.get(number)], timeout);
+  #strike(): void {
+    this.#callOff = undefined;
+    const late = [...this.#runs.values()].filter((run) => this.#left(run) <= 0);
+    this.#breakOff(late, timedOut('run', this.options.deadline));
     void this.#threads.end();
   }
 
@@ -178,6 +198,8 @@ export class ThreadPool implements Pool {
   async #end(reason: TandemError): Promise<void> {
     if (this.#ended) return;
     this.#ended = reason;
+    this.#callOff?.();
+    this.#arena?.halt(this.#stage);
     this.#breakOff([...this.#runs.values()], reason);
     await this.#threads.end();
   }

@@ -16,7 +16,8 @@ test('all rows and all busy time are in it, each in the interval in which it was
     fc.property(fc.array(span, { minLength: 1, maxLength: 40 }), (spans) => {
       const counter = new PaceCounter(3);
       for (const { lane, acceptedAt, length, rows } of spans) {
-        counter.add(lane, { rows, acceptedAt, finishedAt: acceptedAt + length }, lane === 2);
+        counter.addBusy(lane, acceptedAt, acceptedAt + length);
+        if (lane === 2) counter.addRows(rows, acceptedAt + length);
       }
       const { intervalSeconds, rows, busySeconds } = counter.pace;
       assert.ok(rows.length <= 512);
@@ -48,7 +49,8 @@ test('a run of a month has no more intervals than one of a minute', () => {
   const counter = new PaceCounter(1);
   for (let day = 0; day < 30; day++) {
     const acceptedAt = day * 86_400e6;
-    counter.add(0, { rows: 1, acceptedAt, finishedAt: acceptedAt + 3_600e6 }, true);
+    counter.addBusy(0, acceptedAt, acceptedAt + 3_600e6);
+    counter.addRows(1, acceptedAt + 3_600e6);
   }
   const { rows, busySeconds } = counter.pace;
   assert.ok(rows.length <= 512);

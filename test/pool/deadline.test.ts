@@ -25,6 +25,8 @@ const timesOut = (promise: Promise<unknown>, message: RegExp) =>
   );
 
 test('a deadline that moves strikes when nothing is left, and not after it was called off', async () => {
+  // A deadline alone keeps no process alive.
+  const awake = setInterval(() => {}, 1000);
   let left = 40;
   const looks: number[] = [];
   await new Promise<void>((resolve) => {
@@ -46,6 +48,7 @@ test('a deadline that moves strikes when nothing is left, and not after it was c
     () => assert.fail('it struck at once'),
   )();
   await new Promise((resolve) => setTimeout(resolve, 20));
+  clearInterval(awake);
 });
 
 test('a worker that hangs once is replaced, and the rows are the same', async () => {
