@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { makeModel } from '../scripts/make-model.js';
 import { makeOnnx } from '../scripts/make-onnx.js';
-import { caseResult, overlapOf } from '../src/bench/case-result.js';
+import { caseResult, overlapOf, ratesOf } from '../src/bench/case-result.js';
 import type { CaseResult, Overlap } from '../src/bench/result.js';
 import { RowBank } from '../src/bench/row-bank.js';
-import { median } from '../src/bench/statistics.js';
+import { type Estimate, median, ratioOf } from '../src/bench/statistics.js';
 import { type Sample, Trial } from '../src/bench/trial.js';
 import { formatTable } from '../src/cli/table.js';
 import { isLegalCut } from '../src/model/cut.js';
@@ -26,7 +26,7 @@ const { values: flags } = parseArgs({
     model: { type: 'string' },
     'micro-batch': { type: 'string', default: '64' },
     'micro-batches': { type: 'string', default: '32' },
-    repetitions: { type: 'string', default: '5' },
+    repetitions: { type: 'string', default: '6' },
     length: { type: 'string', default: '128' },
     isolation: { type: 'string', multiple: true, default: ['thread', 'process'] },
     json: { type: 'string' },
@@ -61,6 +61,8 @@ interface Row {
   readonly inTurn: CaseResult;
   readonly pipelined: CaseResult;
   readonly overlap: Overlap;
+  /** The pipelined run over itself, measured a second time in every repetition. */
+  readonly again: Estimate;
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'tandem-bench-'));
@@ -103,21 +105,19 @@ async function measure(
   });
   const trial = await Trial.open({ graph, plan, bank, deadline: DEADLINE, allowFallback: false });
   try {
-    const courses = [1, DEPTH].map((depth) => ({ rows: m * size, microBatch: size, depth }));
+    const courses = [1, DEPTH, DEPTH].map((depth) => ({ rows: m * size, microBatch: size, depth }));
     const samples: Sample[][] = courses.map(() => []);
     for (const course of courses) await trial.run(course);
     for (let repetition = 0; repetition < Number(flags.repetitions); repetition++) {
-      for (const [c, course] of courses.entries()) samples[c]!.push(await trial.run(course));
+      const order = repetition % 2 === 0 ? [0, 1, 2] : [2, 1, 0];
+      for (const c of order) samples[c]!.push(await trial.run(courses[c]!));
     }
-    const inTurn = await caseResult({
-      name: 'in turn',
-      kind: 'sequential',
-      trial,
-      course: courses[0]!,
-      samples: samples[0]!,
-    });
-    const pipelined = await caseResult({ name, kind: 'pipelined', trial, course: courses[1]!, samples: samples[1]! });
-    return { name, inTurn, pipelined, overlap: overlapOf(inTurn, pipelined) };
+    const measured = (c: number) => ({ name, trial, course: courses[c]!, samples: samples[c]! });
+    const first = measured(0);
+    const inTurn = await caseResult({ ...first, kind: 'sequential' }, first);
+    const pipelined = await caseResult({ ...measured(1), kind: 'pipelined' }, first);
+    const again = ratioOf(ratesOf(samples[2]!), pipelined.repetitions);
+    return { name, inTurn, pipelined, overlap: overlapOf(inTurn, pipelined), again };
   } finally {
     await trial.close();
   }
@@ -134,6 +134,10 @@ function unevenRanges({ layers, ...graph }: ModelGraph, balancedTo: number): Lay
   ];
 }
 
+function bounds({ low, high }: Estimate): string {
+  return `${low.toFixed(2)} … ${high.toFixed(2)}`;
+}
+
 async function report(rows: readonly Row[]): Promise<void> {
   const wake = median(await bareWake());
   const machine = `${processorName()} x ${cpus().length}, Node ${process.versions.node}; waking a thread that sleeps takes ${wake.toFixed(0)} µs`;
@@ -144,6 +148,7 @@ async function report(rows: readonly Row[]): Promise<void> {
     '±',
     'A/A',
     'x in turn',
+    'at 95 %',
     'limit',
     'of limit',
     'side by side',
@@ -152,13 +157,14 @@ async function report(rows: readonly Row[]): Promise<void> {
     'hop µs',
     'coordinator µs',
   ];
-  const cells = rows.map(({ name, inTurn, pipelined, overlap }) => [
+  const cells = rows.map(({ name, inTurn, pipelined, overlap, again }) => [
     name,
     inTurn.rowsPerSecond.toFixed(0),
     pipelined.rowsPerSecond.toFixed(0),
     `${(pipelined.spread * 100).toFixed(1)} %`,
-    pipelined.halvesApart === null ? '' : `${(pipelined.halvesApart * 100).toFixed(1)} %`,
+    bounds(again),
     overlap.speedUp.toFixed(2),
+    bounds(pipelined.toFirst),
     overlap.idealSpeedUp.toFixed(2),
     (overlap.speedUp / overlap.idealSpeedUp).toFixed(3),
     overlap.contention.toFixed(3),

@@ -1,165 +1,94 @@
 /** Bench: tandem beside what else runs the same models, on the same rows and the same cores, all in turn. */
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { RowBank } from '../src/bench/row-bank.js';
-import { geometricMean, halvesApart, median, spread } from '../src/bench/statistics.js';
-import { formatTable } from '../src/cli/table.js';
 import { npyHeader } from '../src/job/formats/npy-header.js';
 import { openModel } from '../src/model/open.js';
-import { readMachine } from '../src/plan/machine.js';
+import { machineFacts } from '../src/plan/machine-facts.js';
 import { readNvidiaDriver } from '../src/plan/nvidia.js';
-import { processorName } from '../src/processor.js';
 import { bytesOf, zeroRows } from '../src/tensor.js';
-import { type Ask, ContenderProcess, type Course } from './peers/contender-process.js';
+import { prepare, type Setting, startField } from './peers/field.js';
+import { formatMeans, formatSubject, type SubjectResult } from './peers/result.js';
+import { measureRounds } from './peers/rounds.js';
 import { SUBJECTS, type Subject } from './peers/subjects.js';
 
 const { values: flags } = parseArgs({
   options: {
     only: { type: 'string', multiple: true, default: [] },
-    repetitions: { type: 'string', default: '5' },
-    python: { type: 'string' },
-    length: { type: 'string', default: '128' },
+    seconds: { type: 'string', default: '125' },
+    full: { type: 'boolean', default: false },
+    models: { type: 'string' },
+    prepare: { type: 'boolean', default: false },
+    table: { type: 'boolean', default: false },
     json: { type: 'string' },
+    python: { type: 'string' },
   },
 });
 
-const PEERS_FOLDER = resolve(import.meta.dirname, '../../bench/peers');
-const PYTHON = flags.python ?? join(PEERS_FOLDER, '.venv/bin/python');
-const { cores } = readMachine();
-const cards = readNvidiaDriver()?.cards.length ?? 0;
 const ROWS_HELD = 64;
 
-const NODE = [process.execPath, join(import.meta.dirname, 'peers/contender.js')];
-const PYTHON_PEER = [PYTHON, join(PEERS_FOLDER, 'contender.py')];
-const tensorflow = (threads: number) => ({ TF_NUM_INTRAOP_THREADS: String(threads), TF_CPP_MIN_LOG_LEVEL: '2' });
-const needsCard = cards === 0 ? 'no graphics card here' : null;
-const needsPython = existsSync(PYTHON) ? null : 'no Python with the peers: see bench/README.md';
-
-interface Peer {
-  readonly command: readonly string[];
-  /** What the contender is asked for, where it is not the peer's name. */
-  readonly peer?: string;
-  readonly threads?: number;
-  readonly env?: Record<string, string>;
-  /** Why it cannot run here. */
-  readonly missing?: string | null;
+const unknown = flags.only.filter((name) => !SUBJECTS.some((subject) => subject.name === name));
+if (unknown.length > 0) {
+  throw new Error(`no case "${unknown[0]}"; there are ${SUBJECTS.map(({ name }) => `"${name}"`).join(', ')}`);
 }
-
-const PEERS: Readonly<Record<string, Peer>> = {
-  ort: { command: NODE },
-  'ort gpu + cpu': { command: NODE, peer: 'ortBoth', missing: needsCard },
-  openvino: { command: PYTHON_PEER, missing: needsPython },
-  torch: { command: PYTHON_PEER, missing: needsPython },
-  accelerate: { command: PYTHON_PEER, missing: needsPython ?? needsCard },
-  'transformers.js': {
-    command: NODE,
-    peer: 'transformersJs',
-    missing: existsSync(join(PEERS_FOLDER, 'node_modules')) ? null : 'not installed: see bench/README.md',
-  },
-  predict: { command: NODE, env: tensorflow(cores) },
-  'predict, 1 thread': { command: NODE, peer: 'predict', threads: 1, env: tensorflow(1) },
-  tandem: { command: NODE },
-};
-
-interface Contender {
-  readonly name: string;
-  readonly process: ContenderProcess;
-  readonly batch: number;
-  /** Rows a second. */
-  readonly rates: number[];
-}
-
-interface SubjectResult {
-  readonly subject: string;
-  readonly peers: readonly {
-    readonly name: string;
-    readonly version: string;
-    readonly batch: number;
-    readonly rowsPerSecond: number;
-    readonly spread: number;
-    readonly halvesApart: number | null;
-  }[];
-  readonly skipped: readonly { readonly name: string; readonly reason: string }[];
-}
-
 const chosen = SUBJECTS.filter(({ name }) => flags.only.length === 0 || flags.only.includes(name));
+const kept: SubjectResult[] = flags.json && existsSync(flags.json) ? JSON.parse(readFileSync(flags.json, 'utf8')) : [];
 const folder = mkdtempSync(join(tmpdir(), 'tandem-peers-'));
-const results: SubjectResult[] = [];
 try {
-  process.stdout.write(`${processorName()} x ${cores}, Node ${process.versions.node}\n`);
-  for (const [n, subject] of chosen.entries()) {
-    const result = await measure(subject, join(folder, String(n)));
-    results.push(result);
-    process.stdout.write(`\n${format(result)}\n`);
+  for (const subject of flags.table ? [] : chosen) {
+    const result = await measure(subject, join(folder, subject.name));
+    if (!result) continue;
+    const place = kept.findIndex((each) => each.subject === subject.name);
+    kept.splice(place < 0 ? kept.length : place, place < 0 ? 0 : 1, result);
+    if (flags.json) writeFileSync(flags.json, `${JSON.stringify(kept, null, 2)}\n`);
+    if (!flags.table) process.stdout.write(`${formatSubject(result)}\n\n`);
   }
-  process.stdout.write(means(results));
-  if (flags.json) writeFileSync(flags.json, `${JSON.stringify(results, null, 2)}\n`);
+  if (flags.table) process.stdout.write(kept.map((each) => `${formatSubject(each)}\n\n`).join(''));
+  process.stdout.write(formatMeans(kept));
 } finally {
   rmSync(folder, { recursive: true });
 }
 
-async function measure(subject: Subject, into: string): Promise<SubjectResult> {
+/** All in the time that a case has, the making of the model included; `null` where it was only to be prepared. */
+async function measure(subject: Subject, into: string): Promise<SubjectResult | null> {
+  const until = flags.full ? Number.POSITIVE_INFINITY : performance.now() / 1e3 + Number(flags.seconds);
   mkdirSync(into, { recursive: true });
-  process.stderr.write(`${subject.name}: making the model …\n`);
-  const model = await subject.make(join(into, 'model'));
-  const rows = await writeRows(model, into);
-  const skipped: { name: string; reason: string }[] = [];
-  const contenders: Contender[] = [];
-  try {
-    for (const name of subject.peers) {
-      const peer = PEERS[name]!;
-      process.stderr.write(`${subject.name}: ${name} …\n`);
-      if (peer.missing) skipped.push({ name, reason: peer.missing });
-      else {
-        const { threads = cores, command, env = {} } = peer;
-        const largest = Math.max(...subject.batches);
-        const ask: Ask = { peer: peer.peer ?? name, model, architecture: subject.name, rows, threads, largest };
-        try {
-          const started = await ContenderProcess.start(command, env, ask);
-          contenders.push({ name, process: started, batch: await bestBatch(started, subject), rates: [] });
-        } catch (error) {
-          skipped.push({ name, reason: (error as Error).message });
-        }
-      }
-    }
-    for (let repetition = 0; repetition < Number(flags.repetitions); repetition++) {
-      process.stderr.write(`${subject.name}: round ${repetition + 1} …\n`);
-      for (const { process: contender, batch, rates } of contenders) {
-        rates.push(subject.rows / (await contender.run({ batch, rows: subject.rows })));
-      }
-    }
-  } finally {
-    await Promise.all(contenders.map(({ process: contender }) => contender.close()));
+  const say = (what: string) => process.stderr.write(`${subject.name}: ${what} …\n`);
+  say('the model');
+  const model = await modelOf(subject, into);
+  const rows = await writeRows(model, into, subject.length);
+  const setting: Setting = { subject, model, rows, python: flags.python, say };
+  if (flags.prepare) {
+    await prepare(setting);
+    return null;
   }
-  const peers = contenders.map(({ name, process: { version }, batch, rates }) => ({
-    name,
-    version,
-    batch,
-    rowsPerSecond: median(rates),
-    spread: spread(rates),
-    halvesApart: halvesApart(rates),
-  }));
-  return { subject: subject.name, peers, skipped };
+  const { field, skipped } = await startField(setting);
+  try {
+    const peers = await measureRounds(field, { subject, until, say });
+    const cards = readNvidiaDriver()?.cards.map(({ name }) => name);
+    const machine = machineFacts(cards);
+    return { subject: subject.name, date: new Date().toISOString(), machine, ...peers, skipped };
+  } finally {
+    await Promise.all(field.map(({ process: contender }) => contender.close()));
+  }
 }
 
-/** Every batch is run twice, of which the first is warm-up. */
-async function bestBatch(contender: ContenderProcess, { batches, rows }: Subject): Promise<number> {
-  let best = { batch: batches[0]!, rate: 0 };
-  for (const batch of batches) {
-    const course: Course = { batch, rows: Math.min(rows, 12 * batch) };
-    await contender.run({ batch, rows: 4 * batch });
-    const rate = course.rows / (await contender.run(course));
-    if (rate > best.rate) best = { batch, rate };
-  }
-  return best.batch;
+/** Made once where a folder is named to keep models in. */
+async function modelOf(subject: Subject, into: string): Promise<string> {
+  const place = join(flags.models ?? into, subject.name);
+  const note = join(place, 'model-path');
+  if (existsSync(note)) return readFileSync(note, 'utf8');
+  mkdirSync(place, { recursive: true });
+  const path = await subject.make(join(place, 'model'));
+  writeFileSync(note, path);
+  return path;
 }
 
 /** One NPY file for each input, which every peer reads. */
-async function writeRows(model: string, into: string): Promise<Record<string, string>> {
+async function writeRows(model: string, into: string, length = 128): Promise<Record<string, string>> {
   const { inputs } = await openModel(model);
-  const length = Number(flags.length);
   const specs = inputs.map((input) => ({ ...input, shape: input.shape.slice(1).map((dim) => dim ?? length) }));
   const tensors = zeroRows(specs, ROWS_HELD);
   await RowBank.random(specs).feed({ rows: ROWS_HELD, microBatch: ROWS_HELD, depth: 1 }).fill(tensors);
@@ -169,36 +98,4 @@ async function writeRows(model: string, into: string): Promise<Record<string, st
     return [name, path] as const;
   });
   return Object.fromEntries(files);
-}
-
-function format({ subject, peers, skipped }: SubjectResult): string {
-  const titles = [subject, 'rows/s', '±', 'A/A', 'x first', 'batch', 'version'];
-  const rows = peers.map(({ name, version, batch, rowsPerSecond, spread: apart, halvesApart: halves }) => [
-    name,
-    rowsPerSecond.toPrecision(4),
-    `${(apart * 100).toFixed(1)} %`,
-    halves === null ? '' : `${(halves * 100).toFixed(1)} %`,
-    (rowsPerSecond / peers[0]!.rowsPerSecond).toFixed(2),
-    String(batch),
-    version,
-  ]);
-  const columns = titles.map((title, c) => ({ title, right: c > 0 && c < 6 }));
-  return [formatTable(columns, rows), ...skipped.map(({ name, reason }) => `${name}: skipped: ${reason}`)].join('\n');
-}
-
-/** Over the subjects with the same baseline. */
-function means(all: readonly SubjectResult[]): string {
-  const baselines = new Set(all.map(({ peers }) => peers[0]?.name));
-  return [...baselines]
-    .map((baseline) => {
-      const own = all.filter(({ peers }) => peers[0]?.name === baseline);
-      const ratios = own.flatMap(({ peers }) => {
-        const tandem = peers.find(({ name }) => name === 'tandem');
-        return tandem ? [tandem.rowsPerSecond / peers[0]!.rowsPerSecond] : [];
-      });
-      return ratios.length > 0
-        ? `\ntandem is ${geometricMean(ratios).toFixed(2)} x ${baseline} (geometric mean of ${ratios.length})\n`
-        : '';
-    })
-    .join('');
 }

@@ -2,7 +2,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
-import type { Isolation } from '../../src/pool/isolation.js';
 
 /** What a contender is started with. */
 export interface Ask {
@@ -15,7 +14,6 @@ export interface Ask {
   readonly threads: number;
   /** The largest batch that it will be asked for. */
   readonly largest: number;
-  readonly isolation?: Isolation;
 }
 
 export interface Course {
@@ -24,7 +22,7 @@ export interface Course {
 }
 
 /** A machine under other load starts slowly, but not for ever. */
-const START_DEADLINE = 180_000;
+const START_DEADLINE = 600_000;
 
 export class ContenderProcess {
   /** Of the library, as it tells it. */

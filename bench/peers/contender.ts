@@ -8,8 +8,8 @@ import { Trial } from '../../src/bench/trial.js';
 import { restoreUtil } from '../../src/engine/tfjs/native.js';
 import { openSource } from '../../src/job/open-source.js';
 import { openModel } from '../../src/model/open.js';
+import { settlePlan } from '../../src/pipeline/settle-plan.js';
 import { type Tensor, zeroRows } from '../../src/tensor.js';
-import { balancedPlan } from './balance.js';
 import type { Ask, Course } from './contender-process.js';
 
 /** Runs `rows` rows in batches; the time is taken outside. */
@@ -28,10 +28,17 @@ const PEERS: Record<string, Peer> = {
   predict,
 };
 
-async function tandem({ model, rows, threads, largest, isolation }: Ask): ReturnType<Peer> {
+/** A stage for each core, cut where the planner finds that they take equally long. */
+async function tandem({ model, rows, threads, largest }: Ask): ReturnType<Peer> {
   const graph = await openModel(model);
   const bank = await bankOf(model, rows);
-  const plan = await balancedPlan(graph, bank, { stages: threads, microBatch: largest, isolation, deadline: DEADLINE });
+  const plan = await settlePlan(graph, {
+    stages: Array.from({ length: threads }, () => ({ device: 'cpu', threads: 1 })),
+    microBatch: largest,
+    rowSpecs: bank.specs,
+    deadline: DEADLINE,
+    allowFallback: false,
+  });
   const trial = await Trial.open({ graph, plan, bank, deadline: DEADLINE, allowFallback: false });
   return {
     version: plan.stages.map(({ layers }) => `${layers.from}..${layers.to}`).join(' | '),

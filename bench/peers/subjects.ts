@@ -11,15 +11,13 @@ export interface Subject {
   readonly peers: readonly string[];
   /** Each peer runs at the one of these that suits it best. */
   readonly batches: readonly number[];
-  /** Of one measured run. */
-  readonly rows: number;
+  /** Of what the model leaves open, such as the length of a text; 128 unless told. */
+  readonly length?: number;
 }
 
 const ONNX_PEERS = ['ort', 'ort gpu + cpu', 'openvino', 'torch', 'accelerate', 'tandem'];
 const TFJS_PEERS = ['predict', 'predict, 1 thread', 'tandem'];
-const IMAGES = { peers: TFJS_PEERS, batches: [8, 16] };
-/** Rows that the classifiers of Keras are run on: some seconds for each. */
-const IMAGE_ROWS = { 'mobilenet-v2': 384, 'efficientnet-b0': 320, 'inception-v3': 256, 'resnet-50': 256 };
+const KERAS = ['mobilenet-v2', 'efficientnet-b0', 'inception-v3', 'resnet-50'];
 
 export const SUBJECTS: readonly Subject[] = [
   {
@@ -27,41 +25,35 @@ export const SUBJECTS: readonly Subject[] = [
     make: (folder) => makeOnnx('mlp', folder, { layers: 12, hidden: 1024 }),
     peers: ONNX_PEERS,
     batches: [32, 64, 128, 256],
-    rows: 16384,
   },
   {
     name: 'resnet-50',
     make: (folder) => makeOnnx('resnet-50', folder),
     peers: ONNX_PEERS,
     batches: [1, 2, 4, 8],
-    rows: 128,
   },
   {
     name: 'bert-base',
     make: (folder) => makeBert(folder, { layers: 12, hidden: 768, heads: 12, ffn: 3072 }),
     peers: [...ONNX_PEERS, 'transformers.js'],
     batches: [1, 2, 4, 8],
-    rows: 48,
   },
   {
     name: 'bert-large',
     make: (folder) => makeBert(folder, { layers: 24, hidden: 1024, heads: 16, ffn: 4096 }),
     peers: [...ONNX_PEERS, 'transformers.js'],
     batches: [1, 2, 4],
-    rows: 16,
   },
-  ...Object.entries(IMAGE_ROWS).map(([name, rows]) => ({
+  ...KERAS.map((name) => ({
     name: `tfjs ${name}`,
     make: (folder: string) => makeModel(name, folder, { length: 96 }),
-    rows,
-    ...IMAGES,
+    ...{ peers: TFJS_PEERS, batches: [16] },
   })),
   {
     name: 'tfjs transformer',
     make: (folder) => makeModel('transformer', folder, { width: 768, blocks: 12, length: 128 }),
     peers: TFJS_PEERS,
     batches: [2, 4],
-    rows: 64,
   },
 ];
 

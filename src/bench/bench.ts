@@ -54,7 +54,7 @@ async function measure(options: BenchOptions): Promise<Measured> {
     const cases = casesOf(open, { sizes, depths: depth, seconds });
     await rounds(cases, seconds, say);
     const results: CaseResult[] = [];
-    for (const measured of cases) results.push(await caseResult(measured));
+    for (const measured of cases) results.push(await caseResult(measured, cases[0]!));
     return { cases: results, overlap: overlapIn(results), sweep: { microBatch: sizes, depth }, skipped };
   } finally {
     await Promise.all(open.map(({ trial }) => trial.close()));

@@ -4,7 +4,7 @@ import { predict } from '../pipeline/schedule.js';
 import { flagsOf } from './flags.js';
 import type { CaseResult, Overlap, StageResult } from './result.js';
 import type { Course } from './row-bank.js';
-import { halvesApart, median, spread } from './statistics.js';
+import { median, ratioOf, spread } from './statistics.js';
 import type { Sample, Trial } from './trial.js';
 
 /** A trial on one course, as often as it was run. */
@@ -16,10 +16,14 @@ export interface MeasuredCase {
   readonly samples: readonly Sample[];
 }
 
-export async function caseResult({ name, kind, trial, course, samples }: MeasuredCase): Promise<CaseResult> {
+/** `first` is the case that this one is told against, measured in the same rounds. */
+export async function caseResult(
+  { name, kind, trial, course, samples }: MeasuredCase,
+  first: Pick<MeasuredCase, 'samples'>,
+): Promise<CaseResult> {
   const { pipeline } = trial;
   const { plan, graph } = pipeline;
-  const rates = samples.map(({ rows, seconds }) => rows / seconds);
+  const rates = ratesOf(samples);
   const peaks = await pipeline.peakRss();
   return {
     name,
@@ -31,7 +35,7 @@ export async function caseResult({ name, kind, trial, course, samples }: Measure
     rows: course.rows,
     rowsPerSecond: median(rates),
     spread: spread(rates),
-    halvesApart: halvesApart(rates),
+    toFirst: ratioOf(rates, ratesOf(first.samples)),
     repetitions: rates,
     loadSeconds: trial.loadSeconds,
     stages: plan.stages.map((_, j) => stageResult(trial, course, samples, peaks, j)),
@@ -49,6 +53,11 @@ export async function caseResult({ name, kind, trial, course, samples }: Measure
     ),
     peakRssBytes: peaks.some((peak) => peak === null) ? null : peaks.reduce<number>((sum, peak) => sum + peak!, 0),
   };
+}
+
+/** Rows a second of each repetition. */
+export function ratesOf(samples: readonly Sample[]): number[] {
+  return samples.map(({ rows, seconds }) => rows / seconds);
 }
 
 function stageResult(
@@ -80,7 +89,7 @@ function stageResult(
   };
 }
 
-/** What a split gains by overlap. Both cases must be the same slices over the same rows. */
+/** What a split gains by overlap. Both cases must be the same slices over the same rows, measured in the same rounds. */
 export function overlapOf(sequential: CaseResult, pipelined: CaseResult): Overlap {
   const alone = sequential.stages.map(({ seconds }) => seconds);
   const together = pipelined.stages.map(({ seconds }) => seconds);
@@ -90,7 +99,7 @@ export function overlapOf(sequential: CaseResult, pipelined: CaseResult): Overla
   return {
     sequential: sequential.name,
     pipelined: pipelined.name,
-    speedUp: pipelined.rowsPerSecond / sequential.rowsPerSecond,
+    speedUp: ratioOf(pipelined.repetitions, sequential.repetitions).median,
     limit: sum(alone) / Math.max(...perWorker),
     idealSpeedUp: (m * sum(alone)) / predict(times, m, pipelined.depth).seconds,
     contention: sum(together) / sum(alone),

@@ -1,4 +1,4 @@
-/** A bench against an older one of the same model: what has become slower, beyond what repetitions differ by anyway. */
+/** A bench against an older one of the same model: what has become slower, beyond what the medians of both are sure to. */
 import type { BenchResult, CaseResult } from './result.js';
 
 export interface CaseChange {
@@ -23,8 +23,6 @@ export interface Comparison {
 
 /** Two runs of a bench on the same machine differ by this much, however still it is. */
 const LEAST_NOISE = 0.03;
-/** Spreads of both runs together that a median may move by. */
-const SPREADS = 2;
 
 export function compare(before: BenchResult, now: BenchResult): Comparison {
   const older = new Map(before.cases.map((each) => [each.name, each]));
@@ -47,8 +45,7 @@ export function compare(before: BenchResult, now: BenchResult): Comparison {
 
 function changeOf(old: CaseResult, now: CaseResult): CaseChange {
   const ratio = now.rowsPerSecond / old.rowsPerSecond;
-  const apart = Math.max(old.halvesApart ?? 0, now.halvesApart ?? 0);
-  const noise = Math.max(LEAST_NOISE, apart, SPREADS * (old.spread + now.spread));
+  const noise = Math.max(LEAST_NOISE, old.spread + now.spread);
   const verdict = ratio < 1 - noise ? 'slower' : ratio > 1 / (1 - noise) ? 'faster' : 'same';
   return { name: now.name, before: old.rowsPerSecond, now: now.rowsPerSecond, ratio, noise, verdict };
 }

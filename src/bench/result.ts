@@ -29,7 +29,8 @@ const STAGE = z.object({
 
 const CASE = z.object({
   name: z.string(),
-  kind: z.enum(['whole', 'sequential', 'pipelined']),
+  /** `again` is the first case measured a second time in every round: what it differs by is noise. */
+  kind: z.enum(['whole', 'sequential', 'pipelined', 'again']),
   /** As typed: `--stage … --micro-batch … --depth …`. */
   flags: z.string(),
   microBatch: z.number(),
@@ -37,10 +38,10 @@ const CASE = z.object({
   isolation: z.enum(['thread', 'process']),
   rows: z.number(),
   rowsPerSecond: z.number(),
-  /** Half of the interquartile range over the median. */
+  /** How far from the median the true one may lie, in 95 cases of 100. */
   spread: share,
-  /** What two takes of the same thing in turn differ by: the odd repetitions against the even ones. */
-  halvesApart: share.nullable(),
+  /** Rows a second over the first case's in the same round: the median of the rounds, and the bounds of the true one. */
+  toFirst: z.object({ median: z.number(), low: z.number(), high: z.number() }),
   /** Rows a second of each repetition. */
   repetitions: z.array(z.number()),
   loadSeconds: seconds,
@@ -60,7 +61,7 @@ const CASE = z.object({
 const OVERLAP = z.object({
   sequential: z.string(),
   pipelined: z.string(),
-  /** Measured: rows a second of the one over the other. */
+  /** Measured: rows a second of the one over the other in the same round. */
   speedUp: z.number(),
   /** All stages' time over the slowest one's (two stages: 1 + min/max), by the times of the sequential split; without end of rows. */
   limit: z.number(),

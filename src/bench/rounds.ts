@@ -1,4 +1,4 @@
-/** The comparison: every case as often as the time allows, the cases in turn. */
+/** The comparison: every case as often as the time allows, the cases in turn, the first of them twice. */
 import type { MeasuredCase } from './case-result.js';
 import type { OpenLayout } from './open-layouts.js';
 import type { CaseResult, SweepPoint } from './result.js';
@@ -7,12 +7,14 @@ import { bestOf } from './sweep.js';
 import type { Sample, Trial } from './trial.js';
 
 const FEWEST_ROUNDS = 3;
-const MOST_ROUNDS = 15;
+/** Many short rounds say more than a few long ones, on a machine that is not still. */
+const AIMED_ROUNDS = 9;
+const MOST_ROUNDS = 25;
 /** Micro-batches of a measured run, so that filling and emptying do not decide it: the aim, and the least that a slow model gets. */
 const ENOUGH_BATCHES = 32;
 const FEWEST_BATCHES = 8;
 /** Seconds that a measured run should take. */
-const LONG_RUN = 1;
+const LONG_RUN = 0.5;
 
 /** A case before it is run. */
 export interface OpenCase extends MeasuredCase {
@@ -21,7 +23,7 @@ export interface OpenCase extends MeasuredCase {
   readonly rate: number;
 }
 
-/** What is compared in the end: every layout at its best, and the best split also one stage at a time. */
+/** What is compared in the end: every layout at its best, splits also one stage at a time, and the first case once more. */
 export function casesOf(
   open: readonly OpenLayout[],
   { sizes, depths, seconds }: { sizes: readonly SweepPoint[]; depths: readonly SweepPoint[]; seconds: number },
@@ -51,6 +53,8 @@ export function casesOf(
       add(`${layout.name}, pipelined`, 'pipelined', trial, deepest);
     }
   }
+  cases.push({ ...cases[0]!, name: `${cases[0]!.name}, again`, kind: 'again', samples: [] });
+  courses.push(courses[0]!);
   const rows = rowsFor(cases, courses, seconds);
   return cases.map((each, c) => ({ ...each, course: { ...courses[c]!, rows } }));
 }
@@ -66,7 +70,7 @@ export function rowsFor(
   const fastest = Math.max(...cases.map(({ rate }) => rate));
   const wanted = Math.max(ENOUGH_BATCHES * largest, LONG_RUN * fastest);
   const round = cases.reduce((sum, { rate }) => sum + 1 / rate, 0);
-  const affordable = Math.max(FEWEST_BATCHES * largest, seconds / FEWEST_ROUNDS / round);
+  const affordable = Math.max(FEWEST_BATCHES * largest, seconds / AIMED_ROUNDS / round);
   return Math.ceil(Math.min(wanted, affordable) / step) * step;
 }
 
@@ -75,7 +79,10 @@ function leastCommon(a: number, b: number): number {
   return (a / divisor(a, b)) * b;
 }
 
-/** Every case once, then every case again, until the time is over: a machine that changes its speed changes it for all. */
+/**
+ * Every case once, then every case again in the other order, until the time is over: a machine that changes its speed changes
+ * it for all, and what it loses or gains steadily falls out.
+ */
 export async function rounds(cases: readonly OpenCase[], seconds: number, say: (what: string) => void): Promise<void> {
   const startedAt = performance.now();
   for (const { trial, course } of cases) await trial.run({ ...course, rows: course.microBatch * 4 });
@@ -85,7 +92,8 @@ export async function rounds(cases: readonly OpenCase[], seconds: number, say: (
     const left = seconds - (began - startedAt) / 1e3;
     if (round >= FEWEST_ROUNDS && slowest > left) return;
     say(`measuring, round ${round + 1} …`);
-    for (const each of cases) each.samples.push(await each.trial.run(each.course));
+    for (const each of round % 2 === 0 ? cases : cases.toReversed())
+      each.samples.push(await each.trial.run(each.course));
     slowest = Math.max(slowest, (performance.now() - began) / 1e3);
   }
 }

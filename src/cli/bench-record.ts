@@ -37,7 +37,7 @@ function casesOf({ cases, verdict }: BenchResult): Comparison {
   return {
     title: 'Cases',
     unit: 'rows/s',
-    note: `Medians of ${most} repetitions in turn, ${cases[0]!.rows} rows each. The line over a bar is half of what lies between the quartiles to each side; the mark is what the stages' own times would give if nothing else took time. As a command: tandem run MODEL ${verdict.flags}`,
+    note: `Medians of ${most} repetitions in turn, ${cases[0]!.rows} rows each. The line over a bar ends where the true median may lie at most, in 95 cases of 100; the mark is what the stages' own times would give if nothing else took time. As a command: tandem run MODEL ${verdict.flags}`,
     cases: cases.map(({ name, rowsPerSecond, spread, efficiency, microBatch, depth }) => ({
       ...{ name, value: rowsPerSecond, spread, emphasis: name === verdict.best },
       ideal: efficiency > 0 ? rowsPerSecond / efficiency : undefined,

@@ -1,6 +1,7 @@
 /** What `tandem bench` tells a person on stdout: the cases, what overlap gained, the verdict. */
 import type { CaseChange, Comparison } from '../bench/compare.js';
 import type { BenchResult, CaseResult, StageResult } from '../bench/result.js';
+import { ENOUGH, type Estimate, holdsOne } from '../bench/statistics.js';
 import { formatBytes } from './bytes.js';
 import { printable } from './fail.js';
 import { formatRate } from './progress.js';
@@ -16,11 +17,12 @@ export function formatBench(result: BenchResult): string {
   const most = Math.max(...cases.map(({ repetitions }) => repetitions.length));
   return [
     `${printable(model.path)}: ${model.engine}, ${model.layers} layers, ${formatBytes(model.weightBytes)} of weights; a row is ${inputs.join(', ')}`,
-    `${machine.cpu} x ${machine.cores}, Node ${machine.node}${machine.cards.length > 0 ? `, ${machine.cards.join(', ')}` : ''}; ${cases[0]!.rows} rows a run, median of ${most} in turn, ${seconds.took.toFixed(0)} s in all`,
+    `${machine.cpu} x ${machine.cores}, Node ${machine.node}${machine.cards.length > 0 ? `, ${machine.cards.join(', ')}` : ''}; ${cases[0]!.rows} rows a run, medians of ${most} rounds in turn, with what the true ones lie within in 95 cases of 100, ${seconds.took.toFixed(0)} s in all`,
     '',
     formatCases(cases),
     '',
     ...skipped.map(({ name, reason }) => `not measured: ${name}: ${printable(reason)}`),
+    ...formatNoise(cases),
     ...formatOverlap(result),
     ...formatMemory(result),
     ...formatSweep(result),
@@ -47,7 +49,7 @@ function formatCases(cases: readonly CaseResult[]): string {
     each.name,
     formatRate(each.rowsPerSecond),
     percent(each.spread),
-    (each.rowsPerSecond / cases[0]!.rowsPerSecond).toFixed(2),
+    formatRatio(each.toFirst),
     String(each.microBatch),
     String(each.depth),
     each.stages.map(({ seconds }) => milliseconds(seconds)).join(' + '),
@@ -71,15 +73,25 @@ function formatOverlap({ overlap, cases }: BenchResult): string[] {
     `efficiency    ${pipelined.efficiency.toFixed(3)} of what the stages' own times allow; bubble ${percent(pipelined.bubble.measured)}, ${percent(pipelined.bubble.predicted)} of it from filling and uneven stages`,
     ...pipelined.stages.slice(1).map((stage, j) => formatHop(stage, inTurn.stages[j + 1]!, j + 1)),
     `coordinator   ${micros(pipelined.coordinatorSeconds)} of processor time for a micro-batch in a stage`,
-    formatNoise(cases),
   ];
 }
 
-/** The same thing measured twice. */
-function formatNoise(cases: readonly CaseResult[]): string {
-  const apart = cases.flatMap(({ halvesApart }) => halvesApart ?? []);
-  if (apart.length === 0) return 'noise         too few repetitions to tell; give it more --seconds';
-  return `noise         odd and even repetitions of a case differ by ${percent(Math.max(...apart))} at most`;
+/** `1.62 (1.58 … 1.66)`. */
+function formatRatio({ median, low, high }: Estimate): string {
+  return `${median.toFixed(2)} (${low.toFixed(2)} … ${high.toFixed(2)})`;
+}
+
+/** The same thing measured twice: it should not differ from itself. */
+function formatNoise(cases: readonly CaseResult[]): string[] {
+  const again = cases.find(({ kind }) => kind === 'again');
+  if (!again) return [];
+  const { toFirst: found, repetitions } = again;
+  const sure = repetitions.length < ENOUGH ? `; too few rounds to be sure of, give it more --seconds` : '';
+  const within = holdsOne(found) ? 'which holds 1' : 'which does NOT hold 1: something else disturbed the machine';
+  const bounds = `${found.low.toFixed(3)} … ${found.high.toFixed(3)}`;
+  return [
+    `A/A           the first case twice in every round: ${found.median.toFixed(3)} x itself, ${bounds}, ${within}${sure}`,
+  ];
 }
 
 function formatHop({ liveBytes, hopSeconds }: StageResult, inTurn: StageResult, stage: number): string {

@@ -113,7 +113,7 @@ const COMPARISON = z.object({
         name: NAME,
         /** The median. */
         value: AMOUNT,
-        /** Half of what lies between the quartiles, as a share of the value. */
+        /** How far from the value the true one may lie, as a share of it. */
         spread: AMOUNT.optional(),
         /** The figure that the case would reach at best. */
         ideal: AMOUNT.optional(),

@@ -45,7 +45,7 @@ export function madeCase({
     rows: 256,
     rowsPerSecond: rate,
     spread,
-    halvesApart: spread,
+    toFirst: { median: 1, low: 1 - spread, high: 1 + spread },
     repetitions: [rate, rate, rate, rate],
     loadSeconds: 1,
     stages,

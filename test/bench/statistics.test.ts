@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { geometricMean, halvesApart, median, spread } from '../../src/bench/statistics.js';
+import { ENOUGH, estimate, geometricMean, holdsOne, median, ratioOf, spread } from '../../src/bench/statistics.js';
 
 const values = fc.array(fc.double({ min: 1e-3, max: 1e6, noNaN: true }), { minLength: 1, maxLength: 30 });
 
@@ -28,8 +28,40 @@ test('statistics do not depend on the order, and scale with the values', () => {
   );
 });
 
-test('what drifts between two takes in turn is seen in the halves, what drifts over the whole is not', () => {
-  assert.equal(halvesApart([10, 12, 10, 12, 10, 12]), 2 / 11);
-  assert.equal(halvesApart([10, 10, 11, 11, 12, 12]), 0);
-  assert.equal(halvesApart([10, 12, 10]), null);
+test('the bounds are values, the median lies between them, and they are the outermost for few repetitions', () => {
+  fc.assert(
+    fc.property(values, (all) => {
+      const { median: middle, low, high } = estimate(all);
+      assert.ok(all.includes(low) && all.includes(high) && low <= middle && middle <= high);
+      if (all.length <= ENOUGH) assert.deepEqual([low, high], [Math.min(...all), Math.max(...all)]);
+    }),
+  );
+});
+
+test('of as many repetitions as there are in printed tables, the bounds are those of the tables', () => {
+  const places = (count: number) => estimate(Array.from({ length: count }, (_, n) => n)).low;
+  // The sign test: the largest number of heads whose tail has 2.5 % at most.
+  assert.deepEqual([5, 6, 8, 9, 11, 12, 15, 17, 20, 25].map(places), [0, 0, 0, 1, 1, 2, 3, 4, 5, 7]);
+});
+
+test('the bounds hold the true median as often as they promise, whatever the distribution', () => {
+  let state = 7;
+  const uniform = () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return (state + 0.5) / 2 ** 32;
+  };
+  // Now and then somebody else's work makes a repetition much longer; half of all lie below 1.
+  const sample = () => Math.exp(((u) => (u < 0.5 ? u - 0.5 : 20 * (u - 0.5) ** 2))(uniform()));
+  for (const count of [6, 9, 15]) {
+    const takes = 4000;
+    let held = 0;
+    for (let take = 0; take < takes; take++) if (holdsOne(estimate(Array.from({ length: count }, sample)))) held += 1;
+    assert.ok(held / takes > 0.94, `${count} repetitions: ${held / takes}`);
+  }
+});
+
+test('a machine that changes its speed from round to round leaves a ratio as it is', () => {
+  assert.deepEqual(ratioOf([20, 10, 40, 30], [10, 5, 20, 15]), { median: 2, low: 2, high: 2 });
+  assert.ok(holdsOne(ratioOf([1, 4, 9], [1, 4, 9])));
+  assert.ok(!holdsOne(ratioOf([2, 5, 10], [1, 4, 9])));
 });

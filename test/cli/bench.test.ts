@@ -88,7 +88,6 @@ test('a comparison with a faster past fails, one with a slower past does not', a
       ...each,
       rowsPerSecond: each.rowsPerSecond * factor,
       spread: 0,
-      halvesApart: 0,
     }));
     writeFileSync(past, JSON.stringify({ ...result, cases }));
     return tandem(['bench', model, '--seconds', '1', '-b', '4', '--compare', past, '--quiet']);

@@ -1,0 +1,125 @@
+/** The field: every peer that can run here, in a process of its own, at the batch that suits it best. */
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { readMachine } from '../../src/plan/machine.js';
+import { readNvidiaDriver } from '../../src/plan/nvidia.js';
+import { type Ask, ContenderProcess } from './contender-process.js';
+import type { Subject } from './subjects.js';
+
+export interface Contender {
+  readonly name: string;
+  readonly process: ContenderProcess;
+  readonly batch: number;
+  /** Rows a second, as it was found with the batch. */
+  readonly rate: number;
+}
+
+export interface Setting {
+  readonly subject: Subject;
+  readonly model: string;
+  /** NPY files by input. */
+  readonly rows: Readonly<Record<string, string>>;
+  /** The Python that has the peers. */
+  readonly python: string | undefined;
+  readonly say: (what: string) => void;
+}
+
+interface Peer {
+  readonly command: 'node' | 'python';
+  /** What the contender is asked for, where it is not the peer's name. */
+  readonly peer?: string;
+  readonly threads?: number;
+  readonly env?: Record<string, string>;
+  readonly needs?: 'card' | 'packages';
+}
+
+const PEERS_FOLDER = resolve(import.meta.dirname, '../../../bench/peers');
+const { cores } = readMachine();
+const tensorflow = (threads: number) => ({ TF_NUM_INTRAOP_THREADS: String(threads), TF_CPP_MIN_LOG_LEVEL: '2' });
+
+const PEERS: Readonly<Record<string, Peer>> = {
+  ort: { command: 'node' },
+  'ort gpu + cpu': { command: 'node', peer: 'ortBoth', needs: 'card' },
+  openvino: { command: 'python' },
+  torch: { command: 'python' },
+  accelerate: { command: 'python', needs: 'card' },
+  'transformers.js': { command: 'node', peer: 'transformersJs', needs: 'packages' },
+  predict: { command: 'node', env: tensorflow(cores) },
+  'predict, 1 thread': { command: 'node', peer: 'predict', threads: 1, env: tensorflow(1) },
+  tandem: { command: 'node' },
+};
+
+/** What tandem keeps from one time to the next: its plan, measured and tried. */
+export async function prepare(setting: Setting): Promise<void> {
+  setting.say('tandem makes its plan');
+  const contender = await start('tandem', setting);
+  process.stdout.write(`${setting.subject.name}: ${contender.version}\n`);
+  await contender.close();
+}
+
+/** What is not installed or wants a card is skipped, with its reason. */
+export async function startField(setting: Setting): Promise<{
+  field: readonly Contender[];
+  skipped: readonly { readonly name: string; readonly reason: string }[];
+}> {
+  const { subject, say } = setting;
+  const skipped: { name: string; reason: string }[] = [];
+  const field: Contender[] = [];
+  for (const name of subject.peers) {
+    const reason = missing(PEERS[name]!, setting);
+    if (reason) {
+      skipped.push({ name, reason });
+      continue;
+    }
+    say(name);
+    try {
+      const contender = await start(name, setting);
+      field.push({ name, process: contender, ...(await bestBatch(contender, subject)) });
+    } catch (error) {
+      skipped.push({ name, reason: (error as Error).message });
+    }
+  }
+  return { field, skipped };
+}
+
+function missing({ command, needs }: Peer, { python }: Setting): string | null {
+  if (command === 'python' && !existsSync(pythonOf(python))) return 'no Python with the peers: see bench/README.md';
+  if (needs === 'card' && !readNvidiaDriver()?.cards.length) return 'no graphics card here';
+  if (needs === 'packages' && !existsSync(join(PEERS_FOLDER, 'node_modules'))) {
+    return 'not installed: see bench/README.md';
+  }
+  return null;
+}
+
+function start(name: string, { subject, model, rows, python }: Setting): Promise<ContenderProcess> {
+  const { command, peer = name, threads = cores, env = {} } = PEERS[name]!;
+  const words =
+    command === 'node'
+      ? [process.execPath, join(import.meta.dirname, 'contender.js')]
+      : [pythonOf(python), join(PEERS_FOLDER, 'contender.py')];
+  const largest = Math.max(...subject.batches);
+  const ask: Ask = { peer, model, architecture: subject.name, rows, threads, largest };
+  return ContenderProcess.start(words, env, ask);
+}
+
+function pythonOf(asked: string | undefined): string {
+  return asked ?? join(PEERS_FOLDER, '.venv/bin/python');
+}
+
+/** Seconds that a batch is tried for, where 12 of it take no less. */
+const TRY = 1;
+
+/** Every batch is run twice, of which the first is warm-up. */
+async function bestBatch(
+  contender: ContenderProcess,
+  { batches }: Subject,
+): Promise<Pick<Contender, 'batch' | 'rate'>> {
+  let best = { batch: batches[0]!, rate: 0 };
+  for (const batch of batches) {
+    const once = (await contender.run({ batch, rows: 2 * batch })) / 2;
+    const times = Math.max(4, Math.min(12, Math.ceil(TRY / once)));
+    const rate = (times * batch) / (await contender.run({ batch, rows: times * batch }));
+    if (rate > best.rate) best = { batch, rate };
+  }
+  return best;
+}
