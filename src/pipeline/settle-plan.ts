@@ -3,7 +3,7 @@ import { engineBuild } from '../engine/build.js';
 import { asTandemError, TandemError } from '../errors.js';
 import type { ModelGraph } from '../model/graph.js';
 import { freeBudgets, noFit } from '../plan/budget.js';
-import { type Candidate, candidateOf, type Search } from '../plan/candidate.js';
+import { type Candidate, candidateOf } from '../plan/candidate.js';
 import { type Form, namedForms, openForms, staffingsOf } from '../plan/form.js';
 import { readMachine } from '../plan/machine.js';
 import { makePlan } from '../plan/make-plan.js';
@@ -13,6 +13,7 @@ import { readNvidiaDriver } from '../plan/nvidia.js';
 import { type Plan, type Rival, rangesFromLayers } from '../plan/plan.js';
 import type { PlanRequest } from '../plan/plan-request.js';
 import { type ProfileSubject, subjectOf } from '../plan/profile.js';
+import type { Search } from '../plan/staffing.js';
 import { fastestOf, type TrialSettings } from './verify.js';
 
 export interface SettleRequest extends PlanRequest {
@@ -67,7 +68,7 @@ async function settle(graph: ModelGraph, request: Known): Promise<Plan> {
     wanted = Math.ceil(microBatch / SMALLER);
   }
   const { search, candidates } = sizes.reduce((a, b) => (paceOf(b.candidates) > paceOf(a.candidates) ? b : a));
-  if (paceOf(candidates) === 0) throw nothingFits(sizes.at(-1)!.candidates, request);
+  if (paceOf(candidates) === 0) throw nothingFits(sizes.at(-1)!.candidates);
   return fastestOf(search, candidates, absent, request);
 }
 
@@ -117,15 +118,12 @@ function measureForms(
   });
 }
 
-function nothingFits(candidates: readonly Candidate[], { stages }: Known): TandemError {
-  const smallest = Math.min(...candidates.map(({ smallestBytes }) => smallestBytes));
-  if (!Number.isFinite(smallest)) {
-    return new TandemError('TANDEM_LAYERS_INVALID', 'the model has too few places to cut for so many stages', {
-      remedy: 'use fewer stages; tandem inspect MODEL shows where it can be cut',
-    });
-  }
-  const given = stages?.flatMap(({ memory }) => memory ?? []) ?? [];
-  return noFit('the model', smallest, given.length > 0 ? Math.max(...given) : null);
+function nothingFits(candidates: readonly Candidate[]): TandemError {
+  const least = candidates.map(({ need }) => need).reduce((a, b) => (b.bytes < a.bytes ? b : a));
+  if (Number.isFinite(least.bytes)) return noFit('the model', least);
+  return new TandemError('TANDEM_LAYERS_INVALID', 'the model has too few places to cut for so many stages', {
+    remedy: 'use fewer stages; tandem inspect MODEL shows where it can be cut',
+  });
 }
 
 function cardsHere(): string[] {

@@ -1,8 +1,10 @@
 /** Verification: the likeliest plans are tried on the loaded pipeline, and their cuts shifted while it helps. */
-import { noFit } from '../plan/budget.js';
-import { type Candidate, candidateOf, type Scales, type Search } from '../plan/candidate.js';
+import { mebibytes, noFit } from '../plan/budget.js';
+import { type Candidate, candidateOf, type Scales } from '../plan/candidate.js';
 import type { Form } from '../plan/form.js';
+import type { Need } from '../plan/need.js';
 import type { Plan, Rival } from '../plan/plan.js';
+import type { Search } from '../plan/staffing.js';
 import type { TensorSpec } from '../tensor.js';
 import { type Trial, tryPlan } from './trial.js';
 
@@ -58,10 +60,10 @@ export async function fastestOf(
       })),
     ...candidates
       .filter(({ plan }) => !plan)
-      .map(({ form, smallestBytes }) => ({
+      .map(({ form, need }) => ({
         name: form.name,
         rowsPerSecond: null,
-        why: `does not fit: its largest stage needs ${Math.ceil(smallestBytes / 2 ** 20)} MiB`,
+        why: `does not fit: ${need.stage === null ? 'it' : `stage ${need.stage}`} needs ${mebibytes(need.bytes)}`,
       })),
     ...absent,
   ];
@@ -104,7 +106,7 @@ async function tried(
   const over = overBudget(plan, trial);
   if (!over) return { plan: verified(plan, trial), scales };
   const next = before.bytes ? null : candidateOf(search, form, { bytes: scales.bytes }).plan;
-  if (!next) throw noFit(`a plan of ${form.name}`, over.peak, over.budget);
+  if (!next) throw noFit(`a plan of ${form.name}`, over);
   return tried(search, form, next, { bytes: scales.bytes }, request);
 }
 
@@ -116,10 +118,10 @@ function ratio(seen: number, expected: number): number {
   return expected > 0 && seen > 0 ? seen / expected : 1;
 }
 
-function overBudget({ stages }: Plan, { peakBytes }: Trial): { peak: number; budget: number } | null {
-  for (const [j, { memory }] of stages.entries()) {
-    const peak = peakBytes[j];
-    if (memory !== undefined && peak != null && peak > memory) return { peak, budget: memory };
+function overBudget({ stages }: Plan, { peakBytes }: Trial): Need | null {
+  for (const [stage, { memory }] of stages.entries()) {
+    const bytes = peakBytes[stage];
+    if (memory !== undefined && bytes != null && bytes > memory) return { stage, bytes, given: memory };
   }
   return null;
 }

@@ -2,6 +2,7 @@
 import { parseDevice } from '../engine/registry.js';
 import { TandemError } from '../errors.js';
 import { readMachine } from './machine.js';
+import type { Need } from './need.js';
 import { readNvidiaDriver } from './nvidia.js';
 
 /** Memory that is left to others: the coordinator, the system, what grows while a job runs. */
@@ -30,16 +31,12 @@ export function mebibytes(bytes: number): string {
 }
 
 /** TANDEM_PLAN_IMPOSSIBLE with the smallest budget that would do. */
-export function noFit(what: string, smallest: number, given: number | null): TandemError {
-  const [where, limit] = given === null ? ['all its stages', 'is free'] : ['its largest stage', 'may be used'];
-  return new TandemError(
-    'TANDEM_PLAN_IMPOSSIBLE',
-    `${what} needs ${mebibytes(smallest)} in ${where}; ${mebibytes(given ?? freeBudget('cpu'))} ${limit}`,
-    {
-      remedy:
-        given === null
-          ? 'free some memory, or use more stages, a smaller --micro-batch or a smaller --depth'
-          : `give each stage memory=${mebibytes(smallest)}, or use more stages, a smaller --micro-batch or --depth`,
-    },
-  );
+export function noFit(what: string, { stage, bytes, given }: Need): TandemError {
+  const where = stage !== null ? `stage ${stage}` : given === null ? 'all its stages together' : 'its largest stage';
+  const enough = mebibytes(bytes);
+  const limit = given === null ? `${mebibytes(freeBudget('cpu'))} is free` : `${mebibytes(given)} may be used`;
+  const more = given === null ? 'free some memory' : `give ${stage === null ? 'each stage' : 'it'} memory=${enough}`;
+  return new TandemError('TANDEM_PLAN_IMPOSSIBLE', `${what} needs ${enough} in ${where}; ${limit}`, {
+    remedy: `${more}, or use more stages, a smaller --micro-batch or a smaller --depth`,
+  });
 }

@@ -4,9 +4,10 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { engineBuild } from '../../src/engine/build.js';
 import type { ModelGraph } from '../../src/model/graph.js';
-import { candidateOf, type Search } from '../../src/plan/candidate.js';
+import { candidateOf } from '../../src/plan/candidate.js';
 import type { Form, Way } from '../../src/plan/form.js';
 import type { MeasuredCase, Profile } from '../../src/plan/profile.js';
+import type { Search } from '../../src/plan/staffing.js';
 import { chainGraph } from '../fixtures/chain.js';
 
 const MEBI = 2 ** 20;
@@ -114,13 +115,13 @@ for (const [kind, { candidate, held }] of Object.entries(BUDGETS)) {
         fc.pre(drawn.stages <= drawn.layers.length);
         const generous = candidate(drawn, 2 ** 40);
         const most = 1.1 * held(generous.plan!.expected!.stages);
-        const { smallestBytes } = generous;
+        const { bytes: smallestBytes } = generous.need;
         let before = generous.plan!.expected!.rowsPerSecond;
         assert.equal(before, generous.unlimited);
         for (let step = STEPS; step > 0; step--) {
           const budget = (most * step) / STEPS;
-          const { plan, smallestBytes: needed } = candidate(drawn, budget);
-          assert.equal(needed, smallestBytes, 'what is needed does not depend on what is given');
+          const { plan, need } = candidate(drawn, budget);
+          assert.equal(need.bytes, smallestBytes, 'what is needed does not depend on what is given');
           assert.equal(plan === null, budget < smallestBytes, `${budget} of ${smallestBytes}`);
           if (!plan) continue;
           assert.ok(held(plan.expected!.stages) <= budget);
