@@ -1,10 +1,11 @@
 /** Everything of `tandem run` up to the first row: what lies there from an earlier run, the rows, the plan, the stages, the output. */
 import { resolve } from 'node:path';
-import { type Fingerprint, fingerprintLoaded, fingerprintOf } from '../job/fingerprint.js';
+import { type Fingerprint, fingerprintLoaded, fingerprintOf, PLANNED_HERE } from '../job/fingerprint.js';
 import { STANDARD_STREAM } from '../job/format.js';
 import type { Progress } from '../job/job.js';
 import { journalPath } from '../job/journal.js';
 import type { JournalText } from '../job/journal-record.js';
+import { checkErrors } from '../job/max-errors.js';
 import { openSink } from '../job/open-sink.js';
 import { openSource, type SourceInput } from '../job/open-source.js';
 import { OutputClaim } from '../job/output-claim.js';
@@ -74,6 +75,7 @@ export async function openRun(request: Request, opened: Opened, { bar, signals }
   if (!toStream) opened.claim = await claim(request, graph, input, fingerprint);
   if (opened.claim?.complete) return;
   const earlier = opened.claim?.earlier ?? null;
+  if (earlier?.commit) checkErrors(request.maxErrors, earlier.commit, false);
   await checkReportFiles(request, {
     // Those of a run that was stopped are its own.
     force: request.force || earlier !== null,
@@ -120,17 +122,18 @@ async function openMetrics(request: Request, opened: Opened, bar: ProgressBar): 
 /** What the journal begins with: enough to tell this job from another, and to ask for it again from any folder. */
 function beginning(
   fingerprint: Fingerprint,
-  { plan, loaded }: Pipeline,
+  pipeline: Pipeline,
   { rows }: Source,
   request: Request,
   input: SourceInput,
 ) {
   const { output, quiet, json, forceNew, ...kept } = request;
-  const files = Object.entries({ report: kept.report, trace: kept.trace, record: kept.record });
+  const plan = PLANNED_HERE.has(kept.plan ?? 'auto') ? undefined : kept.plan;
+  const files = Object.entries({ plan, report: kept.report, trace: kept.trace, record: kept.record });
   const paths = files.flatMap(([kind, path]) => (path === undefined ? [] : [[kind, resolve(path)]]));
   return {
-    fingerprint: fingerprintLoaded(fingerprint, plan, loaded),
-    plan,
+    fingerprint: fingerprintLoaded(fingerprint, pipeline.plan, pipeline.loaded),
+    plan: pipeline.plan,
     total: rows,
     request: { ...kept, ...Object.fromEntries(paths), model: resolve(request.model), input: textsOf(input) },
   };
@@ -159,6 +162,11 @@ async function load(
   }
 }
 
+/** What no byte depends on may be another this time: a job that has crashed as threads goes on as processes. */
+function goOn(earlier: Plan, { depth = earlier.depth, isolation = 'auto' }: Request): Plan {
+  return { ...earlier, depth, isolation: isolation === 'auto' ? earlier.isolation : isolation };
+}
+
 /** That of an earlier run: what was left to tandem once must not come out differently now. Else measured, unless the user has a plan already or wants none of it. */
 async function planOf(
   graph: ModelGraph,
@@ -167,7 +175,7 @@ async function planOf(
   earlier: Plan | null,
   bar: ProgressBar,
 ): Promise<Plan> {
-  if (earlier) return { ...earlier, depth: request.depth ?? earlier.depth };
+  if (earlier) return goOn(earlier, request);
   const { rowSpecs, rows } = source;
   const { plan: asked = 'auto', allowFallback = false } = request;
   if (asked === 'quick') return makePlan(graph, { ...request, rowSpecs });

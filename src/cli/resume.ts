@@ -3,10 +3,13 @@ import { Command } from 'commander';
 import { TandemError } from '../errors.js';
 import { noJournal } from '../job/job-status.js';
 import { Journal, journalPath } from '../job/journal.js';
+import type { RunSettings } from './config.js';
 import type { Request } from './open-run.js';
 import { perform } from './run.js';
+import { ALLOW_ERRORS, isolationOption, maxErrorsOption } from './run-flags.js';
 
-interface ResumeFlags {
+/** What no byte depends on may be another than in the first run. */
+interface ResumeFlags extends Pick<RunSettings, 'isolation' | 'maxErrors' | 'allowErrors'> {
   readonly quiet?: boolean;
   readonly json?: boolean;
   readonly force?: boolean;
@@ -16,6 +19,9 @@ export function resumeCommand(): Command {
   return new Command('resume')
     .description('go on with a job that was stopped or killed, as its journal tells what was asked for')
     .argument('<output>', 'as it was given to tandem run')
+    .addOption(isolationOption())
+    .addOption(maxErrorsOption())
+    .option('--allow-errors', ALLOW_ERRORS)
     .option('-f, --force', 'write over an output that exists')
     .option('-q, --quiet', 'no plan, no progress, no summary')
     .option('--json', 'print the summary as one JSON object on stdout')

@@ -45,7 +45,7 @@ For example:
   cat rows.jsonl | tandem run model.json -i - -o - | head`;
 
 export function runCommand(action: (model: string, flags: RunFlags) => Promise<void>): Command {
-  const { stages, microBatch, depth, deadline, isolation, plan, maxErrors } = FROM_TEXT;
+  const { stages, microBatch, depth, deadline, plan } = FROM_TEXT;
   return new Command('run')
     .description('run a model over a file of rows, its layers spread over the devices so that all compute at once')
     .argument('<model>', 'model.json, model.onnx, or a folder that holds one')
@@ -63,7 +63,7 @@ export function runCommand(action: (model: string, flags: RunFlags) => Promise<v
     .addOption(
       setting('--deadline <seconds>', 'longest that a micro-batch may take in a stage (default: 600)', deadline),
     )
-    .addOption(setting('--isolation <where>', 'where stages live: auto, thread, process (default: auto)', isolation))
+    .addOption(isolationOption())
     .addOption(
       setting(
         '--plan <how>',
@@ -72,8 +72,8 @@ export function runCommand(action: (model: string, flags: RunFlags) => Promise<v
       ),
     )
     .option('--allow-fallback', 'let a gpu stage run on what is there instead')
-    .addOption(setting('--max-errors <n|p%>', 'stop when more rows than this have failed (default: never)', maxErrors))
-    .option('--allow-errors', 'exit with 0 even when rows have failed')
+    .addOption(maxErrorsOption())
+    .option('--allow-errors', ALLOW_ERRORS)
     .option('--input-format <format>', 'jsonl, npy or npz, where the name does not tell')
     .option('--output-format <format>', 'likewise for the output')
     .option('-f, --force', 'write over an output that exists')
@@ -87,6 +87,21 @@ export function runCommand(action: (model: string, flags: RunFlags) => Promise<v
     .option('--metrics-host <host>', 'serve the metrics at this address, which opens them to others')
     .addHelpText('after', AFTER_HELP)
     .action(action);
+}
+
+export const ALLOW_ERRORS = 'exit with 0 even when rows have failed';
+
+export function isolationOption(): Option {
+  return setting(
+    '--isolation <where>',
+    'where stages live: auto, thread, process (default: auto)',
+    FROM_TEXT.isolation,
+  );
+}
+
+export function maxErrorsOption(): Option {
+  const meaning = 'stop when more rows than this have failed (default: never)';
+  return setting('--max-errors <n|p%>', meaning, FROM_TEXT.maxErrors);
 }
 
 /** An option whose text is read as that of its environment variable is; what is wrong with it is told under the flag's name. */

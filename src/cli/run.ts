@@ -142,11 +142,11 @@ function gotFurther({ claim, sink }: Opened): boolean {
   return (sink?.kept ?? 0) > (claim?.earlier?.commit?.rows ?? 0);
 }
 
-async function tellComplete({ output, quiet, json }: Request): Promise<number> {
+async function tellComplete({ output, quiet, json, allowErrors }: Request): Promise<number> {
   const status = await statusOf(output);
   if (!quiet) process.stderr.write(`tandem: nothing is left to do\n${formatStatus(status)}`);
   if (json) process.stdout.write(`${JSON.stringify(status)}\n`);
-  return status.failedRows > 0 ? EXIT.failedRows : EXIT.ok;
+  return status.failedRows > 0 && !allowErrors ? EXIT.failedRows : EXIT.ok;
 }
 
 /** Says how to go on; else where the unfinished output lies, if any of it was written: an archive that could not be put together is several files. */

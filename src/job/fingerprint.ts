@@ -7,7 +7,6 @@ import { identify } from '../model/file-identity.js';
 import type { ModelGraph } from '../model/graph.js';
 import { VERSION } from '../package.js';
 import type { Plan, StageOptions } from '../plan/plan.js';
-import type { ISOLATIONS } from '../pool/isolation.js';
 import type { Loaded } from '../pool/protocol.js';
 import { formatOf, STANDARD_STREAM } from './format.js';
 import { openInput } from './input-file.js';
@@ -28,14 +27,13 @@ export interface Identified {
   readonly microBatch?: number;
   /** `auto`, `quick`, or a file. */
   readonly plan?: string;
-  readonly isolation?: (typeof ISOLATIONS)[number];
 }
 
 /** Words in the place of a plan's file. */
-const PLANNED_HERE = new Set(['auto', 'quick']);
+export const PLANNED_HERE: ReadonlySet<string> = new Set(['auto', 'quick']);
 
 /** Names that a later run may leave open. */
-const OPEN = new Set(['plan', 'stages', 'micro-batch', 'isolation', 'devices']);
+const OPEN = new Set(['plan', 'stages', 'micro-batch', 'devices']);
 
 /**
  * The fingerprint of a job before it is planned; `null` for a job whose rows can be read only once, from a pipe.
@@ -62,7 +60,6 @@ export async function fingerprintOf(job: Identified): Promise<Fingerprint | null
     fields.plan = await identify(job.plan).catch(() => 'missing');
   }
   if (job.microBatch !== undefined) fields['micro-batch'] = String(job.microBatch);
-  if (job.isolation !== undefined && job.isolation !== 'auto') fields.isolation = job.isolation;
   return fields;
 }
 
@@ -76,7 +73,6 @@ export function fingerprintLoaded(fingerprint: Fingerprint, plan: Plan, loaded: 
     ...{ stages: 'left to tandem', plan: 'none' },
     ...fingerprint,
     'micro-batch': String(plan.microBatch),
-    isolation: plan.isolation,
     devices: devices.join(', '),
   };
 }

@@ -92,7 +92,7 @@ export async function summarise(
       return { stage, device, provider, ranOn, deviceName, layers: range, threads, workers, ...measured };
     }),
     bubble: timeline.bubble(plan.depth),
-    predicted: { rowsPerSecond: perSecond(result.rows, ideal) },
+    predicted: { rowsPerSecond: perSecond(result.rows - result.rowsBefore, ideal) },
     planned: plannedFor(plan, result.microBatches),
     arenaBytes: pipeline.arenaBytes,
     peakRssBytes: peaks.reduce<number>((sum, peak) => sum + (peak ?? 0), process.resourceUsage().maxRSS * 1024),

@@ -1,6 +1,7 @@
 /** Where a stage's workers live: threads of this process, or a process of their own. */
 import { closeSharedFile, openSharedFile } from '../arena/shared-file.js';
-import { ENGINES } from '../engine/registry.js';
+import { ENGINES, parseDevice } from '../engine/registry.js';
+import { settleThreads } from './environment.js';
 import type { Pool, PoolOptions } from './pool.js';
 import { ProcessPool } from './process-pool.js';
 import { ThreadPool } from './thread-pool.js';
@@ -23,8 +24,15 @@ export interface Pools {
   readonly arenaFile: number | null;
 }
 
+/** Throws TANDEM_USAGE where stages of one process ask for different things of its libraries. */
 export function openPools(isolation: Isolation, options: readonly PoolOptions[]): Pools {
-  if (isolation === 'thread') return { pools: options.map((each) => new ThreadPool(each)), arenaFile: null };
+  if (isolation === 'thread') {
+    // A plan may come from a file or from an earlier process, where nobody has settled what this one's libraries are loaded with.
+    for (const { engine, engineOptions, device } of options) {
+      settleThreads(engine, engineOptions.threads, parseDevice(device), true);
+    }
+    return { pools: options.map((each) => new ThreadPool(each)), arenaFile: null };
+  }
   const arenaFile = openSharedFile();
   return { pools: options.map((each) => new ProcessPool(each, arenaFile)), arenaFile };
 }

@@ -11,6 +11,8 @@ const NAME = z.string().max(1000);
 /** The fields of the summary that are shown; it may have more. */
 const SUMMARY = z.object({
   rows: COUNT,
+  /** Of them the work of earlier runs. */
+  rowsBefore: COUNT.optional(),
   failedRows: COUNT,
   seconds: AMOUNT,
   loadSeconds: AMOUNT,

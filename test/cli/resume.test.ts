@@ -1,23 +1,13 @@
 /** A run that is killed, stopped or interrupted ends, when the same command is given again, with the bytes of one that was not. */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import {
-  appendFileSync,
-  existsSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  watch,
-  writeFileSync,
-} from 'node:fs';
+import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { makeOnnx } from '../../scripts/make-onnx.js';
 import { makeRows } from '../../scripts/make-rows.js';
-import { assertFails, type Ended, start, TANDEM, tandem } from './tandem-process.js';
+import { interrupt } from './interrupted-run.js';
+import { assertFails, tandem } from './tandem-process.js';
 
 const cwd = mkdtempSync(join(tmpdir(), 'tandem-resume-'));
 const at = (name: string) => join(cwd, name);
@@ -49,27 +39,15 @@ const filesOf = (name: string) =>
 const status = async (output: string) =>
   JSON.parse(String((await tandem(['status', output, '--json'], { cwd })).stdout));
 
-/** Starts a run and sends it `signal` as soon as its journal tells of rows. */
-async function interrupt(output: string, signal: 'SIGKILL' | 'SIGTERM' | 'SIGINT'): Promise<Ended> {
-  const { child, ended } = start(process.execPath, [TANDEM, ...argsFor(output, '-b', '1')], { cwd });
-  const watcher = watch(cwd);
-  const begun = () => statSync(at(`${output}.journal`), { throwIfNoEntry: false })?.size ?? 0;
-  let first = 0;
-  while (first === 0 || begun() === first) {
-    await once(watcher, 'change');
-    first ||= begun();
-  }
-  watcher.close();
-  child.kill(signal);
-  return ended;
-}
+const interrupted = (output: string, signal: 'SIGKILL' | 'SIGTERM') =>
+  interrupt(argsFor(output, '-b', '1'), { cwd, output, signal });
 
 suite('a run', { concurrency: 2, skip: windows }, () => {
   for (const format of ['jsonl', 'npy', 'npz']) {
     test(`that is killed goes on where it was: ${format}`, async () => {
       assert.equal((await run(`whole-${format}.${format}`, '-b', '1')).status, 0);
       const output = `killed-${format}.${format}`;
-      assert.equal((await interrupt(output, 'SIGKILL')).status, 137);
+      assert.equal((await interrupted(output, 'SIGKILL')).status, 137);
       const { state, rows, of } = await status(output);
       assert.deepEqual({ state, of }, { state: 'stopped', of: ROWS });
       assert.ok(rows > 0 && rows < ROWS, `${rows} rows`);
@@ -83,7 +61,7 @@ suite('a run', { concurrency: 2, skip: windows }, () => {
   }
 
   test('that is stopped says how to go on; resume does so from anywhere, once', async () => {
-    const stopped = await interrupt('stopped.jsonl', 'SIGTERM');
+    const stopped = await interrupted('stopped.jsonl', 'SIGTERM');
     assert.equal(stopped.status, 143, stopped.stderr);
     assert.match(stopped.stderr, /\n {8}to go on, run the same command again, or: tandem resume stopped\.jsonl\n$/);
     const elsewhere = await tandem(['resume', at('stopped.jsonl'), '-q'], { cwd: tmpdir() });
@@ -99,26 +77,16 @@ suite('a run', { concurrency: 2, skip: windows }, () => {
 
   test('that would not give the same bytes is refused, and what differs is named', async () => {
     makeRows(at('edited.npy'), ROWS, [8]);
-    const first = start(
-      process.execPath,
-      [TANDEM, 'run', 'model', '-i', 'edited.npy', '-o', 'edited.jsonl', ...QUICK, '-b', '1'],
-      { cwd },
-    );
-    const watcher = watch(cwd);
-    while (!existsSync(at('edited.jsonl.journal'))) await once(watcher, 'change');
-    const begun = statSync(at('edited.jsonl.journal')).size;
-    while (statSync(at('edited.jsonl.journal')).size === begun) await once(watcher, 'change');
-    watcher.close();
-    first.child.kill('SIGKILL');
-    await first.ended;
+    const first = ['run', 'model', '-i', 'edited.npy', '-o', 'edited.jsonl', ...QUICK, '-b', '1'];
+    await interrupt(first, { cwd, output: 'edited.jsonl', signal: 'SIGKILL' });
     const args = (...more: string[]) => ['run', 'model', '-i', 'edited.npy', '-o', 'edited.jsonl', '-q', ...more];
     // Who comes next takes the dead one's lock away.
     const before = filesOf('edited').filter((name) => !name.endsWith('.lock'));
     const refused = { status: 73, code: 'TANDEM_JOURNAL_MISMATCH' };
-    const other = await tandem(args('-b', '7', '--isolation', 'process'), { cwd });
+    const other = await tandem(args('-b', '7', '--stage', 'cpu,workers=2'), { cwd });
     assertFails(other, {
       ...refused,
-      says: /another micro-batch and isolation \(micro-batch: 1 then, 7 now; .*\n.*--force-new/,
+      says: /another stages and micro-batch \(stages: .*; micro-batch: 1 then, 7 now\).*\n.*--force-new/,
     });
     const piped = await tandem(['run', 'model', '-i', '-', '-o', 'edited.jsonl'], {
       cwd,

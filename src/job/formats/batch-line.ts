@@ -8,6 +8,11 @@ export function isBatchLine(row: Record<string, unknown>): row is BatchLine {
   return Object.hasOwn(row, 'custom_id');
 }
 
+/** Whether a line of JSON may be one, without reading it: a name can be written in escapes. */
+export function mayBeBatchLine(line: Buffer): boolean {
+  return line.includes('custom_id') || line.includes('\\u');
+}
+
 /** Before and after the outputs of the row at `index`. */
 export function answerAround(index: number, customId: RowId): readonly [head: string, tail: string] {
   const head = `{"id":"${requestId(index)}","custom_id":${JSON.stringify(customId)},"response":{"status_code":200,"body":{"outputs":`;

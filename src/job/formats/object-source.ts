@@ -2,9 +2,10 @@
 import { TandemError } from '../../errors.js';
 import type { Tensor, TensorSpec } from '../../tensor.js';
 import type { RowFailure, RowId, RowsRead, Source } from '../source.js';
+import { BatchIds } from './batch-ids.js';
 import { clearRow } from './columns-source.js';
 import { dimsOf, NestedList } from './nested-list.js';
-import type { ObjectRow } from './object-row.js';
+import { invalid, type ObjectRow } from './object-row.js';
 import { RowFault } from './row-fault.js';
 
 export type Parsed = ObjectRow | RowFailure;
@@ -13,6 +14,8 @@ export interface ObjectOptions<T> {
   /** One for each row, in order. */
   readonly items: AsyncIterator<T>;
   readonly parse: (item: T, index: number, specs: readonly TensorSpec[]) => Parsed;
+  /** Whether an item may be a line of an OpenAI batch file: then it is read even where its row is passed over. */
+  readonly mayBeBatchLine: (item: T) => boolean;
   /** The model's inputs, rows' axis first. */
   readonly specs: readonly TensorSpec[];
   /** Names the input for people. */
@@ -32,6 +35,7 @@ export class ObjectSource<T> implements Source {
   /** One for each input. */
   #lists: readonly NestedList[] = [];
   #ahead: Parsed[] = [];
+  readonly #ids = new BatchIds();
   #next = 0;
   #closed = false;
 
@@ -90,16 +94,31 @@ export class ObjectSource<T> implements Source {
   async #take(): Promise<Parsed | null> {
     const ahead = this.#ahead.shift();
     if (ahead) return ahead;
-    const { items, parse, specs } = this.#options;
+    const { items } = this.#options;
     const { value: item, done } = await items.next();
-    if (!done) return parse(item, this.#next++, specs);
+    if (!done) return this.#parse(item);
     if (this.#closed) throw closedWhileReading(this.#options.where);
     return null;
   }
 
+  #parse(item: T): Parsed {
+    const { parse, specs } = this.#options;
+    const parsed = parse(item, this.#next++, specs);
+    const { index, id, batchLine } = parsed;
+    if (!batchLine || typeof id !== 'string' || this.#ids.add(id)) return parsed;
+    return invalid('its custom_id is that of an earlier row; every row needs one of its own').at(index, id, batchLine);
+  }
+
+  /** Rows before it are looked at only for what the later ones must know of them. */
   async #skipTo(firstRow: number): Promise<void> {
+    const { items, mayBeBatchLine } = this.#options;
     this.#ahead = this.#ahead.filter(({ index }) => index >= firstRow);
-    while (this.#next < firstRow && !(await this.#options.items.next()).done) this.#next += 1;
+    while (this.#next < firstRow) {
+      const { value: item, done } = await items.next();
+      if (done) return;
+      if (mayBeBatchLine(item)) this.#parse(item);
+      else this.#next += 1;
+    }
   }
 
   /** Read ahead until every dim is known: to the first good row, or just one row where the model leaves none open. */

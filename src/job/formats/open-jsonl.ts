@@ -3,8 +3,9 @@ import type { Readable } from 'node:stream';
 import type { TensorSpec } from '../../tensor.js';
 import { openInput } from '../input-file.js';
 import type { Source } from '../source.js';
+import { mayBeBatchLine } from './batch-line.js';
 import { chunksOf, FileRange, unreadable } from './byte-reader.js';
-import { linesOf } from './jsonl-lines.js';
+import { linesOf, TOO_LONG } from './jsonl-lines.js';
 import { parseRow } from './jsonl-row.js';
 import { ObjectSource } from './object-source.js';
 
@@ -47,7 +48,10 @@ async function open(
 ): Promise<Source> {
   const lines = linesOf(chunks, { maxBytes: maxLineBytes, where });
   try {
-    return await ObjectSource.open({ items: lines, parse: parseRow, specs, where, firstRow, release });
+    return await ObjectSource.open({
+      ...{ items: lines, parse: parseRow, specs, where, firstRow, release },
+      mayBeBatchLine: (line) => line !== TOO_LONG && mayBeBatchLine(line),
+    });
   } catch (error) {
     await release();
     throw error;

@@ -12,6 +12,7 @@ export function openObjects(
   return ObjectSource.open({
     items: inTurn(rows),
     parse: (row, index) => readRow(() => row, index, specs),
+    mayBeBatchLine: () => true,
     specs,
     where: 'the input',
     firstRow: 0,

@@ -41,11 +41,14 @@ const EVEN = 1.1;
 
 /** What the figures say, in sentences. */
 function verdictOf({ summary }: RunPart): string[] {
-  const { stages, rows, seconds, rowsPerSecond, predicted, stopped } = summary;
+  const { stages, rows, rowsBefore = 0, seconds, rowsPerSecond, predicted, stopped } = summary;
   const said: string[] = [];
   if (stopped) said.push('The run was stopped before its rows ended.');
   const best = predicted.rowsPerSecond > 0 ? rowsPerSecond / predicted.rowsPerSecond : 0;
-  said.push(`${several(rows, 'row')} in ${duration(seconds)}: ${percent(best)} of what these stages give at best.`);
+  if (rowsBefore > 0) said.push(`It went on after ${several(rowsBefore, 'row')} of earlier runs.`);
+  said.push(
+    `${several(rows - rowsBefore, 'row')} in ${duration(seconds)}: ${percent(best)} of what these stages give at best.`,
+  );
   if (stages.length < 2 || seconds === 0) return said;
   const busy = stages.reduce((sum, stage) => sum + stage.busySeconds, 0);
   const workers = stages.reduce((sum, stage) => sum + stage.workers, 0);

@@ -4,8 +4,8 @@ import { element, section, table } from './element.js';
 import { duration, percent, rate } from './figures.js';
 
 export function predictions({ summary }: RunPart): HTMLElement {
-  const { rows, rowsPerSecond, seconds, bubble, predicted, planned, stages } = summary;
-  const ideal = predicted.rowsPerSecond > 0 ? rows / predicted.rowsPerSecond : 0;
+  const { rows, rowsBefore = 0, rowsPerSecond, seconds, bubble, predicted, planned, stages } = summary;
+  const ideal = predicted.rowsPerSecond > 0 ? (rows - rowsBefore) / predicted.rowsPerSecond : 0;
   const workers = stages.reduce((sum, stage) => sum + stage.workers, 0);
   const share = (value: number) => percent(Math.max(0, value));
   const lines: (readonly [name: string, predicted: string, measured: string, ratio: number | null])[] = [

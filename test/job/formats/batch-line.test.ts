@@ -41,6 +41,28 @@ test('what is wrong with one is told under its custom_id, with the place in the 
   for (const [n, [, , message]] of table.entries()) assert.match(failures[n]!.message, message);
 });
 
+test('a custom_id that was there before is told, also of rows that are passed over; plain ids may come twice', async () => {
+  const rows = [
+    ...[line('a', {}), line('b', { input: [1, 2] }), '{"id":"a","inputs":[3,4]}', '{"id":"a","inputs":[5,6]}'],
+    ...[line('b', { input: [7, 8] }), '{"custom\\u005fid":"a","body":{"input":[9,9]}}', line('c', { input: [7, 8] })],
+  ];
+  const ofAll = await readAll(await openText(rows.join('\n'), [X]));
+  const found = ofAll.failures.map(({ index, id, code }) => [index, id, code]);
+  const twice = 'TANDEM_ROW_INVALID';
+  assert.deepEqual(found, [
+    [0, 'a', twice],
+    [4, 'b', twice],
+    [5, 'a', twice],
+  ]);
+  for (const firstRow of [1, 3, 4, 5]) {
+    const { failures } = await readAll(await openText(rows.join('\n'), [X], { firstRow }));
+    assert.deepEqual(
+      failures,
+      ofAll.failures.filter(({ index }) => index >= firstRow),
+    );
+  }
+});
+
 test('answers and errors are lines that a batch client reads, and the same bytes each time', async (t) => {
   const at = tempFolder(t);
   const rows = [line('a"1', { input: [1, 2] }), line('b', { input: [1] }), '{"id":"plain","inputs":[7,8]}', 'oops'];
