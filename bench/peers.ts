@@ -38,12 +38,12 @@ const kept: SubjectResult[] = flags.json && existsSync(flags.json) ? JSON.parse(
 const folder = mkdtempSync(join(tmpdir(), 'tandem-peers-'));
 try {
   for (const subject of flags.table ? [] : chosen) {
-    const result = await measure(subject, join(folder, subject.name));
+    const result = await measure(subject, join(folder, fileName(subject)));
     if (!result) continue;
     const place = kept.findIndex((each) => each.subject === subject.name);
     kept.splice(place < 0 ? kept.length : place, place < 0 ? 0 : 1, result);
     if (flags.json) writeFileSync(flags.json, `${JSON.stringify(kept, null, 2)}\n`);
-    if (!flags.table) process.stdout.write(`${formatSubject(result)}\n\n`);
+    process.stdout.write(`${formatSubject(result)}\n\n`);
   }
   if (flags.table) process.stdout.write(kept.map((each) => `${formatSubject(each)}\n\n`).join(''));
   process.stdout.write(formatMeans(kept));
@@ -77,13 +77,17 @@ async function measure(subject: Subject, into: string): Promise<SubjectResult | 
 
 /** Made once where a folder is named to keep models in. */
 async function modelOf(subject: Subject, into: string): Promise<string> {
-  const place = join(flags.models ?? into, subject.name);
+  const place = join(flags.models ?? into, fileName(subject));
   const note = join(place, 'model-path');
   if (existsSync(note)) return readFileSync(note, 'utf8');
   mkdirSync(place, { recursive: true });
   const path = await subject.make(join(place, 'model'));
   writeFileSync(note, path);
   return path;
+}
+
+function fileName({ name }: Subject): string {
+  return name.replaceAll(' ', '-');
 }
 
 /** One NPY file for each input, which every peer reads. */

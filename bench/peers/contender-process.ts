@@ -47,7 +47,7 @@ export class ContenderProcess {
     const lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
     try {
       const first = await Promise.race([lines.next(), failed]);
-      if (first.done) throw new Error(lastLine(said) || 'it ended without a word');
+      if (first.done) throw new Error(reasonIn(said) || 'it ended without a word');
       return new ContenderProcess(child, lines, JSON.parse(first.value).ready);
     } catch (error) {
       child.kill('SIGKILL');
@@ -73,6 +73,8 @@ export class ContenderProcess {
   }
 }
 
-function lastLine(text: string): string {
-  return text.trim().split('\n').at(-1)!.trim();
+/** What went wrong, where a library says more than that. */
+function reasonIn(text: string): string {
+  const lines = text.trim().split('\n');
+  return (lines.findLast((line) => /^\w*Error\b/.test(line)) ?? lines.at(-1)!).trim();
 }

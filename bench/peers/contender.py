@@ -12,7 +12,7 @@ def openvino_model(ask):
     core = openvino.Core()
     options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": ask["threads"], "INFERENCE_PRECISION_HINT": "f32"}
     compiled = core.compile_model(ask["model"], "CPU", options)
-    return compiled, openvino.__version__
+    return compiled, openvino.__version__.split("-")[0]
 
 
 def torch_model(ask):
@@ -20,7 +20,7 @@ def torch_model(ask):
 
     torch.set_num_threads(ask["threads"])
     torch.manual_seed(1)
-    return runner(torch, ARCHITECTURES[ask["architecture"]](torch).eval()), torch.__version__
+    return runner(torch, ARCHITECTURES[ask["architecture"]](torch).eval()), torch.__version__.split("+")[0]
 
 
 def accelerate_model(ask):

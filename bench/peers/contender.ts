@@ -88,7 +88,8 @@ async function predict({ model, rows }: Ask): ReturnType<Peer> {
   restoreUtil();
   const tf = require('@tensorflow/tfjs-node') as typeof import('@tensorflow/tfjs-node');
   tf.enableProdMode();
-  const loaded = await tf.loadLayersModel(pathToFileURL(model).href);
+  // It takes the rest of the address as it stands, so nothing may be escaped in it.
+  const loaded = await tf.loadLayersModel(`file://${model}`);
   const bank = await bankOf(model, rows);
   const run = batches(bank, async (inputs) => {
     const fed = inputs.map(({ dtype, shape, data }) => tf.tensor(data as Float32Array, [...shape], dtype as 'float32'));

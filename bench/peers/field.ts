@@ -79,7 +79,9 @@ export async function startField(setting: Setting): Promise<{
       skipped.push({ name, reason: (error as Error).message });
     }
   }
-  return { field, skipped };
+  if (field[0]?.name === subject.peers[0]) return { field, skipped };
+  await Promise.all(field.map(({ process: contender }) => contender.close()));
+  throw new Error(`${skipped[0]!.name}, which all others are told against, does not run: ${skipped[0]!.reason}`);
 }
 
 function missing({ command, needs }: Peer, { python }: Setting): string | null {
