@@ -5,6 +5,7 @@ import type { BenchResult, CaseResult, SweepPoint } from './result.js';
 import { casesOf, rounds } from './rounds.js';
 import { surroundingsOf } from './surroundings.js';
 import { bestOf, type Candidate, sweepDepths, sweepSizes } from './sweep.js';
+import { sweepBudgets } from './sweep-budgets.js';
 import { verdictOf } from './verdict.js';
 
 export interface BenchOptions extends OpenOptions {
@@ -12,7 +13,7 @@ export interface BenchOptions extends OpenOptions {
   readonly onProgress?: (what: string) => void;
 }
 
-type Measured = Pick<BenchResult, 'cases' | 'overlap' | 'sweep' | 'skipped'>;
+type Measured = Pick<BenchResult, 'cases' | 'overlap' | 'sweep' | 'skipped'> & { readonly fastest: string | null };
 
 /** Shares of the time after which the sweeps are over. */
 const SIZES_UNTIL = 0.45;
@@ -21,7 +22,12 @@ const DEPTHS_UNTIL = 0.55;
 /** Throws what a pipeline throws when no layout runs at all; one of several that does not is skipped with its reason. */
 export async function bench(options: BenchOptions): Promise<BenchResult> {
   const startedAt = performance.now();
-  const measured = await measure(options);
+  const { fastest, ...measured } = await measure(options);
+  if (options.budgets && fastest) {
+    const { points, skipped } = await sweepBudgets(options, fastest, options.onProgress ?? (() => {}));
+    measured.sweep.budget.push(...points);
+    measured.skipped.push(...skipped);
+  }
   const surroundings = surroundingsOf(options.graph, options.bank.specs);
   const took = (performance.now() - startedAt) / 1e3;
   return {
@@ -55,7 +61,8 @@ async function measure(options: BenchOptions): Promise<Measured> {
     await rounds(cases, seconds, say);
     const results: CaseResult[] = [];
     for (const measured of cases) results.push(await caseResult(measured, cases[0]!));
-    return { cases: results, overlap: overlapIn(results), sweep: { microBatch: sizes, depth }, skipped };
+    const sweep = { microBatch: sizes, depth, budget: [] };
+    return { cases: results, overlap: overlapIn(results), sweep, skipped, fastest: fastest?.name ?? null };
   } finally {
     await Promise.all(open.map(({ trial }) => trial.close()));
   }

@@ -24,6 +24,8 @@ export interface OpenOptions {
   /** To try these and no others. */
   readonly microBatches?: readonly number[];
   readonly depths?: readonly number[];
+  /** Bytes that the first stage of the fastest split may hold, to try each of them. */
+  readonly budgets?: readonly number[];
   readonly isolation?: (typeof ISOLATIONS)[number];
   /** Milliseconds that a micro-batch may take in a stage. */
   readonly deadline: number;

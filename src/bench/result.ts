@@ -78,6 +78,17 @@ const POINT = z.object({
   rowsPerSecond: z.number(),
 });
 
+/** The plan that is made when the first stage may hold this much, and what it comes to. */
+const BUDGET_POINT = z.object({
+  layout: z.string(),
+  memoryBytes: bytes,
+  /** Of the first stage. */
+  layers: z.object({ from: z.number(), to: z.number() }),
+  microBatch: z.number(),
+  depth: z.number(),
+  rowsPerSecond: z.number(),
+});
+
 const HELP = z.object({
   /** What would be changed. */
   change: z.string(),
@@ -104,7 +115,7 @@ export const RESULT = z.object({
   /** The first is the baseline. */
   cases: z.array(CASE),
   overlap: OVERLAP.nullable(),
-  sweep: z.object({ microBatch: z.array(POINT), depth: z.array(POINT) }),
+  sweep: z.object({ microBatch: z.array(POINT), depth: z.array(POINT), budget: z.array(BUDGET_POINT) }),
   /** What was not measured, and why. */
   skipped: z.array(z.object({ name: z.string(), reason: z.string() })),
   verdict: z.object({ best: z.string(), flags: z.string(), speedUp: z.number(), helps: z.array(HELP) }),
@@ -115,6 +126,7 @@ export type CaseResult = z.infer<typeof CASE>;
 export type StageResult = z.infer<typeof STAGE>;
 export type Overlap = z.infer<typeof OVERLAP>;
 export type SweepPoint = z.infer<typeof POINT>;
+export type BudgetPoint = z.infer<typeof BUDGET_POINT>;
 export type Help = z.infer<typeof HELP>;
 
 /** A result from its file. Throws TANDEM_USAGE. */

@@ -72,7 +72,12 @@ async function sweep(entries: readonly Entry[], late: () => boolean): Promise<Sw
   return [...best.values()];
 }
 
-async function shortRun(trial: Trial, { microBatch, depth }: Entry, cold: boolean): Promise<number> {
+/** Rows a second of a long job at this micro-batch and depth; `cold` where the trial has not run so before. */
+export async function shortRun(
+  trial: Trial,
+  { microBatch, depth }: Pick<Course, 'microBatch' | 'depth'>,
+  cold: boolean,
+): Promise<number> {
   const course = { microBatch, depth };
   const workers = trial.pipeline.plan.stages.reduce((sum, stage) => sum + stage.workers, 0);
   // Engines set themselves up for each new shape.

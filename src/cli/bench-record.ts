@@ -2,6 +2,7 @@
 import { basename, dirname } from 'node:path';
 import type { BenchResult, SweepPoint } from '../bench/result.js';
 import type { Comparison, RunRecord } from '../report/record.js';
+import { formatBytes } from './bytes.js';
 
 export function benchRecord(result: BenchResult, command: readonly string[]): RunRecord {
   const { machine, model, date, tandem } = result;
@@ -59,7 +60,18 @@ function sweepOf({ sweep }: BenchResult): Comparison[] {
   return [
     ...shown('Rows of a micro-batch', sweep.microBatch, 'microBatch'),
     ...shown('Micro-batches in flight', sweep.depth, 'depth'),
+    ...budgetsOf(sweep.budget),
   ];
+}
+
+function budgetsOf(points: BenchResult['sweep']['budget']): Comparison[] {
+  if (points.length === 0) return [];
+  const cases = points.map(({ memoryBytes, layers, microBatch, rowsPerSecond }) => ({
+    name: formatBytes(memoryBytes),
+    value: rowsPerSecond,
+    note: `layers ${layers.from} to ${layers.to}, ${microBatch} rows`,
+  }));
+  return [{ title: `Memory of the first stage: ${points[0]!.layout}`, unit: 'rows/s', cases }];
 }
 
 function helpsOf({ verdict: { helps } }: BenchResult): Comparison[] {

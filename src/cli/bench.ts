@@ -17,6 +17,7 @@ import { readNvidiaDriver } from '../plan/nvidia.js';
 import type { StageOptions } from '../plan/plan.js';
 import { type TensorSpec, zeroRows } from '../tensor.js';
 import { benchRecord } from './bench-record.js';
+import { parseBytes } from './bytes.js';
 import { FROM_TEXT } from './config.js';
 import { inputsOf } from './input-flag.js';
 import { formatBench, formatComparison } from './print-bench.js';
@@ -30,6 +31,7 @@ interface BenchFlags {
   readonly stage?: readonly StageOptions[];
   readonly microBatch?: readonly number[];
   readonly depth?: readonly number[];
+  readonly budget?: readonly number[];
   readonly isolation?: 'auto' | 'thread' | 'process';
   readonly seconds: number;
   readonly length: number;
@@ -45,7 +47,7 @@ interface BenchFlags {
 const AFTER_HELP = `
 Compares the whole model on one device and on all of its cores, the same model split with one stage at a time, and the split
 with all stages at once; each at the micro-batch and depth that suit it, all in turn. It ends with the plan to use, as
-flags for tandem run, and with what would make it faster.
+flags for tandem run, and with what would make it faster. --budget takes time of its own: the planner measures the model once, and tries a plan for each.
 
 Exit status: 0, or 1 where --compare finds a case that has become slower by more than the noise.
 
@@ -71,6 +73,9 @@ export function benchCommand(): Command {
     )
     .option('-b, --micro-batch <rows,…>', 'sizes to try (default: what suits)', (text) => counts(text, '--micro-batch'))
     .option('--depth <n,…>', 'depths to try (default: what suits)', (text) => counts(text, '--depth'))
+    .option('--budget <size,…>', 'what the first stage of the fastest split may hold: plan and try each', (text) =>
+      text.split(',').map(parseBytes),
+    )
     .option('--isolation <where>', 'where stages live: auto, thread, process', (text) =>
       FROM_TEXT.isolation(text, '--isolation'),
     )
@@ -111,7 +116,7 @@ async function runBench(path: string, flags: BenchFlags): Promise<number> {
   try {
     const bank = await rowsFor(graph, flags);
     const layouts = layoutsOf(graph, flags.stage);
-    const { seconds, microBatch: microBatches, depth: depths, isolation, allowFallback = false } = flags;
+    const { seconds, microBatch: microBatches, depth: depths, budget: budgets, isolation } = flags;
     const deadline = flags.deadline * 1e3;
     const result = await bench({
       graph,
@@ -120,9 +125,10 @@ async function runBench(path: string, flags: BenchFlags): Promise<number> {
       seconds,
       microBatches,
       depths,
+      budgets,
       isolation,
       deadline,
-      allowFallback,
+      allowFallback: flags.allowFallback ?? false,
       onProgress,
     });
     bar.clear();

@@ -127,6 +127,10 @@ function formatSweep({ sweep }: BenchResult): string[] {
       `depth         ${depths[0]!.layout}: ${depths.map((point) => `${point.depth} ${formatRate(point.rowsPerSecond)}`).join(', ')}`,
     );
   }
+  for (const { memoryBytes, layers, microBatch, rowsPerSecond } of sweep.budget) {
+    const cut = `layers ${layers.from}..${layers.to}, micro-batch ${microBatch}`;
+    lines.push(`budget        stage 0 in ${formatBytes(memoryBytes)}: ${formatRate(rowsPerSecond)} rows/s, ${cut}`);
+  }
   return lines;
 }
 

@@ -76,7 +76,7 @@ export function madeResult(cases: readonly CaseResult[]): BenchResult {
     seconds: { asked: 1, took: 1 },
     cases: [...cases],
     overlap: null,
-    sweep: { microBatch: [], depth: [] },
+    sweep: { microBatch: [], depth: [], budget: [] },
     skipped: [],
     verdict: { best: cases[0]!.name, flags: '', speedUp: 1, helps: [] },
   };

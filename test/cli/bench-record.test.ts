@@ -14,6 +14,12 @@ const RESULT = {
   sweep: {
     microBatch: [16, 8].map((microBatch) => ({ layout: 'two', microBatch, depth: 4, rowsPerSecond: 100 + microBatch })),
     depth: [],
+    budget: [
+      {
+        ...{ layout: 'two', memoryBytes: 2 ** 30, layers: { from: 0, to: 2 } },
+        ...{ microBatch: 8, depth: 4, rowsPerSecond: 90 },
+      },
+    ],
   },
   verdict: {
     best: 'pipelined',
@@ -43,6 +49,7 @@ test('cases, sweep and what would help stand side by side; the best is emphasise
           ['two, 16', 116],
         ],
       ],
+      ['Memory of the first stage: two', [['1.0 GiB', 90]]],
       ['What would help', [['a faster link', 1.11]]],
     ],
   );
@@ -63,7 +70,7 @@ test('tandem report draws what tandem bench wrote', async () => {
     const { status, stderr } = await tandem(['report', 'bench.json'], { cwd });
     assert.deepEqual({ status, stderr }, { status: 0, stderr: '' });
     const { comparisons } = readRecord(readFileSync(join(cwd, 'bench.html'), 'utf8'), 'bench.html');
-    assert.equal(comparisons.length, 3);
+    assert.equal(comparisons.length, 4);
   } finally {
     rmSync(cwd, { recursive: true });
   }

@@ -77,6 +77,22 @@ test('the rows of a file, the stages, the sizes and the depth that are asked for
   assert.deepEqual([...new Set(sweep.microBatch.map(({ microBatch }) => microBatch))], [2, 3]);
 });
 
+test('budgets of the first stage: each has a plan that is tried, and one that is too small is told', async () => {
+  const budgets = ['--budget', '1KiB,2GiB', '-b', '4', '--depth', '3'];
+  const asked = ['--stage', 'cpu,threads=1', '--stage', 'cpu,threads=1', ...budgets];
+  const { status, stdout } = await tandem(['bench', model, ...asked, '--seconds', '1', '--json', '--quiet']);
+  assert.equal(status, 0);
+  const { sweep, skipped } = RESULT.parse(JSON.parse(stdout));
+  assert.deepEqual(
+    sweep.budget.map(({ memoryBytes, layers, rowsPerSecond }) => [memoryBytes, layers.from, rowsPerSecond > 0]),
+    [[2 * 2 ** 30, 0, true]],
+  );
+  assert.deepEqual(
+    skipped.map(({ name }) => name),
+    ['split, as asked, 1024 bytes in stage 0'],
+  );
+});
+
 test('a comparison with a faster past fails, one with a slower past does not', async () => {
   const output = join(folder, 'now.json');
   const { status } = await tandem(['bench', model, '--seconds', '1', '-b', '4', '--output', output, '--quiet']);
