@@ -43,7 +43,8 @@ const handlers: Handlers = {
       await arena.fetch(slot, inputs);
       slot.adopt(stage);
       // The worker itself writes its results into the file.
-      await pool.run(number);
+      await arena.settled(slot);
+      if (slot.state.state === 'FAILED') throw pool.failureOf(number);
       return { words: slot.words() };
     } finally {
       slot.giveBack();

@@ -75,7 +75,6 @@ export const serve = answering<'serve'>(async () => {
       slot.announce(index);
       for (const [n, region] of stage.outputs.entries()) arena.store(slot, region, outputs[n]!);
     } catch (error) {
-      slot.fail(index);
       return { slot: slot.index, error: toWire(error) };
     }
     slot.setRan(index, { worker: threadId, acceptedAt, finishedAt: micros() });

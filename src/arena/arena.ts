@@ -87,31 +87,45 @@ export class Arena {
     return null;
   }
 
-  /** No worker of `stage` accepts any more. */
-  halt(stage: number): void {
-    this.#bells[stage]!.halt();
+  /** The same for whoever must not block: what comes to the stage, in the order of the micro-batches, until it is halted. */
+  async *arrivals(stage: number): AsyncGenerator<Slot> {
+    const bell = this.#bells[stage]!;
+    while (!bell.halted) {
+      const seen = bell.count;
+      const ready = this.#earliestReady(stage);
+      if (!ready) await bell.changed(seen);
+      else if (ready.tryAccept(stage)) yield ready;
+    }
   }
 
-  /**
-   * Settles when no stage up to `stage` has anything left to do with the slot. That is seen when some slot is DONE or FAILED,
-   * or by `look`, and not at every hop, so that the coordinator is woken once for each micro-batch.
-   */
-  passed(slot: Slot, stage: number): Promise<void> {
-    if (slot.isPast(stage)) return Promise.resolve();
+  /** Nobody takes what comes to `stage` any more; it fails there. */
+  halt(stage: number): void {
+    this.#bells[stage]!.halt();
+    this.#look();
+  }
+
+  /** Settles when the slot is DONE or FAILED. Only for the one side that `halt`s. */
+  settled(slot: Slot): Promise<void> {
+    if (this.#hasSettled(slot)) return Promise.resolve();
     return new Promise((resolve) => {
-      this.#watches.push({ slot, stage, resolve });
+      this.#watches.push({ slot, resolve });
       if (!this.#watching) void this.#watch();
     });
   }
 
-  /** Settles what has passed unseen. */
-  look(): void {
+  #look(): void {
     const left: Watch[] = [];
     for (const watch of this.#watches) {
-      if (watch.slot.isPast(watch.stage)) watch.resolve();
+      if (this.#hasSettled(watch.slot)) watch.resolve();
       else left.push(watch);
     }
     this.#watches = left;
+  }
+
+  #hasSettled(slot: Slot): boolean {
+    const { state, stage } = slot.state;
+    if (state === 'READY' && this.#bells[stage]!.halted) slot.fail(stage);
+    return slot.isSettled;
   }
 
   async #watch(): Promise<void> {
@@ -119,7 +133,7 @@ export class Arena {
     this.#watching = true;
     while (this.#watches.length > 0) {
       const seen = bell.count;
-      this.look();
+      this.#look();
       await bell.changed(seen);
     }
     this.#watching = false;
@@ -164,6 +178,5 @@ export class Arena {
 
 interface Watch {
   readonly slot: Slot;
-  readonly stage: number;
   readonly resolve: () => void;
 }

@@ -14,7 +14,7 @@
  * READY(j)   -> RUNNING(j)  [accept]   a worker of stage j
  * RUNNING(j) -> READY(j+1)  [advance]  the same worker, j not the last stage
  * RUNNING(j) -> DONE        [advance]  the same worker, j the last stage
- * RUNNING(j) -> FAILED(j)   [fail]     the same worker, or the coordinator when that worker is gone
+ * RUNNING(j) -> FAILED(j)   [fail]     the pool of stage j, for a worker that could not do it, hangs or is gone
  * READY(j)   -> FAILED(j)   [fail]     the coordinator, when no worker is left to take it
  * DONE, FAILED(j) -> FILLING [refill]  coordinator, to run the same rows again
  * DONE, FILLING, FAILED -> FREE [release] coordinator
@@ -122,11 +122,10 @@ export class Slot {
     return Atomics.load(this.#header, kState) === word('READY', stage);
   }
 
-  /** Whether no stage up to `stage` has anything left to do with it. */
-  isPast(stage: number): boolean {
-    const value = Atomics.load(this.#header, kState);
-    const underWay = (value & 7) === NUMBER.READY || (value & 7) === NUMBER.RUNNING;
-    return !underWay || value >> 3 > stage;
+  /** DONE or FAILED. */
+  get isSettled(): boolean {
+    const number = Atomics.load(this.#header, kState) & 7;
+    return number === NUMBER.DONE || number === NUMBER.FAILED;
   }
 
   /** READY(stage) -> RUNNING(stage). */
@@ -156,9 +155,13 @@ export class Slot {
     );
   }
 
+  isRunning(stage: number): boolean {
+    return Atomics.load(this.#header, kState) === word('RUNNING', stage);
+  }
+
   /** Whether `worker` works on it as `stage`, or did when it died. */
   isHeldBy(worker: number, stage: number): boolean {
-    return Atomics.load(this.#header, kState) === word('RUNNING', stage) && this.#header[kWorker] === worker;
+    return this.isRunning(stage) && this.#header[kWorker] === worker;
   }
 
   /** Says who computed `stage` and when, in microseconds of the monotonic clock; before the slot is given away. */
@@ -181,7 +184,7 @@ export class Slot {
 
   /** Milliseconds since a worker of `stage` accepted the slot; 0 when none works on it. */
   runningFor(stage: number): number {
-    if (Atomics.load(this.#header, kState) !== word('RUNNING', stage)) return 0;
+    if (!this.isRunning(stage)) return 0;
     const since = this.#header[kSince]!;
     // The difference of two clocks of 32 bits is right though both have gone round.
     return since === 0 ? 0 : Math.max(0, (milliseconds() - since) | 0);
@@ -194,7 +197,7 @@ export class Slot {
     this.#move('advance', word('RUNNING', stage), next);
     const bell = this.#bells[stage + 1]!;
     bell.ring();
-    // Nobody is there to take it: the coordinator must learn that this stage has done its part.
+    // Nobody is there to take it, which is for the coordinator to see.
     if (bell.halted) this.#bells.at(-1)!.ring();
   }
 

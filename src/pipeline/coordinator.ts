@@ -1,7 +1,7 @@
 /** The coordinator: fills slots, leads each from stage to stage, and gives micro-batches back in input order. */
 import type { Arena } from '../arena/arena.js';
 import type { Region } from '../arena/layout.js';
-import type { Ran, Slot } from '../arena/slot.js';
+import type { Slot } from '../arena/slot.js';
 import { asTandemError, type ErrorCode, type TandemError } from '../errors.js';
 import type { Pool } from '../pool/pool.js';
 import { micros } from '../pool/protocol.js';
@@ -63,7 +63,9 @@ export class Coordinator {
     );
     let current: Flight | undefined;
     try {
-      for await (current of line) {
+      for (;;) {
+        current = await line.next();
+        if (!current) break;
         yield await this.#result(current.slot, await this.#land(current, run));
         this.#options.arena.release(current.slot);
         current = undefined;
@@ -108,44 +110,29 @@ export class Coordinator {
     return this.#fly(slot, publishedAt);
   }
 
-  /**
-   * One micro-batch's way through all stages. Where workers find slots themselves every stage is waited for at once, and the
-   * slot goes from worker to worker; else each is asked when the one before is done. Settles when all have answered.
-   */
+  /** One micro-batch's way through all stages, which find it by themselves. A failure leaves the pool fit for the next. */
   async #fly(slot: Slot, publishedAt: number): Promise<ThreadSpan[]> {
-    const { microBatch, rows } = slot;
-    let before: Promise<Ran | null> | undefined;
-    const runs = this.#options.pools.map((pool, stage) => {
-      before = this.#runStage(slot, stage, pool, before);
-      return before;
-    });
-    await Promise.allSettled(runs);
-    let readyAt = publishedAt;
-    const spans: ThreadSpan[] = [];
-    for (const [stage, run] of runs.entries()) {
-      const { worker: thread, acceptedAt, finishedAt } = (await run)!;
-      spans.push({ stage, thread, microBatch, rows, readyAt, acceptedAt, finishedAt });
-      readyAt = finishedAt;
+    const { arena, pools } = this.#options;
+    await arena.settled(slot);
+    const { state, stage } = slot.state;
+    if (state === 'FAILED') {
+      const failure = pools[stage]!.failureOf(slot.index);
+      // A pool that cannot be brought back has ended, and tells why at the next micro-batch.
+      if (LOST.has(failure.code)) await pools[stage]!.revive().catch(() => {});
+      throw failure;
     }
-    return spans;
+    return this.#spansOf(slot, publishedAt);
   }
 
-  /**
-   * `before` is the run of the stage before; when that fails there is nothing to run, which a worker that waited tells by
-   * `null`. A run that failed leaves the slot FAILED, so that no later stage waits for it, and the pool fit for the next.
-   */
-  async #runStage(slot: Slot, stage: number, pool: Pool, before: Promise<Ran | null> | undefined): Promise<Ran | null> {
-    if (!pool.waitsForSlots) await before;
-    try {
-      return await pool.run(slot.index);
-    } catch (error) {
-      // A pool that cannot be brought back has ended, and tells why at the next run.
-      const revived = LOST.has(asTandemError(error).code) ? pool.revive().catch(() => {}) : undefined;
-      await before?.catch(() => {});
-      this.#fail(slot, stage);
-      await revived;
-      throw error;
-    }
+  #spansOf(slot: Slot, publishedAt: number): ThreadSpan[] {
+    const { microBatch, rows } = slot;
+    let readyAt = publishedAt;
+    return this.#options.pools.map((_, stage) => {
+      const { worker: thread, acceptedAt, finishedAt } = slot.ran(stage);
+      const span = { stage, thread, microBatch, rows, readyAt, acceptedAt, finishedAt };
+      readyAt = finishedAt;
+      return span;
+    });
   }
 
   /** Settles when the micro-batch is through, at the first try or alone; resolves to the rows that could not be computed. */
@@ -195,11 +182,6 @@ export class Coordinator {
     return failed;
   }
 
-  #fail(slot: Slot, stage: number): void {
-    const { state, stage: at } = slot.state;
-    if (at === stage && (state === 'READY' || state === 'RUNNING')) slot.fail(stage);
-  }
-
   #inputRegions(): Region[] {
     const { arena, inputs } = this.#options;
     return inputs.map((name) => arena.region(name));
@@ -222,7 +204,6 @@ export class Coordinator {
   async #settle(flights: readonly Flight[]): Promise<void> {
     for (const { slot, landed } of flights) {
       await landed.catch(() => {});
-      this.#fail(slot, slot.state.stage);
       this.#options.arena.release(slot);
     }
   }

@@ -1,6 +1,6 @@
 /** A queue between one producer and one consumer; unbounded, because slots bound it. */
 
-export class Line<T> implements AsyncIterable<T> {
+export class Line<T> {
   readonly #items: T[] = [];
   #ended: { error?: unknown } | undefined;
   #wake = () => {};
@@ -24,17 +24,14 @@ export class Line<T> implements AsyncIterable<T> {
     return this.#items.splice(0);
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<T> {
-    for (;;) {
-      const item = this.#items.shift();
-      if (item !== undefined) yield item;
-      else if (this.#ended) {
-        if ('error' in this.#ended) throw this.#ended.error;
-        return;
-      } else
-        await new Promise<void>((resolve) => {
-          this.#wake = resolve;
-        });
+  /** The next item, as soon as there is one; `undefined` after the last. Rejects with the error that the line was ended with. */
+  async next(): Promise<T | undefined> {
+    while (this.#items.length === 0 && !this.#ended) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
     }
+    if (this.#items.length === 0 && this.#ended && 'error' in this.#ended) throw this.#ended.error;
+    return this.#items.shift();
   }
 }

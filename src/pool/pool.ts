@@ -1,7 +1,7 @@
 /** The pool seam: the workers of one stage, wherever they live. */
 import type { Arena } from '../arena/arena.js';
-import type { Ran } from '../arena/slot.js';
 import type { EngineName, EngineOptions } from '../engine/engine.js';
+import type { TandemError } from '../errors.js';
 import type { Slice } from '../model/slice.js';
 import type { Tensor, TensorSpec } from '../tensor.js';
 import type { Answer, Ask, Loaded, Probed } from './protocol.js';
@@ -22,8 +22,8 @@ export interface PoolOptions {
 export const PREPARE_DEADLINE = 30 * 60_000;
 
 /**
- * Calls come in this order: load, probe or time, attach, then run as often as wanted, close. All reject with coded errors and none
- * hangs: TANDEM_STAGE_DIED when the worker is gone, TANDEM_STAGE_TIMEOUT past the deadline, TANDEM_CLOSED after close.
+ * Calls come in this order: load, probe or time, attach, close. All reject with coded errors, a slot that cannot be computed is FAILED
+ * with one, and nothing hangs: TANDEM_STAGE_DIED when the worker is gone, TANDEM_STAGE_TIMEOUT past the deadline, TANDEM_CLOSED after close.
  */
 export interface Pool {
   readonly options: PoolOptions;
@@ -35,15 +35,10 @@ export interface Pool {
   time(ask: Ask<'time'>): Promise<number[]>;
   /** What the slice makes of such inputs (in the order of `slice.inputs`), without computing; `null` where only `probe` can tell. */
   foresee(inputs: readonly TensorSpec[]): Promise<readonly TensorSpec[] | null>;
-  /** Tells every worker which slots it works on, and as which stage. */
+  /** From now on the workers compute whatever comes to `stage` in the slots of `arena`, on whichever is free first. */
   attach(stage: number, arena: Arena): Promise<void>;
-  /** Whether `run` may be called while the stage before still works: its workers find what is ready by themselves. */
-  readonly waitsForSlots: boolean;
-  /**
-   * Computes the micro-batch in slot number `slot` on whichever worker is free first. Calls must come in the order of the
-   * micro-batches. `null` when the stage before failed while this one waited for it.
-   */
-  run(slot: number): Promise<Ran | null>;
+  /** Why the slot of this number is FAILED in this stage; to be asked once. */
+  failureOf(slot: number): TandemError;
   /** After TANDEM_STAGE_DIED and TANDEM_STAGE_TIMEOUT: brings replacements to where the lost were. Rejects when they cannot be had; the pool has ended then. */
   revive(): Promise<void>;
   /** What a whole model's tensors are, computed by the first worker; needs no load. */

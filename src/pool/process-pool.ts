@@ -3,9 +3,9 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import type { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import type { Arena } from '../arena/arena.js';
-import type { Ran } from '../arena/slot.js';
+import type { Slot } from '../arena/slot.js';
 import { ENGINES, parseDevice } from '../engine/registry.js';
-import { fromWire, TandemError } from '../errors.js';
+import { asTandemError, fromWire, TandemError } from '../errors.js';
 import type { Slice } from '../model/slice.js';
 import type { Tensor, TensorSpec } from '../tensor.js';
 import { setDeadline, timedOut } from './deadline.js';
@@ -31,8 +31,6 @@ interface Host {
 
 export class ProcessPool implements Pool {
   readonly options: PoolOptions;
-  /** No thread of another process can be woken through this one's memory. */
-  readonly waitsForSlots = false;
   readonly #arenaFile: number;
   #host: Host | undefined;
   #nextId = 0;
@@ -44,6 +42,8 @@ export class ProcessPool implements Pool {
     () => this.#bringBack(),
     async (reason) => this.#end(reason),
   );
+  /** Why slots are FAILED in this stage, by their number. */
+  readonly #failures = new Map<number, TandemError>();
   #ended: TandemError | undefined;
 
   constructor(options: PoolOptions, arenaFile: number) {
@@ -69,27 +69,17 @@ export class ProcessPool implements Pool {
   }
 
   async attach(stage: number, arena: Arena): Promise<void> {
+    this.#arena?.halt(this.#stage);
+    await this.#remember(() => this.#call('attach', { stage, layout: arena.layout }));
     this.#stage = stage;
     this.#arena = arena;
-    await this.#remember(() => this.#call('attach', { stage, layout: arena.layout }));
+    void this.#serve(arena, stage);
   }
 
-  /** The coordinator's own slot follows what the host does to its copy. */
-  async run(number: number): Promise<Ran> {
-    // A new host knows nothing of slots until it has been brought to where the old one was.
-    await this.#revival.idle();
-    if (!this.#host && !this.#ended) throw died('had ended before');
-    const slot = this.#arena!.slots[number]!;
-    slot.accept(this.#stage);
-    try {
-      const { words } = await this.#call('run', { slot: number, words: slot.words() });
-      slot.setWords(words);
-      slot.advance(this.#stage);
-      return slot.ran(this.#stage);
-    } catch (error) {
-      slot.fail(this.#stage);
-      throw error;
-    }
+  failureOf(slot: number): TandemError {
+    const failure = this.#failures.get(slot) ?? this.#ended ?? died('ended without a word');
+    this.#failures.delete(slot);
+    return failure;
   }
 
   describe(ask: Ask<'describe'>): Promise<Answer<'describe'>> {
@@ -116,6 +106,26 @@ export class ProcessPool implements Pool {
     await gone;
   }
 
+  /** No thread of another process can be woken through this one's memory, so its slots are led there and back. */
+  async #serve(arena: Arena, stage: number): Promise<void> {
+    for await (const slot of arena.arrivals(stage)) void this.#lead(slot, stage);
+  }
+
+  /** The coordinator's own slot follows what the host does to its copy. */
+  async #lead(slot: Slot, stage: number): Promise<void> {
+    try {
+      // A new host knows nothing of slots until it has been brought to where the old one was.
+      await this.#revival.idle();
+      if (!this.#host && !this.#ended) throw died('had ended before');
+      const { words } = await this.#call('run', { slot: slot.index, words: slot.words() });
+      slot.setWords(words);
+      slot.advance(stage);
+    } catch (error) {
+      this.#failures.set(slot.index, asTandemError(error));
+      slot.fail(stage);
+    }
+  }
+
   async #bringBack(): Promise<void> {
     this.#dropHost();
     for (const step of this.#history) await step();
@@ -125,6 +135,7 @@ export class ProcessPool implements Pool {
   #end(reason: TandemError): void {
     this.#ended ??= reason;
     this.#dropHost();
+    this.#arena?.halt(this.#stage);
   }
 
   /** A host has nothing to save: what it computes lies in the arena or is computed again. */

@@ -82,7 +82,7 @@ export interface Loaded {
   readonly weightBytes: number;
 }
 
-/** The slot that could not be computed, which the worker has left FAILED. */
+/** The slot that could not be computed, which the worker has left as it was. */
 export interface Failed {
   readonly slot: number;
   readonly error: WireError;

@@ -1,6 +1,6 @@
 /** A pool whose workers are threads of this process. */
 import type { Arena } from '../arena/arena.js';
-import type { Ran, Slot } from '../arena/slot.js';
+import type { Slot } from '../arena/slot.js';
 import { fromWire, TandemError } from '../errors.js';
 import type { Slice } from '../model/slice.js';
 import type { Tensor, TensorSpec } from '../tensor.js';
@@ -10,21 +10,13 @@ import type { Answer, Ask, CallName, Loaded, Probed, Reply } from './protocol.js
 import { Revival } from './revival.js';
 import { Threads } from './threads.js';
 
-/** A micro-batch that the coordinator waits for. */
-interface Run {
-  readonly slot: Slot;
-  readonly resolve: (ran: Ran | null) => void;
-  readonly reject: (error: unknown) => void;
-}
-
 export class ThreadPool implements Pool {
   readonly options: PoolOptions;
-  readonly waitsForSlots = true;
   #threads: Threads;
   #arena: Arena | undefined;
   #stage = 0;
-  /** By slot number. */
-  readonly #runs = new Map<number, Run>();
+  /** Why slots are FAILED in this stage, by their number. */
+  readonly #failures = new Map<number, TandemError>();
   /** Calls off the watch over how long micro-batches take. */
   #callOff: (() => void) | undefined;
   /** By worker id: settles when it serves no more, however that came. */
@@ -70,16 +62,10 @@ export class ThreadPool implements Pool {
     this.#serveAll();
   }
 
-  /** The workers find the slot by themselves; this only waits until one of them has left it. */
-  async run(number: number): Promise<Ran | null> {
-    if (this.#revival.underWay) await this.#revival.idle();
-    if (this.#ended) throw this.#ended;
-    const arena = this.#arena!;
-    const slot = arena.slots[number]!;
-    return new Promise((resolve, reject) => {
-      this.#runs.set(number, { slot, resolve, reject });
-      void arena.passed(slot, this.#stage).then(() => this.#leave(number));
-    });
+  failureOf(slot: number): TandemError {
+    const failure = this.#failures.get(slot) ?? this.#ended ?? died('without a word');
+    this.#failures.delete(slot);
+    return failure;
   }
 
   describe(ask: Ask<'describe'>): Promise<Answer<'describe'>> {
@@ -97,7 +83,7 @@ export class ThreadPool implements Pool {
 
   async close(): Promise<void> {
     // TensorFlow frees tensors through the thread that made them, and crashes the process when that thread has ended before.
-    if (!this.#ended && this.#runs.size === 0) {
+    if (!this.#ended && this.#running().length === 0) {
       await this.#halt();
       await Promise.allSettled(this.#threads.ids.map((worker) => this.#call('dispose', {}, worker)));
     }
@@ -126,12 +112,12 @@ export class ThreadPool implements Pool {
         const reply = (await this.#threads.call('serve', {}, worker)) as Reply<Answer<'serve'>>;
         if ('error' in reply) throw fromWire(reply.error);
         if (!reply.ok) return;
-        this.#breakOff([this.#runs.get(reply.ok.slot)], fromWire(reply.ok.error));
+        this.#fail([this.#arena!.slots[reply.ok.slot]!], fromWire(reply.ok.error));
       }
     } catch (error) {
       const lost = this.#ended ?? (error instanceof TandemError ? error : died((error as Error).message, error));
-      const held = [...this.#runs.values()].filter(({ slot }) => slot.isHeldBy(worker, this.#stage));
-      this.#breakOff(held, lost);
+      const held = this.#running().filter((slot) => slot.isHeldBy(worker, this.#stage));
+      this.#fail(held, lost);
       // With nothing in its hands nobody would miss it until there is nobody left.
       if (held.length === 0 && !this.#ended) void this.revive().catch(() => {});
     }
@@ -144,43 +130,31 @@ export class ThreadPool implements Pool {
     await Promise.all(this.#serving.values());
   }
 
-  /** Of a failure of this stage the slot tells first, and its worker next: that one settles the run. */
-  #leave(number: number): void {
-    const run = this.#runs.get(number);
-    // The slot may be under way again by now, after a failure.
-    if (!run?.slot.isPast(this.#stage)) return;
-    const { state, stage: at } = run.slot.state;
-    if (state === 'FAILED' && at === this.#stage) return;
-    this.#runs.delete(number);
-    run.resolve(state === 'FAILED' && at < this.#stage ? null : run.slot.ran(this.#stage));
+  /** Slots that a worker has, or had when it died. */
+  #running(): Slot[] {
+    return this.#arena?.slots.filter((slot) => slot.isRunning(this.#stage)) ?? [];
   }
 
-  /** No slot may ever be DONE after this, so whoever waits for what came before must see it now. */
-  #breakOff(runs: readonly (Run | undefined)[], reason: TandemError): void {
-    for (const run of runs) {
-      if (!run) continue;
-      this.#runs.delete(run.slot.index);
-      run.reject(reason);
+  #fail(slots: readonly Slot[], reason: TandemError): void {
+    for (const slot of slots) {
+      this.#failures.set(slot.index, reason);
+      slot.fail(this.#stage);
     }
-    this.#arena?.look();
-  }
-
-  /** Milliseconds that `run` may still take; one that no worker has accepted has all its time. */
-  #left({ slot }: Run): number {
-    return this.options.deadline - slot.runningFor(this.#stage);
   }
 
   /** One clock for all micro-batches: it strikes when the first of them has no time left. */
   #watch(): void {
-    const left = () => Math.min(this.options.deadline, ...[...this.#runs.values()].map((run) => this.#left(run)));
+    const { deadline } = this.options;
+    const left = () => deadline - Math.max(0, ...this.#running().map((slot) => slot.runningFor(this.#stage)));
     this.#callOff ??= setDeadline(left, () => this.#strike());
   }
 
   /** A worker hangs. One thread alone cannot be ended; what the others lose with it is run again. */
   #strike(): void {
     this.#callOff = undefined;
-    const late = [...this.#runs.values()].filter((run) => this.#left(run) <= 0);
-    this.#breakOff(late, timedOut('run', this.options.deadline));
+    const { deadline } = this.options;
+    const late = this.#running().filter((slot) => slot.runningFor(this.#stage) >= deadline);
+    this.#fail(late, timedOut('run', deadline));
     void this.#threads.end();
   }
 
@@ -199,8 +173,8 @@ export class ThreadPool implements Pool {
     if (this.#ended) return;
     this.#ended = reason;
     this.#callOff?.();
+    this.#fail(this.#running(), reason);
     this.#arena?.halt(this.#stage);
-    this.#breakOff([...this.#runs.values()], reason);
     await this.#threads.end();
   }
 

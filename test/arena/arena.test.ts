@@ -6,6 +6,7 @@ import { Worker } from 'node:worker_threads';
 import { Arena } from '../../src/arena/arena.js';
 import { layOut } from '../../src/arena/layout.js';
 
+const twoStages = () => layOut([{ name: 'x', dtype: 'float32', shape: [8], born: -1, last: 2 }], 2, 1);
 const arenaOf = (slots: number) =>
   new Arena(layOut([{ name: 'x', dtype: 'float32', shape: [8], born: -1, last: 1 }], 1, slots));
 
@@ -52,7 +53,7 @@ test('a worker is given the earliest micro-batch of its stage, and none once the
 });
 
 test('a worker that sleeps is woken by an announcement, and given the slot when it is there', async () => {
-  const arena = new Arena(layOut([{ name: 'x', dtype: 'float32', shape: [8], born: -1, last: 2 }], 2, 1));
+  const arena = new Arena(twoStages());
   const slot = await arena.claim();
   slot.publish(3, 1);
   slot.accept(0);
@@ -89,33 +90,55 @@ test('nobody is told of a slot that comes out of the last stage', async () => {
   assert.equal(slot.isComing(1), false);
 });
 
-test('what is handed to a stage that has been halted has passed the one before', async () => {
-  const arena = new Arena(layOut([{ name: 'x', dtype: 'float32', shape: [8], born: -1, last: 2 }], 2, 1));
+test('who waits for a slot to settle is told when it is done, and at no hop before', async () => {
+  const arena = new Arena(twoStages());
   const slot = await arena.claim();
   slot.publish(0, 1);
-  const passed = arena.passed(slot, 0);
-  slot.accept(0);
-  arena.halt(1);
-  slot.advance(0);
-  await passed;
-});
-
-test('who waits for a slot to pass is told when it is done, and by a look of what went before', async () => {
-  const arena = new Arena(layOut([{ name: 'x', dtype: 'float32', shape: [8], born: -1, last: 2 }], 2, 1));
-  const slot = await arena.claim();
-  slot.publish(0, 1);
-  const passed: number[] = [];
-  const waits = [0, 1].map((stage) => arena.passed(slot, stage).then(() => passed.push(stage)));
+  let settled = false;
+  const waiting = arena.settled(slot).then(() => {
+    settled = true;
+  });
   slot.accept(0);
   slot.advance(0);
   for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate);
-  assert.deepEqual(passed, []);
-  arena.look();
-  await waits[0];
-  assert.deepEqual(passed, [0]);
+  assert.equal(settled, false);
   slot.accept(1);
   slot.advance(1);
-  await waits[1];
-  await arena.passed(slot, 1);
-  assert.deepEqual(passed, [0, 1]);
+  await waiting;
+  await arena.settled(slot);
+  assert.deepEqual(slot.state, { state: 'DONE', stage: 0 });
+});
+
+for (const when of ['before it comes', 'when it is there', 'before it is waited for'] as const) {
+  test(`a slot fails at a stage that has been halted ${when}`, async () => {
+    const arena = new Arena(twoStages());
+    const slot = await arena.claim();
+    slot.publish(0, 1);
+    if (when === 'before it is waited for') arena.halt(1);
+    const settled = when === 'before it is waited for' ? undefined : arena.settled(slot);
+    slot.accept(0);
+    if (when === 'before it comes') arena.halt(1);
+    slot.advance(0);
+    if (when === 'when it is there') arena.halt(1);
+    await (settled ?? arena.settled(slot));
+    assert.deepEqual(slot.state, { state: 'FAILED', stage: 1 });
+  });
+}
+
+test('what arrives at a stage comes in the order of the micro-batches, and ends when the stage is halted', async () => {
+  const arena = arenaOf(3);
+  for (const [n, slot] of arena.slots.entries()) {
+    slot.claim();
+    if (n < 2) slot.publish([8, 6][n]!, 1);
+  }
+  const came: number[] = [];
+  const arrivals = (async () => {
+    for await (const slot of arena.arrivals(0)) came.push(slot.microBatch);
+  })();
+  while (came.length < 2) await new Promise(setImmediate);
+  arena.slots[2]!.publish(7, 1);
+  while (came.length < 3) await new Promise(setImmediate);
+  arena.halt(0);
+  await arrivals;
+  assert.deepEqual(came, [6, 8, 7]);
 });
