@@ -1,20 +1,29 @@
 /** From a process's start to its first micro-batch, beside ORT's own load of the whole model: node dist/scripts/start-time.js MODEL [--rows 8] [--free 128] [--repetitions 5] [--isolation thread] */
 import { fork } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { median } from '../src/bench/statistics.js';
 import { formatTable } from '../src/cli/table.js';
+import { npyHeader } from '../src/job/formats/npy-header.js';
+import type { ModelGraph } from '../src/model/graph.js';
 import { openModel } from '../src/model/open.js';
 import type { Isolation } from '../src/pool/isolation.js';
 import { micros } from '../src/pool/protocol.js';
+import { allocate, bytesOf } from '../src/tensor.js';
 
-/** What a child is asked; `layers` is the first layer of the second stage. */
+/** What a child is asked; `layers` is the first layer of the second stage, `end` its last. */
 export interface StartAsk {
   readonly path: string;
   readonly rows: number;
-  readonly free: number;
   readonly isolation?: Isolation;
   readonly layers?: number;
+  readonly end?: number;
+  /** Files of rows as `--input` takes them, and the file that the results go to. */
+  readonly input?: readonly string[];
+  readonly output?: string;
 }
 
 /** Readings of the monotonic clock in microseconds, by what was over at that time, in order. */
@@ -29,15 +38,22 @@ async function main(): Promise<void> {
   const { values, positionals } = parseArgs({ allowPositionals: true, options });
   const [path] = positionals;
   if (!path) throw new Error('usage: node dist/scripts/start-time.js MODEL [--rows 8] [--free 128] [--repetitions 5]');
-  const { path: file, layers } = await openModel(path);
-  const ask: StartAsk = { path: file, rows: Number(values.rows), free: Number(values.free) };
-  const tandem = { ...ask, isolation: values.isolation as Isolation, layers: Math.ceil(layers.length / 2) };
+  const graph = await openModel(path);
+  const ask: StartAsk = { path: graph.path, rows: Number(values.rows) };
+  const folder = mkdtempSync(join(tmpdir(), 'tandem-start-'));
+  const input = writeZeros(graph, ask.rows, Number(values.free), folder);
+  const isolation = values.isolation as Isolation;
+  const tandem = { ...ask, isolation, input, layers: Math.ceil(graph.layers.length / 2), end: graph.layers.length - 1 };
   const rounds: { ort: Map<string, number>; tandem: Map<string, number> }[] = [];
   // In turn, so that a busy machine is equally busy for both; the first round only brings the files into memory.
   for (let n = 0; n <= Number(values.repetitions); n++) {
-    const round = { ort: await timesOf(ORT, ask), tandem: await timesOf(TANDEM, tandem) };
+    const round = {
+      ort: await timesOf(ORT, ask),
+      tandem: await timesOf(TANDEM, { ...tandem, output: join(folder, `${n}.npz`) }),
+    };
     if (n > 0) rounds.push(round);
   }
+  rmSync(folder, { recursive: true });
   const ortMs = median(rounds.map(({ ort }) => [...ort.values()].at(-1)!));
   const rows = (['ort', 'tandem'] as const).flatMap((side) =>
     [...rounds[0]![side].keys()].map((mark) => {
@@ -51,8 +67,18 @@ async function main(): Promise<void> {
     { title: 'ms', right: true },
     { title: 'x ORT', right: true },
   ];
-  process.stdout.write(`${path}: from the process's start, median of ${rounds.length}, in turn\n\n`);
+  process.stdout.write(`${graph.path}: from the process's start, median of ${rounds.length}, in turn\n\n`);
   process.stdout.write(`${formatTable(columns, rows)}\n`);
+}
+
+/** One micro-batch of zeros, a file for each input; dimensions that the model leaves open are `free`. */
+function writeZeros({ inputs }: ModelGraph, rows: number, free: number, folder: string): string[] {
+  return inputs.map(({ name, dtype, shape }, n) => {
+    const dims = shape.slice(1).map((dim) => dim ?? free);
+    const file = join(folder, `${n}.npy`);
+    writeFileSync(file, Buffer.concat([npyHeader(dtype, dims, rows), bytesOf(allocate(dtype, [rows, ...dims]))]));
+    return `${name}=${file}`;
+  });
 }
 
 /** Milliseconds from the process's start to each mark. */

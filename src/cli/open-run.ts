@@ -14,9 +14,8 @@ import type { Source } from '../job/source.js';
 import type { ModelGraph } from '../model/graph.js';
 import { openModel } from '../model/open.js';
 import { Pipeline } from '../pipeline/pipeline.js';
-import { settlePlan } from '../pipeline/settle-plan.js';
 import { makePlan } from '../plan/make-plan.js';
-import type { Plan } from '../plan/plan.js';
+import { isSettled, type Plan } from '../plan/plan.js';
 import type { MetricsServer } from '../report/metrics-server.js';
 import type { RunSettings } from './config.js';
 import { inputsOf, textsOf } from './input-flag.js';
@@ -25,7 +24,6 @@ import { formatPlan } from './print-run.js';
 import { formatRows, type ProgressBar } from './progress.js';
 import { checkReportFiles } from './report-files.js';
 import type { RunFlags } from './run-flags.js';
-import { serveMetrics } from './run-metrics.js';
 import type { Signals } from './signals.js';
 
 /** What was asked for, from all places together. */
@@ -113,8 +111,9 @@ function claim(
 }
 
 async function openMetrics(request: Request, opened: Opened, bar: ProgressBar): Promise<void> {
-  const metrics = await serveMetrics(request, opened);
-  if (!metrics) return;
+  if (request.metricsPort === undefined) return;
+  const { serveMetrics } = await import('./run-metrics.js');
+  const metrics = await serveMetrics({ ...request, metricsPort: request.metricsPort }, opened);
   opened.metrics = metrics;
   if (!request.quiet) bar.line(`metrics at ${metrics.url}\n`);
 }
@@ -178,7 +177,8 @@ async function planOf(
   if (earlier) return goOn(earlier, request);
   const { rowSpecs, rows } = source;
   const { plan: asked = 'auto', allowFallback = false } = request;
-  if (asked === 'quick') return makePlan(graph, { ...request, rowSpecs });
-  if (asked !== 'auto') return (await import('../plan/plan-file.js')).readPlanFile(asked, graph);
+  if (asked !== 'auto' && asked !== 'quick') return (await import('../plan/plan-file.js')).readPlanFile(asked, graph);
+  if (asked === 'quick' || isSettled(graph, request.stages)) return makePlan(graph, { ...request, rowSpecs });
+  const { settlePlan } = await import('../pipeline/settle-plan.js');
   return settlePlan(graph, { ...request, rowSpecs, rows, allowFallback, onProgress: (text) => bar.note(text) });
 }

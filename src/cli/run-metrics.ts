@@ -13,12 +13,11 @@ export interface Watched {
   readonly progress?: Progress;
 }
 
-/** `null` where no port is asked for. Throws TANDEM_USAGE. */
-export async function serveMetrics(
-  { metricsPort, metricsHost = '127.0.0.1' }: { readonly metricsPort?: number; readonly metricsHost?: string },
+/** Throws TANDEM_USAGE. */
+export function serveMetrics(
+  { metricsPort, metricsHost = '127.0.0.1' }: { readonly metricsPort: number; readonly metricsHost?: string },
   watched: Watched,
-): Promise<MetricsServer | null> {
-  if (metricsPort === undefined) return null;
+): Promise<MetricsServer> {
   const text = async () => metricsText(await viewOf(watched));
   return MetricsServer.open({ port: metricsPort, host: metricsHost, text });
 }

@@ -4,18 +4,27 @@ import { Command, CommanderError } from 'commander';
 import { EXIT, TandemError } from '../errors.js';
 import { outputError } from '../job/output-error.js';
 import { DESCRIPTION, VERSION } from '../package.js';
-import { hasStuckThreads } from '../pool/threads.js';
-import { benchCommand } from './bench.js';
-import { doctorCommand } from './doctor.js';
+import { hasStuckThreads } from '../pool/stuck-threads.js';
 import { printError } from './fail.js';
-import { inspectCommand } from './inspect.js';
-import { planCommand, profileCommand } from './plan.js';
-import { reportCommand } from './report.js';
-import { resumeCommand } from './resume.js';
-import { run } from './run.js';
-import { runCommand } from './run-flags.js';
-import { setupCommand } from './setup.js';
-import { statusCommand } from './status.js';
+
+/** In the order of the help. Each is loaded when it is asked for: all of them would cost every start a tenth of a second. */
+const VERBS: Readonly<Record<string, () => Promise<Command>>> = {
+  run: async () => {
+    const { runCommand } = await import('./run-flags.js');
+    return runCommand(async (model, flags) => {
+      process.exitCode = await (await import('./run.js')).run(model, flags);
+    });
+  },
+  resume: async () => (await import('./resume.js')).resumeCommand(),
+  status: async () => (await import('./status.js')).statusCommand(),
+  report: async () => (await import('./report.js')).reportCommand(),
+  inspect: async () => (await import('./inspect.js')).inspectCommand(),
+  plan: async () => (await import('./plan.js')).planCommand(),
+  profile: async () => (await import('./plan.js')).profileCommand(),
+  bench: async () => (await import('./bench.js')).benchCommand(),
+  doctor: async () => (await import('./doctor.js')).doctorCommand(),
+  setup: async () => (await import('./setup.js')).setupCommand(),
+};
 
 const program = new Command('tandem')
   .description(DESCRIPTION)
@@ -29,12 +38,10 @@ For example:
   tandem doctor`,
   );
 
-const runVerb = runCommand(async (model, flags) => {
-  process.exitCode = await run(model, flags);
-});
-const running = [runVerb, resumeCommand(), statusCommand(), reportCommand()];
-const measuring = [inspectCommand(), planCommand(), profileCommand(), benchCommand()];
-for (const verb of [...running, ...measuring, doctorCommand(), setupCommand()]) program.addCommand(verb);
+const [asked = ''] = process.argv.slice(2);
+const isOne = Object.hasOwn(VERBS, asked);
+const verbs = isOne ? [asked] : asked === '--version' || asked === '-V' ? [] : Object.keys(VERBS);
+for (const verb of verbs) program.addCommand(await VERBS[verb]!());
 for (const command of [program, ...program.commands]) command.exitOverride().configureOutput({ outputError: () => {} });
 
 watchStreams();

@@ -4,12 +4,14 @@ import { open } from 'node:fs/promises';
 
 /** A file of at most this many bytes is hashed whole. */
 const WHOLE = 64 << 20;
-/** Of a larger one, this many blocks of this many bytes are, evenly spread from its first byte to its last. */
-const BLOCKS = 64;
+/** Read at once. */
 const BLOCK = 1 << 20;
+/** Of a larger one, this many samples of this many bytes are, evenly spread from its first byte to its last: every run waits for them. */
+const SAMPLES = 64;
+const SAMPLE = 64 << 10;
 
 /**
- * `1024 bytes, sha256 9f86d081884c7d65`: equal for equal contents. Of a file over 64 MiB only 64 blocks are hashed, so the time
+ * `1024 bytes, sha256 9f86d081884c7d65`: equal for equal contents. Of a file over 64 MiB only 64 samples are hashed, so the time
  * of its last change counts as well. Throws the system's errors.
  */
 export async function identify(path: string): Promise<string> {
@@ -18,14 +20,15 @@ export async function identify(path: string): Promise<string> {
     const { size, mtimeNs } = await file.stat({ bigint: true });
     const bytes = Number(size);
     const hash = createHash('sha256');
-    const block = Buffer.alloc(Math.min(BLOCK, bytes));
-    const blocks = bytes <= WHOLE ? Math.ceil(bytes / BLOCK) : BLOCKS;
+    const whole = bytes <= WHOLE;
+    const block = Buffer.alloc(Math.min(whole ? BLOCK : SAMPLE, bytes));
+    const blocks = whole ? Math.ceil(bytes / BLOCK) : SAMPLES;
     for (let n = 0; n < blocks; n++) {
-      const at = bytes <= WHOLE ? n * BLOCK : Math.floor((n * (bytes - BLOCK)) / (BLOCKS - 1));
+      const at = whole ? n * BLOCK : Math.floor((n * (bytes - SAMPLE)) / (SAMPLES - 1));
       const { bytesRead } = await file.read(block, 0, Math.min(block.length, bytes - at), at);
       hash.update(block.subarray(0, bytesRead));
     }
-    const changed = bytes <= WHOLE ? '' : `, changed ${new Date(Number(mtimeNs / 1_000_000n)).toISOString()}`;
+    const changed = whole ? '' : `, changed ${new Date(Number(mtimeNs / 1_000_000n)).toISOString()}`;
     return `${bytes} bytes, sha256 ${hash.digest('hex').slice(0, 16)}${changed}`;
   } finally {
     await file.close();

@@ -72,7 +72,7 @@ export class Pipeline {
       graph,
       plan.stages.slice(1).map(({ ops }) => ops.from),
     );
-    const opened = openPools(
+    const opened = await openPools(
       plan.isolation,
       plan.stages.map(({ engine, provider, threads, workers, device }) => ({
         device,

@@ -10,7 +10,7 @@ import { makePlan } from '../plan/make-plan.js';
 import { type Measured, measure } from '../plan/measure.js';
 import { readStored, store } from '../plan/measurement-store.js';
 import { readNvidiaDriver } from '../plan/nvidia.js';
-import { type Plan, type Rival, rangesFromLayers } from '../plan/plan.js';
+import { isSettled, type Plan, type Rival } from '../plan/plan.js';
 import type { PlanRequest } from '../plan/plan-request.js';
 import { type ProfileSubject, subjectOf } from '../plan/profile.js';
 import type { Search } from '../plan/staffing.js';
@@ -34,9 +34,7 @@ const HELD = 0.97;
  */
 export async function settlePlan(graph: ModelGraph, request: SettleRequest): Promise<Plan> {
   const { rowSpecs, stages } = request;
-  const isNamed =
-    stages !== undefined && stages.length > 0 && rangesFromLayers(graph, stages) !== null && !isOpen(stages);
-  if (!rowSpecs || isNamed) return makePlan(graph, request);
+  if (!rowSpecs || isSettled(graph, stages)) return makePlan(graph, request);
   const subject = subjectOf(graph, rowSpecs);
   const key = keyOf(subject, request);
   const kept = readStored<Plan>('plans', key);
@@ -44,11 +42,6 @@ export async function settlePlan(graph: ModelGraph, request: SettleRequest): Pro
   const settled = await settle(graph, { ...request, rowSpecs });
   store('plans', key, settled);
   return settled;
-}
-
-/** One stage without layers= is the whole model, but how it is staffed is still open. */
-function isOpen(stages: NonNullable<PlanRequest['stages']>): boolean {
-  return stages.length === 1 && stages[0]!.layers === undefined;
 }
 
 type Known = SettleRequest & TrialSettings;

@@ -93,7 +93,9 @@ export async function describe(
   { rowSpecs, deadline }: Pick<PlanRequest, 'rowSpecs' | 'deadline'>,
 ): Promise<TensorFacts | null> {
   if (!rowSpecs) return null;
-  const opened = openPools(isolation, [{ device, engine, engineOptions: { provider, threads }, workers: 1, deadline }]);
+  const opened = await openPools(isolation, [
+    { device, engine, engineOptions: { provider, threads }, workers: 1, deadline },
+  ]);
   try {
     return factsOf(await opened.pools[0]!.describe({ model: graph.path, feeds: zeroRows(rowSpecs, 1) }));
   } finally {

@@ -149,6 +149,12 @@ export function rangesFromLayers(graph: ModelGraph, stages: readonly StageOption
   return ranges;
 }
 
+/** Whether every stage has its layers named, so that nothing is left to measure. One stage without layers= is the whole model, but how it is staffed is open. */
+export function isSettled(graph: ModelGraph, stages: readonly StageOptions[] = []): boolean {
+  const isOpen = stages.length === 1 && stages[0]!.layers === undefined;
+  return stages.length > 0 && !isOpen && rangesFromLayers(graph, stages) !== null;
+}
+
 function following(before: StageOptions | undefined): number | undefined {
   return before?.layers && before.layers.to + 1;
 }

@@ -54,7 +54,7 @@ const ROUND_TRIPS = 20;
 
 export class Stopwatch implements AsyncDisposable {
   readonly #options: StopwatchOptions;
-  #opened: Pools;
+  #opened: Promise<Pools>;
   /** Tensors that do not follow the rows, such as shapes: zeros cannot stand for these. By micro-batch and name. */
   readonly #values = new Map<string, Tensor>();
   #loaded: Slice | undefined;
@@ -66,12 +66,12 @@ export class Stopwatch implements AsyncDisposable {
 
   /** New processes in place of those that are there. */
   async restart(): Promise<void> {
-    await closePools(this.#opened);
+    await closePools(await this.#opened);
     this.#loaded = undefined;
     this.#opened = this.#open();
   }
 
-  #open(): Pools {
+  #open(): Promise<Pools> {
     const { device, engine, provider, threads, atOnce, deadline } = this.#options;
     const processes = Math.min(atOnce, MOST_PROCESSES);
     const pool = {
@@ -84,8 +84,9 @@ export class Stopwatch implements AsyncDisposable {
     return openPools('process', new Array(processes).fill(pool));
   }
 
-  get #pools(): readonly Pool[] {
-    return this.#opened.pools;
+  async #each<T>(call: (pool: Pool) => Promise<T>): Promise<T[]> {
+    const { pools } = await this.#opened;
+    return Promise.all(pools.map(call));
   }
 
   /** Ops [from, to) on `rows` rows of zeros, in all workers at once. Errors as of `Pool.load` and `Pool.time`. */
@@ -96,9 +97,9 @@ export class Stopwatch implements AsyncDisposable {
     // Before a new slice is loaded the last one is let go, so that only its own memory is counted.
     const isNew = this.#loaded?.from !== from || this.#loaded.to !== to;
     if (isNew) await this.#load(slice);
-    const [loaded] = await Promise.all(this.#pools.map((pool) => pool.memory()));
-    const times = await Promise.all(this.#pools.map((pool) => pool.time({ inputs, ...patience })));
-    const [after] = await Promise.all(this.#pools.map((pool) => pool.memory()));
+    const [loaded] = await this.#each((pool) => pool.memory());
+    const times = await this.#each((pool) => pool.time({ inputs, ...patience }));
+    const [after] = await this.#each((pool) => pool.memory());
     return {
       seconds: median(times.flat()) / 1e6,
       loadedBytes: loaded?.now ?? null,
@@ -109,21 +110,22 @@ export class Stopwatch implements AsyncDisposable {
   /** Median seconds of a call that does nothing, there and back. */
   async roundTrip(): Promise<number> {
     const times: number[] = [];
+    const [pool] = (await this.#opened).pools;
     for (let n = 0; n < ROUND_TRIPS; n++) {
       const start = performance.now();
-      await this.#pools[0]!.memory();
+      await pool!.memory();
       times.push((performance.now() - start) / 1e3);
     }
     return median(times);
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return closePools(this.#opened);
+  async [Symbol.asyncDispose](): Promise<void> {
+    await closePools(await this.#opened);
   }
 
   async #load(slice: Slice): Promise<void> {
-    await Promise.all(this.#pools.map((pool) => pool.memory({ restart: true })));
-    const loaded = await Promise.all(this.#pools.map((pool) => pool.load(slice)));
+    await this.#each((pool) => pool.memory({ restart: true }));
+    const loaded = await this.#each((pool) => pool.load(slice));
     this.#loaded = slice;
     const { device, allowFallback } = this.#options;
     const stranger = loaded.find(({ ranOn }) => parseDevice(device).kind === 'gpu' && ranOn !== 'gpu');
@@ -156,7 +158,7 @@ export class Stopwatch implements AsyncDisposable {
     const inputs: Tensor[] = [];
     for (const input of slice.inputs) inputs.push(filled(await this.#input(input, rows)));
     await this.#load(slice);
-    const [probed] = await Promise.all(this.#pools.map((pool) => pool.probe(inputs)));
+    const [probed] = await this.#each((pool) => pool.probe(inputs));
     for (const [n, output] of slice.outputs.entries()) this.#values.set(`${rows} ${output}`, probed!.outputs[n]!);
   }
 }

@@ -1,6 +1,7 @@
 /** The threads of a pool, as Piscina keeps them: started together, replaced one by one, and ended together. */
 import { Piscina, type PiscinaTask } from 'piscina';
 import type { CallName, WorkerSetup } from './protocol.js';
+import { addStuckThread } from './stuck-threads.js';
 
 /** The one place that knows where the other side of the wall is. */
 const WORKER_FILE = new URL('../../workers/stage-worker.js', import.meta.url).href;
@@ -13,14 +14,6 @@ type LoadBalancer = NonNullable<NonNullable<ConstructorParameters<typeof Piscina
 export interface ThreadsOptions {
   readonly count: number;
   readonly setup: WorkerSetup;
-}
-
-/** Threads of this process that did not end when they were told to. */
-let stuck = 0;
-
-/** Whether this process cannot exit by itself any more: `process.exit` waits for all threads. */
-export function hasStuckThreads(): boolean {
-  return stuck > 0;
 }
 
 export class Threads {
@@ -61,7 +54,7 @@ export class Threads {
   end(): Promise<boolean> {
     this.#ending ??= new Promise((resolve) => {
       const grace = setTimeout(() => {
-        stuck += 1;
+        addStuckThread();
         resolve(false);
       }, END_GRACE);
       void this.#piscina.destroy().then(() => {

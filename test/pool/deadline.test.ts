@@ -126,7 +126,7 @@ test('a thread that hangs in native code stops the run and says what helps', { s
   // In a process of its own, which such a thread keeps from exiting.
   const source = `
     import { CountingFeed, firstsOf, openChain } from '${new URL('../fixtures/chain.js', import.meta.url).href}';
-    import { hasStuckThreads } from '${new URL('../../src/pool/threads.js', import.meta.url).href}';
+    import { hasStuckThreads } from '${new URL('../../src/pool/stuck-threads.js', import.meta.url).href}';
     const pipeline = await openChain({ providers: ['ok', 'hang-native'], deadline: 250 });
     const error = await firstsOf(pipeline, new CountingFeed(40)).catch((error) => error);
     await pipeline.close();
