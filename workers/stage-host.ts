@@ -22,7 +22,7 @@ type Handlers = { [K in keyof HostCalls]: (ask: HostCalls[K]['ask']) => Promise<
 const handlers: Handlers = {
   load(ask) {
     slice = ask.slice;
-    return pool.load(ask.slice);
+    return pool.load(ask.slice, ask.rowsAtOnce);
   },
   probe: (ask) => pool.probe(ask.inputs),
   time: async (ask) => ({ micros: await pool.time(ask) }),

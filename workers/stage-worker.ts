@@ -3,6 +3,7 @@ import { threadId, workerData } from 'node:worker_threads';
 import { Arena } from '../src/arena/arena.js';
 import type { Region } from '../src/arena/layout.js';
 import type { Engine, LoadedSlice } from '../src/engine/engine.js';
+import { runInParts } from '../src/engine/in-parts.js';
 import { ENGINES } from '../src/engine/registry.js';
 import { asTandemError, TandemError, toWire } from '../src/errors.js';
 import type { Slice } from '../src/model/slice.js';
@@ -13,6 +14,7 @@ import { allocate, type Tensor } from '../src/tensor.js';
 const stage: {
   slice?: Slice;
   loaded?: LoadedSlice;
+  rowsAtOnce?: number | null;
   arena?: Arena;
   index?: number;
   inputs: readonly Region[];
@@ -25,10 +27,10 @@ function openEngine(): Promise<Engine> {
   return ENGINES[engineName].open();
 }
 
-export const load = answering<'load'>(async ({ slice }) => {
+export const load = answering<'load'>(async ({ slice, rowsAtOnce }) => {
   await stage.loaded?.dispose();
   const loaded = await (await openEngine()).load(slice, options);
-  Object.assign(stage, { slice, loaded });
+  Object.assign(stage, { slice, loaded, rowsAtOnce });
   return { ranOn: loaded.ranOn, deviceName: loaded.deviceName, weightBytes: loaded.weightBytes };
 });
 
@@ -99,10 +101,14 @@ export const describe = answering<'describe'>(async ({ model, feeds }) => {
 /** What an engine throws without a code of its own is told as its failure. */
 async function compute(inputs: readonly Tensor[]): Promise<Tensor[]> {
   const loaded = loadedSlice();
+  const { rowsAtOnce } = stage;
   try {
-    return await loaded.run(inputs);
+    return await (rowsAtOnce ? runInParts(loaded, inputs, rowsAtOnce) : loaded.run(inputs));
   } catch (error) {
-    throw asTandemError(error, 'TANDEM_ENGINE_FAILED');
+    const failure = asTandemError(error, 'TANDEM_ENGINE_FAILED');
+    if (!rowsAtOnce || rowsAtOnce === 1 || failure.code !== 'TANDEM_OUT_OF_MEMORY') throw failure;
+    stage.rowsAtOnce = Math.ceil(rowsAtOnce / 2);
+    return compute(inputs);
   }
 }
 

@@ -1,6 +1,6 @@
 /** What `tandem run` tells a person on stderr: the plan before it starts, and what came true at the end. */
 import { ENGINES } from '../engine/registry.js';
-import type { Summary } from '../job/summary.js';
+import type { StageSummary, Summary } from '../job/summary.js';
 import { type ModelGraph, weightBytes } from '../model/graph.js';
 import type { Plan } from '../plan/plan.js';
 import { formatBytes } from './bytes.js';
@@ -47,6 +47,13 @@ function cautions({ stages }: Plan): string {
     .join('');
 }
 
+/** Some engines add up in another order when they compute fewer rows at once. */
+function starved({ stage, rowsAtOnce }: StageSummary): string[] {
+  if (rowsAtOnce === null) return [];
+  const how = `stage ${stage} ran out of memory and went on with ${formatRows(rowsAtOnce)} at once at most`;
+  return [`${how}: slower, and its results may differ in the last bits from those of whole micro-batches`];
+}
+
 export function formatSummary(summary: Summary): string {
   const share = (value: number) => `${Math.max(0, Math.round(value * 100))} %`;
   const rows = summary.stages.map((stage) => [
@@ -75,6 +82,7 @@ export function formatSummary(summary: Summary): string {
   const ideal = summary.predicted.rowsPerSecond;
   return [
     formatTable(columns, rows),
+    ...summary.stages.flatMap(starved),
     `bubble ${share(summary.bubble.measured)} (${share(summary.bubble.predicted)} predicted), peak memory ${formatBytes(summary.peakRssBytes)}, arena ${formatBytes(summary.arenaBytes)}`,
     `${formatRows(summary.rows - summary.rowsBefore)} in ${summary.seconds.toFixed(2)} s${before}: ${formatRate(summary.rowsPerSecond)} rows/s (${formatRate(ideal)} at best on these stages), loaded in ${summary.loadSeconds.toFixed(2)} s${failed}`,
     '',

@@ -53,6 +53,8 @@ export interface StageSummary {
   readonly utilisation: number;
   /** `null` where stages share one process, whose memory cannot be told apart. */
   readonly peakRssBytes: number | null;
+  /** Rows that it computed at once, at most, since it ran out of memory; `null` where it never did. */
+  readonly rowsAtOnce: number | null;
   readonly weightBytes: number;
 }
 
@@ -88,7 +90,15 @@ export async function summarise(
       const { ranOn, deviceName, weightBytes } = pipeline.loaded[stage]!;
       const { busySeconds, waitSeconds, utilisation } = uses[stage]!;
       const range = { ...layers, of: graph.layers.length };
-      const measured = { busySeconds, waitSeconds, utilisation, peakRssBytes: peaks[stage] ?? null, weightBytes };
+      const rowsAtOnce = pipeline.rowsAtOnce[stage] ?? null;
+      const measured = {
+        busySeconds,
+        waitSeconds,
+        utilisation,
+        peakRssBytes: peaks[stage] ?? null,
+        rowsAtOnce,
+        weightBytes,
+      };
       return { stage, device, provider, ranOn, deviceName, layers: range, threads, workers, ...measured };
     }),
     bubble: timeline.bubble(plan.depth),

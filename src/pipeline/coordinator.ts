@@ -7,7 +7,8 @@ import type { Pool } from '../pool/pool.js';
 import { micros } from '../pool/protocol.js';
 import { Line } from './line.js';
 import { type Feed, firstRows, keepRows, type MicroBatch, zeroRowsFrom } from './micro-batch.js';
-import { findPoison } from './poison.js';
+import { type Attempt, findPoison } from './poison.js';
+import type { Relief } from './relief.js';
 import type { ThreadSpan, Timeline } from './timeline.js';
 
 export interface CoordinatorOptions {
@@ -18,6 +19,8 @@ export interface CoordinatorOptions {
   readonly outputs: readonly string[];
   /** The rows that every micro-batch must have, when the model fixes them; shorter ones are padded. */
   readonly fixedRows: number | null;
+  /** For stages that run out of memory. */
+  readonly relief: Relief;
 }
 
 /** Failures after which workers are gone. */
@@ -98,7 +101,7 @@ export class Coordinator {
       const landed = this.#publish(slot, microBatch, rows);
       // The consumer meets a failure when its turn comes; until then it must not count as unhandled.
       landed.catch(() => {});
-      run.line.push({ slot, landed });
+      run.line.push({ slot, landed, reliefs: this.#options.relief.count });
     }
   }
 
@@ -136,12 +139,15 @@ export class Coordinator {
   }
 
   /** Settles when the micro-batch is through, at the first try or alone; resolves to the rows that could not be computed. */
-  async #land({ slot, landed }: Flight, run: Run): Promise<ReadonlyMap<number, TandemError>> {
+  async #land({ slot, landed, reliefs }: Flight, run: Run): Promise<ReadonlyMap<number, TandemError>> {
+    const { relief } = this.#options;
+    let failure: TandemError;
     try {
       for (const span of await landed) run.timeline.record(span);
       return NO_ROWS;
     } catch (error) {
-      if (!OF_ROWS.has(asTandemError(error).code)) throw error;
+      failure = asTandemError(error);
+      if (!OF_ROWS.has(failure.code)) throw error;
     }
     let resume = () => {};
     run.pause = new Promise((resolve) => {
@@ -149,6 +155,8 @@ export class Coordinator {
     });
     try {
       await Promise.allSettled(run.line.items.map((flight) => flight.landed));
+      // Unless the stage has been relieved since.
+      if (isStarved(failure) && reliefs === relief.count) await relief.give(slot.state.stage);
       return await this.#runAlone(slot, run.timeline);
     } finally {
       run.pause = undefined;
@@ -165,7 +173,7 @@ export class Coordinator {
     const tensors = this.#inputRegions().map((region) => slot.tensor(region));
     const values = tensors.map(({ data }) => data.slice());
     let spans: readonly ThreadSpan[] = [];
-    const failed = await findPoison(rows, async (kept) => {
+    const attempt: Attempt = async (kept) => {
       slot.refill();
       for (const [n, tensor] of tensors.entries()) keepRows(tensor, values[n]!, kept);
       try {
@@ -174,9 +182,10 @@ export class Coordinator {
       } catch (error) {
         const failure = asTandemError(error);
         if (!OF_ROWS.has(failure.code)) throw failure;
-        return failure;
+        return isStarved(failure) && (await this.#options.relief.give(slot.state.stage)) ? attempt(kept) : failure;
       }
-    });
+    };
+    const failed = await findPoison(rows, attempt);
     // The last attempt is the one that counts.
     for (const span of spans) timeline.record(span);
     return failed;
@@ -209,8 +218,14 @@ export class Coordinator {
   }
 }
 
+function isStarved({ code }: TandemError): boolean {
+  return code === 'TANDEM_OUT_OF_MEMORY';
+}
+
 interface Flight {
   readonly slot: Slot;
+  /** How often a stage had been relieved when it was published. */
+  readonly reliefs: number;
   /** Settles when it has been through all stages. */
   readonly landed: Promise<ThreadSpan[]>;
 }

@@ -13,6 +13,7 @@ import { type Loaded, micros } from '../pool/protocol.js';
 import { type Tensor, type TensorSpec, zeroRows } from '../tensor.js';
 import { Coordinator } from './coordinator.js';
 import type { Feed, MicroBatch } from './micro-batch.js';
+import { Relief } from './relief.js';
 import { startRunSpan } from './telemetry.js';
 import { Timeline } from './timeline.js';
 
@@ -31,6 +32,7 @@ type Live = Pick<Tensor, 'dtype' | 'shape'>;
 interface Warm {
   readonly arena: Arena;
   readonly coordinator: Coordinator;
+  readonly relief: Relief;
   readonly rowSpecs: readonly TensorSpec[];
 }
 
@@ -42,6 +44,7 @@ export class Pipeline {
   readonly loaded: readonly Loaded[];
   readonly #pools: readonly Pool[];
   readonly #holdBudgets: boolean;
+  readonly #deadline: number;
   readonly #arenaFile: number | null;
   #warm: Warm | undefined;
   #timeline: Timeline;
@@ -54,13 +57,14 @@ export class Pipeline {
     slices: readonly Slice[],
     { pools, arenaFile }: Pools,
     loaded: readonly Loaded[],
-    { holdBudgets = true }: PipelineSettings,
+    { holdBudgets = true, deadline }: PipelineSettings,
   ) {
     this.graph = graph;
     this.plan = plan;
     this.slices = slices;
     this.#pools = pools;
     this.#holdBudgets = holdBudgets;
+    this.#deadline = deadline;
     this.#arenaFile = arenaFile;
     this.loaded = loaded;
     this.#timeline = new Timeline(workersOf(plan), micros());
@@ -94,6 +98,11 @@ export class Pipeline {
 
   get arenaBytes(): number {
     return this.#warm?.arena.bytes ?? 0;
+  }
+
+  /** Rows that each stage computes at once, at most, since it ran out of memory; `null` for those that never did. */
+  get rowsAtOnce(): readonly (number | null)[] {
+    return this.#warm?.relief.rowsAtOnce ?? this.plan.stages.map(() => null);
   }
 
   /** Micro-batches on their way now. */
@@ -134,14 +143,17 @@ export class Pipeline {
     const arena = new Arena(layOut(this.#residents(found), stages.length, depth), { file: this.#arenaFile });
     for (const [j, pool] of this.#pools.entries()) await pool.attach(j, arena);
     if (this.#holdBudgets) checkBudgets(this.plan, await this.peakRss());
+    const { graph, plan, slices } = this;
+    const relief = new Relief({ graph, plan, slices, pools: this.#pools, rowSpecs, deadline: this.#deadline });
     const coordinator = new Coordinator({
       arena,
       pools: this.#pools,
       inputs: this.graph.inputs.map(({ name }) => name),
       outputs: this.graph.outputs,
       fixedRows: this.graph.fixedBatch,
+      relief,
     });
-    this.#warm = { arena, coordinator, rowSpecs };
+    this.#warm = { arena, coordinator, relief, rowSpecs };
   }
 
   /** Micro-batches in the feed's order; needs `warmUp` first. One run at a time. */

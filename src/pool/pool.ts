@@ -29,6 +29,11 @@ export interface Pool {
   readonly options: PoolOptions;
   /** Starts the workers and loads the slice in each, one after another. A second call puts another slice in the first one's place. */
   load(slice: Slice): Promise<Loaded>;
+  /**
+   * Loads the slice anew, into workers that compute at most so many rows at once, fewer where there is no memory for these, and put
+   * together what comes out. For a stage whose inputs and outputs all follow the rows; with nothing under way.
+   */
+  divide(rowsAtOnce: number): Promise<void>;
   /** Runs `inputs` (in the order of `slice.inputs`) through each worker in turn: warm-up, and the first one's answer. */
   probe(inputs: readonly Tensor[]): Promise<Probed>;
   /** Computes on zeros on all workers at once; the microseconds of every run. */

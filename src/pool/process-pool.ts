@@ -36,6 +36,7 @@ export class ProcessPool implements Pool {
   #nextId = 0;
   #arena: Arena | undefined;
   #stage = 0;
+  #rowsAtOnce: number | null = null;
   /** The calls that brought the host to where it is: what its successor must be told again. */
   readonly #history: (() => Promise<unknown>)[] = [];
   readonly #revival = new Revival(
@@ -53,7 +54,12 @@ export class ProcessPool implements Pool {
 
   load(slice: Slice): Promise<Loaded> {
     this.#history.length = 0;
-    return this.#remember(() => this.#call('load', { slice }));
+    return this.#remember(() => this.#call('load', { slice, rowsAtOnce: this.#rowsAtOnce }));
+  }
+
+  divide(rowsAtOnce: number): Promise<void> {
+    this.#rowsAtOnce = rowsAtOnce;
+    return this.revive();
   }
 
   probe(inputs: readonly Tensor[]): Promise<Probed> {

@@ -18,8 +18,8 @@ export type Reply<T> = { readonly ok: T } | { readonly error: WireError };
 
 /** The calls that a worker answers, by name: what it is given, what it gives back. */
 export interface Calls {
-  /** Read the slice's weights and make it ready. */
-  load: { ask: { slice: Slice }; answer: Loaded };
+  /** Read the slice's weights and make it ready; with `rowsAtOnce`, to compute micro-batches in parts of at most so many rows. */
+  load: { ask: { slice: Slice; rowsAtOnce: number | null }; answer: Loaded };
   /** Compute on tensors that travel with the message: it warms the worker up and tells what the slice makes. */
   probe: { ask: { inputs: readonly Tensor[] }; answer: Probed };
   /** Compute on zeros again and again: at least `runs` times and `millis` long, after one run that does not count. */

@@ -15,6 +15,7 @@ export class ThreadPool implements Pool {
   #threads: Threads;
   #arena: Arena | undefined;
   #stage = 0;
+  #rowsAtOnce: number | null = null;
   /** Why slots are FAILED in this stage, by their number. */
   readonly #failures = new Map<number, TandemError>();
   /** Calls off the watch over how long micro-batches take. */
@@ -35,13 +36,20 @@ export class ThreadPool implements Pool {
     this.#threads = this.#start();
   }
 
-  load(slice: Slice): Promise<Loaded> {
+  load(slice: Slice, rowsAtOnce: number | null = null): Promise<Loaded> {
     this.#history.length = 0;
-    return this.#prepare('load', { slice });
+    this.#rowsAtOnce = rowsAtOnce;
+    return this.#prepare('load', () => ({ slice, rowsAtOnce: this.#rowsAtOnce }));
+  }
+
+  async divide(rowsAtOnce: number): Promise<void> {
+    this.#rowsAtOnce = rowsAtOnce;
+    void this.#threads.end();
+    await this.revive();
   }
 
   probe(inputs: readonly Tensor[]): Promise<Probed> {
-    return this.#prepare('probe', { inputs });
+    return this.#prepare('probe', () => ({ inputs }));
   }
 
   async time(ask: Ask<'time'>): Promise<number[]> {
@@ -56,7 +64,7 @@ export class ThreadPool implements Pool {
 
   async attach(stage: number, arena: Arena): Promise<void> {
     const { memory, layout, file } = arena;
-    await this.#prepare('attach', { memory, layout, stage, file });
+    await this.#prepare('attach', () => ({ memory, layout, stage, file }));
     this.#arena = arena;
     this.#stage = stage;
     this.#serveAll();
@@ -185,7 +193,7 @@ export class ThreadPool implements Pool {
   }
 
   /** One call on every worker that has not had it, one worker at a time; the first one's answer. */
-  async #prepare<K extends 'load' | 'probe' | 'attach'>(name: K, ask: Ask<K>): Promise<Answer<K>> {
+  async #prepare<K extends 'load' | 'probe' | 'attach'>(name: K, ask: () => Ask<K>): Promise<Answer<K>> {
     await this.#halt();
     const told = new Set<number>();
     let first: { answer: Answer<K> } | undefined;
@@ -194,7 +202,7 @@ export class ThreadPool implements Pool {
       if (this.#threads.ids.length === 0) throw new TandemError('TANDEM_STAGE_DIED', 'no worker could be started');
       for (const id of this.#threads.ids) {
         if (told.has(id)) continue;
-        const answer = await this.#call(name, ask, id);
+        const answer = await this.#call(name, ask(), id);
         told.add(id);
         first ??= { answer };
       }
