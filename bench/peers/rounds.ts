@@ -29,8 +29,7 @@ export async function measureRounds(
   let longest = 0;
   for (let round = 0; ; round++) {
     const began = performance.now() / 1e3;
-    if (round >= FEWEST_ROUNDS && began + longest > until) break;
-    if (round >= AIMED_ROUNDS && (until === Infinity || round % 2 === 1 || began + 2 * longest > until)) break;
+    if (round >= AIMED_ROUNDS || (round >= FEWEST_ROUNDS && began + longest > until)) break;
     say(`round ${round + 1}, ${rows} rows`);
     const order = [...entries.keys()];
     for (const n of round % 2 === 0 ? order : order.toReversed()) {
