@@ -14,7 +14,8 @@ import { isSettled, type Plan, type Rival } from '../plan/plan.js';
 import type { PlanRequest } from '../plan/plan-request.js';
 import { type ProfileSubject, subjectOf } from '../plan/profile.js';
 import type { Search } from '../plan/staffing.js';
-import { fastestOf, type TrialSettings } from './verify.js';
+import type { TrialSettings } from './shift-cut.js';
+import { fastestOf } from './verify.js';
 
 export interface SettleRequest extends PlanRequest {
   /** Rows of the job, where they are known. */

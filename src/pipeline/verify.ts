@@ -1,33 +1,19 @@
-/** Verification: the likeliest plans are tried on the loaded pipeline, and their cuts shifted while it helps. */
-import { mebibytes, noFit } from '../plan/budget.js';
-import { type Candidate, candidateOf, type Scales } from '../plan/candidate.js';
+/** Verification: the likeliest plans are tried on loaded pipelines, and the fastest is taken. */
+import { mebibytes } from '../plan/budget.js';
+import type { Candidate } from '../plan/candidate.js';
 import type { Form } from '../plan/form.js';
-import type { Need } from '../plan/need.js';
+import { median } from '../plan/median.js';
 import type { Plan, Rival } from '../plan/plan.js';
 import type { Search } from '../plan/staffing.js';
-import type { TensorSpec } from '../tensor.js';
-import { type Trial, tryPlan } from './trial.js';
-
-export interface TrialSettings {
-  readonly rowSpecs: readonly TensorSpec[];
-  readonly allowFallback: boolean;
-  /** Milliseconds. */
-  readonly deadline: number;
-  readonly onProgress?: (text: string) => void;
-}
+import { shiftCut, type TrialSettings, type Tried } from './shift-cut.js';
 
 /** Plans that come so near to the best, by the profile, are tried; at most so many. */
 const LIKELY = { share: 0.85, most: 3 };
 
-/** Times that the cut is shifted after a trial, and the share that it must gain. */
-const SHIFTS = { most: 2, gain: 0.02 };
+/** Turns in which plans are watched beside each other, seconds of steady work in each, and seconds that all of it may take for each plan. */
+const TURNS = { most: 5, watched: 0.4, seconds: 3 };
 
-interface Tried {
-  readonly plan: Plan;
-  readonly name: string;
-}
-
-/** Tries the likely ones and takes the fastest; `absent` are devices that could not even be measured. Errors as of `tryPlan`. */
+/** Tries the likely ones and takes the fastest; `absent` are devices that could not even be measured. Errors as of `Rehearsal.open`. */
 export async function fastestOf(
   search: Search,
   candidates: readonly Candidate[],
@@ -36,28 +22,86 @@ export async function fastestOf(
 ): Promise<Plan> {
   const feasible = candidates
     .flatMap(({ form, plan }) => (plan ? [{ form, plan }] : []))
-    .sort((a, b) => b.plan.expected!.rowsPerSecond - a.plan.expected!.rowsPerSecond);
-  const fastest = feasible[0]!.plan.expected!.rowsPerSecond;
+    .sort((a, b) => rateOf(b.plan) - rateOf(a.plan));
   const likely = feasible
-    .filter(({ plan }) => plan.expected!.rowsPerSecond >= LIKELY.share * fastest)
+    .filter(({ plan }) => rateOf(plan) >= LIKELY.share * rateOf(feasible[0]!.plan))
     .slice(0, LIKELY.most);
   const tried: Tried[] = [];
-  for (const [n, { form, plan }] of likely.entries()) {
-    request.onProgress?.(`trying ${n + 1} of ${likely.length}: ${form.name}`);
-    tried.push({ plan: await shifted(search, form, plan, request), name: form.name });
+  try {
+    for (const [n, { form, plan }] of likely.entries()) {
+      request.onProgress?.(`trying ${n + 1} of ${likely.length}: ${form.name}`);
+      // Those that do not fit beside it have been seen by themselves.
+      if (!fitBeside(search, tried, plan)) await closeAll(tried);
+      tried.push(await shiftCut(search, form, plan, request));
+    }
+    const ranked = await inTurn(tried, request);
+    const left = feasible.filter(({ plan }) => !likely.some((each) => each.plan === plan));
+    const [winner, ...losers] = ranked;
+    return {
+      ...winner!.plan,
+      expected: { ...winner!.plan.expected!, others: rivals(losers, left, candidates, absent) },
+    };
+  } finally {
+    await closeAll(tried);
   }
-  const rate = ({ plan }: { plan: Plan }) => plan.expected!.rowsPerSecond;
-  tried.sort((a, b) => rate(b) - rate(a) || a.plan.stages.length - b.plan.stages.length);
-  const [winner, ...losers] = tried;
-  const others: Rival[] = [
-    ...losers.map((loser) => ({ name: loser.name, rowsPerSecond: rate(loser), why: 'slower when tried' })),
-    ...feasible
-      .filter(({ plan }) => !likely.some((each) => each.plan === plan))
-      .map(({ form, plan }) => ({
-        name: form.name,
-        rowsPerSecond: rate({ plan }),
-        why: 'slower by what was measured',
-      })),
+}
+
+function rateOf({ expected }: Plan): number {
+  return expected!.rowsPerSecond;
+}
+
+function fitBeside({ free }: Search, tried: readonly Tried[], plan: Plan): boolean {
+  const open = tried.filter(({ rehearsal }) => !rehearsal.closed).map((each) => each.plan);
+  const stages = [...open, plan].flatMap(({ expected }) => expected!.stages);
+  return stages.reduce((sum, { bytes }) => sum + bytes, 0) <= free('cpu');
+}
+
+async function closeAll(tried: readonly Tried[]): Promise<void> {
+  await Promise.all(tried.map(({ rehearsal }) => rehearsal.close()));
+}
+
+/**
+ * The fastest first. Those that are still loaded are watched again in turn, because a machine that changes its speed changes it for all: each
+ * counts by its share of what its rivals did in the same turn.
+ */
+async function inTurn(tried: readonly Tried[], { onProgress }: TrialSettings): Promise<Tried[]> {
+  const open = tried.filter(({ rehearsal }) => !rehearsal.closed);
+  const turns: number[][] = [];
+  const since = performance.now();
+  const enough = () => performance.now() - since > TURNS.seconds * 1e3 * open.length;
+  for (let turn = 0; turn < TURNS.most && open.length > 1 && !enough(); turn++) {
+    onProgress?.(`trying them in turn, ${turn + 1} of ${TURNS.most}`);
+    const rates: number[] = [];
+    for (const { rehearsal } of open) rates.push((await rehearsal.watch(TURNS.watched)).rowsPerSecond);
+    turns.push(rates);
+  }
+  if (turns.length === 0) return tried.toSorted(faster);
+  const sums = turns.map((rates) => rates.reduce((sum, rate) => sum + rate, 0));
+  const ranked = open.map(({ plan, ...rest }, n) => {
+    const share = median(turns.map((rates, turn) => rates[n]! / sums[turn]!));
+    const expected = { ...plan.expected!, rowsPerSecond: share * median(sums) };
+    return { ...rest, plan: { ...plan, expected } };
+  });
+  return [...ranked, ...tried.filter((each) => !open.includes(each))].toSorted(faster);
+}
+
+function faster(a: Tried, b: Tried): number {
+  return rateOf(b.plan) - rateOf(a.plan) || a.plan.stages.length - b.plan.stages.length;
+}
+
+function rivals(
+  losers: readonly Tried[],
+  left: readonly { form: Form; plan: Plan }[],
+  candidates: readonly Candidate[],
+  absent: readonly Rival[],
+): Rival[] {
+  return [
+    ...losers.map(({ form, plan }) => ({ name: form.name, rowsPerSecond: rateOf(plan), why: 'slower when tried' })),
+    ...left.map(({ form, plan }) => ({
+      name: form.name,
+      rowsPerSecond: rateOf(plan),
+      why: 'slower by what was measured',
+    })),
     ...candidates
       .filter(({ plan }) => !plan)
       .map(({ form, need }) => ({
@@ -67,89 +111,4 @@ export async function fastestOf(
       })),
     ...absent,
   ];
-  return { ...winner!.plan, expected: { ...winner!.plan.expected!, others } };
-}
-
-/** Tries a plan, and moves its cut for as long as the loaded stages say that it helps. */
-async function shifted(search: Search, form: Form, first: Plan, request: TrialSettings): Promise<Plan> {
-  let { plan, scales } = await tried(search, form, first, {}, request);
-  for (let shift = 0; shift < SHIFTS.most && plan.stages.length > 1; shift++) {
-    const next = candidateOf(search, form, scales).plan;
-    if (!next || sameCut(next, plan)) break;
-    if (next.expected!.rowsPerSecond < plan.expected!.rowsPerSecond * (1 + SHIFTS.gain)) break;
-    const again = await tried(search, form, next, scales, request);
-    if (again.plan.expected!.rowsPerSecond <= plan.expected!.rowsPerSecond) break;
-    ({ plan, scales } = again);
-  }
-  return plan;
-}
-
-/** A plan with what its trial has shown, and how far that is from the profile; planned again, once, where a process went over its budget. */
-async function tried(
-  search: Search,
-  form: Form,
-  plan: Plan,
-  before: Scales,
-  request: TrialSettings,
-): Promise<{ plan: Plan; scales: Scales }> {
-  const { graph } = search;
-  const settings = { allowFallback: request.allowFallback, deadline: request.deadline, holdBudgets: false };
-  const trial = await tryPlan(graph, plan, request.rowSpecs, settings);
-  const scales: Scales = {
-    seconds: plan.stages.map(
-      (_, j) => times(before.seconds, j) * ratio(trial.stageSeconds[j]!, plan.expected!.stages[j]!.seconds),
-    ),
-    bytes: plan.stages.map(
-      (_, j) => times(before.bytes, j) * Math.max(1, ratio(trial.peakBytes[j] ?? 0, plan.expected!.stages[j]!.bytes)),
-    ),
-  };
-  const over = overBudget(plan, trial);
-  if (!over) return { plan: verified(plan, trial), scales };
-  const next = before.bytes ? null : candidateOf(search, form, { bytes: scales.bytes }).plan;
-  if (!next) throw noFit(`a plan of ${form.name}`, over);
-  return tried(search, form, next, { bytes: scales.bytes }, request);
-}
-
-function times(scales: readonly number[] | undefined, j: number): number {
-  return scales?.[j] ?? 1;
-}
-
-function ratio(seen: number, expected: number): number {
-  return expected > 0 && seen > 0 ? seen / expected : 1;
-}
-
-function overBudget({ stages }: Plan, { peakBytes }: Trial): Need | null {
-  for (const [stage, { memory }] of stages.entries()) {
-    const bytes = peakBytes[stage];
-    if (memory !== undefined && bytes != null && bytes > memory) return { stage, bytes, given: memory };
-  }
-  return null;
-}
-
-function verified(plan: Plan, { rowsPerSecond, stageSeconds, peakBytes }: Trial): Plan {
-  const { expected, stages, microBatch } = plan;
-  const utilisation = stages.map(({ workers }, j) =>
-    Math.min(1, (stageSeconds[j]! / workers / microBatch) * rowsPerSecond),
-  );
-  return {
-    ...plan,
-    expected: {
-      ...expected!,
-      rowsPerSecond,
-      bubble: 1 - utilisation.reduce((sum, share) => sum + share, 0) / stages.length,
-      verified: true,
-      stages: expected!.stages.map((stage, j) => ({
-        ...stage,
-        seconds: stageSeconds[j]!,
-        bytes: Math.max(stage.bytes, peakBytes[j] ?? 0),
-        utilisation: utilisation[j]!,
-      })),
-    },
-  };
-}
-
-function sameCut(a: Plan, b: Plan): boolean {
-  const shape = ({ stages }: Plan) =>
-    stages.map(({ layers, workers, threads }) => [layers.from, workers, threads]).join(' ');
-  return shape(a) === shape(b);
 }

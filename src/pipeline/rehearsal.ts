@@ -1,4 +1,4 @@
-/** A trial: a plan is loaded and run on rows of zeros for a moment, to see what it really does. */
+/** A rehearsal: a plan is loaded and run on rows of zeros for a moment, to see what it really does. */
 import type { ModelGraph } from '../model/graph.js';
 import type { Plan } from '../plan/plan.js';
 import type { TensorSpec } from '../tensor.js';
@@ -6,7 +6,7 @@ import { type Feed, zeroRowsFrom } from './micro-batch.js';
 import { Pipeline, type PipelineSettings } from './pipeline.js';
 import type { Span } from './timeline.js';
 
-export interface Trial {
+export interface Seen {
   /** In the steady state: while every stage had work. */
   readonly rowsPerSecond: number;
   /** Mean seconds of a micro-batch in each stage, then. */
@@ -15,30 +15,57 @@ export interface Trial {
   readonly peakBytes: readonly (number | null)[];
 }
 
-/** Seconds of steady work that a trial watches, and the fewest and most micro-batches in which it does. */
-const WATCHED = { seconds: 1.2, fewest: 8, most: 256 };
+/** Micro-batches of steady work that are watched at most, and at least for each worker. */
+const WATCHED = { most: 256, fewest: 2 };
 
-/** Errors as of `Pipeline.open` and `Pipeline.warmUp`. */
-export async function tryPlan(
-  graph: ModelGraph,
-  plan: Plan,
-  rowSpecs: readonly TensorSpec[],
-  settings: PipelineSettings,
-): Promise<Trial> {
-  const pipeline = await Pipeline.open(graph, plan, settings);
-  try {
-    await pipeline.warmUp(rowSpecs);
-    const filling = plan.stages.reduce((sum, { workers }) => sum + workers, 0);
-    const expected = plan.expected ? plan.microBatch / plan.expected.rowsPerSecond : 0;
-    const enough = expected > 0 ? Math.ceil(WATCHED.seconds / expected) : WATCHED.most;
-    const watched = Math.min(WATCHED.most, Math.max(WATCHED.fewest, enough));
+export class Rehearsal {
+  readonly plan: Plan;
+  readonly #pipeline: Pipeline;
+  #closed = false;
+
+  private constructor(plan: Plan, pipeline: Pipeline) {
+    this.plan = plan;
+    this.#pipeline = pipeline;
+  }
+
+  /** Errors as of `Pipeline.open` and `Pipeline.warmUp`. */
+  static async open(
+    graph: ModelGraph,
+    plan: Plan,
+    rowSpecs: readonly TensorSpec[],
+    settings: PipelineSettings,
+  ): Promise<Rehearsal> {
+    const pipeline = await Pipeline.open(graph, plan, settings);
+    try {
+      await pipeline.warmUp(rowSpecs);
+      return new Rehearsal(plan, pipeline);
+    } catch (error) {
+      await pipeline.close();
+      throw error;
+    }
+  }
+
+  /** Watches about so many seconds of steady work, if the plan runs as it expects. */
+  async watch(seconds: number): Promise<Seen> {
+    const { stages, expected, microBatch } = this.plan;
+    const filling = stages.reduce((sum, { workers }) => sum + workers, 0);
+    const interval = expected ? microBatch / expected.rowsPerSecond : 0;
+    const enough = interval > 0 ? Math.ceil(seconds / interval) : WATCHED.most;
+    const watched = Math.min(WATCHED.most, Math.max(WATCHED.fewest * filling, enough));
     // Workers of one stage finish together: whole rounds are watched.
     const rounds = Math.ceil(watched / filling) * filling;
-    for await (const _ of pipeline.run(zeros(rounds + 2 * filling)));
-    const { spans } = pipeline.timeline;
-    return { ...steady(spans, plan, filling, rounds), peakBytes: await pipeline.peakRss() };
-  } finally {
-    await pipeline.close();
+    for await (const _ of this.#pipeline.run(zeros(rounds + 2 * filling)));
+    const { spans } = this.#pipeline.timeline;
+    return { ...steady(spans, this.plan, filling, rounds), peakBytes: await this.#pipeline.peakRss() };
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  close(): Promise<void> {
+    this.#closed = true;
+    return this.#pipeline.close();
   }
 }
 
