@@ -20,6 +20,7 @@ const { values: flags } = parseArgs({
     seconds: { type: 'string', default: '125' },
     full: { type: 'boolean', default: false },
     models: { type: 'string' },
+    length: { type: 'string' },
     prepare: { type: 'boolean', default: false },
     table: { type: 'boolean', default: false },
     json: { type: 'string' },
@@ -58,7 +59,8 @@ async function measure(subject: Subject, into: string): Promise<SubjectResult | 
   const say = (what: string) => process.stderr.write(`${subject.name}: ${what} …\n`);
   say('the model');
   const model = await modelOf(subject, into);
-  const rows = await writeRows(model, into, subject.length);
+  const length = Number(flags.length ?? subject.length ?? 128);
+  const { rows, open } = await writeRows(model, into, length);
   const setting: Setting = { subject, model, rows, python: flags.python, say };
   if (flags.prepare) {
     await prepare(setting);
@@ -69,7 +71,14 @@ async function measure(subject: Subject, into: string): Promise<SubjectResult | 
     const peers = await measureRounds(field, { subject, until, say });
     const cards = readNvidiaDriver()?.cards.map(({ name }) => name);
     const machine = machineFacts(cards);
-    return { subject: subject.name, date: new Date().toISOString(), machine, ...peers, skipped };
+    return {
+      subject: subject.name,
+      length: open ? length : null,
+      date: new Date().toISOString(),
+      machine,
+      ...peers,
+      skipped,
+    };
   } finally {
     await Promise.all(field.map(({ process: contender }) => contender.close()));
   }
@@ -90,8 +99,12 @@ function fileName({ name }: Subject): string {
   return name.replaceAll(' ', '-');
 }
 
-/** One NPY file for each input, which every peer reads. */
-async function writeRows(model: string, into: string, length = 128): Promise<Record<string, string>> {
+/** One NPY file for each input, which every peer reads; `open` where the model takes rows of any length. */
+async function writeRows(
+  model: string,
+  into: string,
+  length: number,
+): Promise<{ rows: Record<string, string>; open: boolean }> {
   const { inputs } = await openModel(model);
   const specs = inputs.map((input) => ({ ...input, shape: input.shape.slice(1).map((dim) => dim ?? length) }));
   const tensors = zeroRows(specs, ROWS_HELD);
@@ -101,5 +114,6 @@ async function writeRows(model: string, into: string, length = 128): Promise<Rec
     writeFileSync(path, Buffer.concat([npyHeader(dtype, shape, ROWS_HELD), bytesOf(tensors[n]!.data)]));
     return [name, path] as const;
   });
-  return Object.fromEntries(files);
+  const open = inputs.some(({ shape }) => shape.slice(1).includes(null));
+  return { rows: Object.fromEntries(files), open };
 }

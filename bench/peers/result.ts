@@ -16,6 +16,8 @@ export interface SubjectResult {
   readonly subject: string;
   readonly date: string;
   readonly machine: MachineFacts;
+  /** Tokens of a row, where the model leaves that open. */
+  readonly length: number | null;
   /** Of each run. */
   readonly rows: number;
   /** The first is the baseline. */
@@ -25,7 +27,7 @@ export interface SubjectResult {
   readonly skipped: readonly { readonly name: string; readonly reason: string }[];
 }
 
-export function formatSubject({ subject, machine, rows, peers, again, skipped }: SubjectResult): string {
+export function formatSubject({ subject, length, machine, rows, peers, again, skipped }: SubjectResult): string {
   const bounds = ({ low, high }: Estimate) => `${low.toFixed(2)} … ${high.toFixed(2)}`;
   const cells = peers.map(({ name, version, batch, rowsPerSecond, toFirst }) => [
     name,
@@ -39,7 +41,7 @@ export function formatSubject({ subject, machine, rows, peers, again, skipped }:
   const columns = titles.map((title, c) => ({ title, right: c > 0 && c < 5 }));
   return [
     formatTable(columns, cells),
-    `A/A ${again.median.toFixed(3)}, ${bounds(again)}${holdsOne(again) ? '' : ': NOT 1, the machine was disturbed'}; ${rows} rows a run; ${machine.cpu} x ${machine.cores}, Node ${machine.node}`,
+    `A/A ${again.median.toFixed(3)}, ${bounds(again)}${holdsOne(again) ? '' : ': NOT 1, the machine was disturbed'}; ${rows} rows ${length ? `of ${length} tokens ` : ''}a run; ${machine.cpu} x ${machine.cores}, Node ${machine.node}`,
     ...skipped.map(({ name, reason }) => `${name}: skipped: ${reason}`),
   ].join('\n');
 }

@@ -6,7 +6,7 @@ import type { Subject } from './subjects.js';
 
 const FEWEST_ROUNDS = 3;
 const AIMED_ROUNDS = 9;
-/** Batches of a run, so that filling and emptying a pipeline do not decide it: the aim, and the least. */
+/** Tandem's micro-batches of a run, so that filling and emptying do not decide it: the aim, and the least. */
 const ENOUGH_BATCHES = 64;
 const FEWEST_BATCHES = 16;
 
@@ -51,15 +51,15 @@ export async function measureRounds(
 /** The same rows for all: whole batches for each, and few enough for some rounds in the time. */
 function rowsFor({ name, batches }: Subject, field: readonly Contender[], left: number): number {
   const step = Math.max(...batches);
-  const largest = Math.max(...field.map(({ batch }) => batch));
+  const { batch } = field.find((each) => each.name === 'tandem') ?? field[0]!;
   const perRow = [...field, field[0]!].reduce((sum, { rate }) => sum + 1 / rate, 0);
   const whole = (rows: number) => Math.ceil(rows / step) * step;
-  const least = whole(FEWEST_BATCHES * largest);
+  const least = whole(FEWEST_BATCHES * batch);
   if (FEWEST_ROUNDS * least * perRow > left) {
     const needed = Math.ceil(FEWEST_ROUNDS * least * perRow);
     throw new Error(
       `${name}: ${FEWEST_ROUNDS} rounds take ${needed} s, and ${Math.max(0, Math.floor(left))} s are left: give it --full`,
     );
   }
-  return Math.max(least, Math.min(whole(ENOUGH_BATCHES * largest), whole(left / (AIMED_ROUNDS + 1) / perRow - step)));
+  return Math.max(least, Math.min(whole(ENOUGH_BATCHES * batch), whole(left / (AIMED_ROUNDS + 1) / perRow - step)));
 }
