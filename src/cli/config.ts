@@ -5,6 +5,7 @@ import type { z } from 'zod';
 import { asTandemError, TandemError } from '../errors.js';
 import { type MaxErrors, parseMaxErrors } from '../job/max-errors.js';
 import { nearestName } from '../job/nearest-name.js';
+import { MOST } from '../plan/count.js';
 import type { StageOptions } from '../plan/plan.js';
 import { ISOLATIONS } from '../pool/isolation.js';
 import { parseCount, parseStageFlag, type StageKey, stageOf } from './stage-flag.js';
@@ -74,7 +75,7 @@ function readEnvironment(env: NodeJS.ProcessEnv): RunSettings {
 /** Made when there is a file: zod takes a tenth of a second to load, which no other start should wait for. */
 function schemas() {
   const { z } = createRequire(import.meta.url)('zod') as typeof import('zod');
-  const count = z.int().min(1).max(1_000_000);
+  const count = z.int().min(1).max(MOST);
   const stage = z.strictObject({
     device: z.string(),
     layers: z

@@ -2,6 +2,7 @@
 import { parseDevice } from '../engine/registry.js';
 import { asTandemError, TandemError } from '../errors.js';
 import { nearestName } from '../job/nearest-name.js';
+import { checkCount, MOST_THREADS } from '../plan/count.js';
 import type { LayerRange, StageOptions } from '../plan/plan.js';
 import { parseBytes } from './bytes.js';
 
@@ -9,9 +10,6 @@ import { parseBytes } from './bytes.js';
 const EXAMPLES = { layers: '0..5', memory: '6GiB', threads: '4', workers: '2', provider: 'webgpu' } as const;
 export type StageKey = keyof typeof EXAMPLES;
 const KEYS = Object.keys(EXAMPLES) as StageKey[];
-
-/** More threads or workers than this are a typing error, not a machine. */
-const MOST_THREADS = 1024;
 
 /** Throws TANDEM_USAGE with what is wrong and what would be right; `where` names the place where `text` was written. */
 export function parseStageFlag(text: string, where = `--stage ${text}`): StageOptions {
@@ -60,10 +58,9 @@ function valuesOf(pairs: readonly string[]): Map<StageKey, string> {
 }
 
 /** A whole number from 1 up; `what` names it for people. */
-export function parseCount(text: string, what: string, most = 1_000_000): number {
-  const count = Number(text);
-  if (/^\d+$/.test(text) && count >= 1 && count <= most) return count;
-  throw usage(`${what} "${text}" is not a whole number from 1 to ${most.toLocaleString('en')}`, 'for example: 2');
+export function parseCount(text: string, what: string, most?: number): number {
+  const count = /^\d+$/.test(text) ? Number(text) : null;
+  return checkCount(count, `${what} "${text}" is`, { most, remedy: 'for example: 2' });
 }
 
 function parseLayers(text: string): LayerRange {

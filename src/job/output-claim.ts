@@ -2,38 +2,32 @@
 import type { LockFile } from '../lock-file.js';
 import type { Plan } from '../plan/plan.js';
 import { Commits, type Pace } from './commits.js';
-import { DISK, type Disk } from './disk.js';
-import { ERRORS, ErrorsFile, errorsPath } from './errors-file.js';
+import { DISK } from './disk.js';
+import { type Found, findEarlier, type LookOptions } from './earlier-run.js';
+import { ErrorsFile } from './errors-file.js';
 import { checkSame, type Fingerprint } from './fingerprint.js';
 import { type Format, formatOf } from './format.js';
 import { JsonlWriter } from './formats/jsonl-writer.js';
 import { NpyWriter, oneArrayOnly } from './formats/npy-writer.js';
 import { NpzWriter } from './formats/npz-writer.js';
 import type { RowsWriter } from './formats/rows-writer.js';
-import { Journal, journalPath } from './journal.js';
-import { type Beginning, type Commit, type JournalText, lengthOf } from './journal-record.js';
+import { Journal } from './journal.js';
+import type { Beginning, Commit, JournalText } from './journal-record.js';
 import { outputError } from './output-error.js';
 import { OutputFiles } from './output-files.js';
 import { lockOutput } from './output-lock.js';
 import { checkPlace } from './output-place.js';
 import { OutputSink } from './output-sink.js';
-import { PartialFile, partialPath, refuseExisting, showPartial } from './partial-file.js';
+import type { PartialFile } from './partial-file.js';
 import type { Sink } from './sink.js';
 
-export interface ClaimOptions {
+export interface ClaimOptions extends LookOptions {
   /** Overrides what the file's extension says. */
   readonly format?: string;
-  /** Replace an output that is there already. */
-  readonly force?: boolean;
-  /** Start over, whatever an earlier run has left. */
-  readonly forceNew?: boolean;
   /** The model's outputs, so that a format without place for them is refused at once and not after the first rows. */
   readonly outputs?: readonly string[];
   /** Files that the job reads; an output that would replace one is refused. */
   readonly inputs?: readonly string[];
-  /** What the job is, as far as it is known yet; `null` or absent for one that cannot be gone on with. */
-  readonly fingerprint?: Fingerprint | null;
-  readonly disk?: Disk;
   readonly pace?: Pace;
 }
 
@@ -72,7 +66,7 @@ export class OutputClaim {
     await checkPlace(output, options.inputs);
     const lock = await lockOutput(output);
     try {
-      return new OutputClaim(output, lock, options, await lookAt(output, options));
+      return new OutputClaim(output, lock, options, await findEarlier(output, options));
     } catch (error) {
       await lock.release();
       throw outputError(output, error);
@@ -98,14 +92,10 @@ export class OutputClaim {
       const sink = new OutputSink({
         writer,
         file: {
-          ...{
-            files,
-            partial,
-            errors,
-            lock: this.#lock,
-            replace: force || forceNew,
-            failedRows: commit?.failedRows ?? 0,
-          },
+          ...{ files, partial, errors },
+          lock: this.#lock,
+          replace: force || forceNew,
+          failedRows: commit?.failedRows ?? 0,
           ...(file && commits && begin && { journal: { begin, file, commits } }),
         },
       });
@@ -124,68 +114,6 @@ export class OutputClaim {
   async release(): Promise<void> {
     await this.#lock.release();
   }
-}
-
-interface Found {
-  readonly earlier?: JournalText;
-  readonly complete?: Commit;
-}
-
-/** What lies there from earlier runs, made ready for this one. */
-async function lookAt(output: string, options: ClaimOptions): Promise<Found> {
-  const { force = false, forceNew = false, fingerprint = null, disk = DISK } = options;
-  if (forceNew) {
-    await forget(output, await Journal.read(output, disk).catch(() => null), disk);
-    return {};
-  }
-  const journal = await Journal.read(output, disk);
-  const commit = journal?.commit ?? null;
-  const isNamed = commit?.sealed && (await disk.sizeOf(partialPath(output))) === null;
-  if (
-    isNamed &&
-    !force &&
-    (await disk.sizeOf(output)) === commit.files['']?.bytes &&
-    isSame(output, journal!.begin.fingerprint, fingerprint)
-  ) {
-    return { complete: await complete(output, journal!, commit, disk) };
-  }
-  if (!force) await refuseExisting(output, disk);
-  if (journal === null) return {};
-  if (isNamed) {
-    await forget(output, journal, disk);
-    return {};
-  }
-  checkSame(output, journal.begin.fingerprint, fingerprint);
-  return commit?.sealed ? { complete: await complete(output, journal, commit, disk) } : { earlier: journal };
-}
-
-/** Does what is left to do when all files are whole: gives them their names. */
-async function complete(output: string, { begin, bytes }: JournalText, commit: Commit, disk: Disk): Promise<Commit> {
-  const isNamed = async (path: string) => (await disk.sizeOf(partialPath(path))) === null;
-  if (!(ERRORS in commit.files)) await disk.remove(errorsPath(output));
-  else if (!(await isNamed(errorsPath(output)))) await showPartial(errorsPath(output), { replace: true, disk });
-  if (!(await isNamed(output))) {
-    const file = await PartialFile.reopen(output, commit.files['']!, { disk });
-    await file.show({ replace: true });
-  }
-  for (const n of commit.state.members?.keys() ?? []) await disk.remove(partialPath(`${output}.${n}`));
-  if (bytes > lengthOf(begin, commit)) await Journal.shorten(output, begin, commit, disk);
-  return commit;
-}
-
-function isSame(output: string, before: Fingerprint, now: Fingerprint | null): boolean {
-  try {
-    checkSame(output, before, now);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/** Takes away what an earlier run has left, but not what it has finished. */
-async function forget(output: string, journal: JournalText | null, disk: Disk): Promise<void> {
-  await disk.remove(journalPath(output));
-  for (const suffix of Object.keys(journal?.commit?.files ?? {})) await disk.remove(partialPath(`${output}${suffix}`));
 }
 
 function beginningOf({ fingerprint, request, plan, total }: Loaded): Beginning {

@@ -6,6 +6,7 @@ import { parseDevice, providerFor } from '../engine/registry.js';
 import { TandemError } from '../errors.js';
 import type { ModelGraph } from '../model/graph.js';
 import { modelHash } from '../model/model-hash.js';
+import { MOST, MOST_THREADS } from './count.js';
 import { machineName } from './machine-name.js';
 import { opsOf, type Plan, rangesFromLayers } from './plan.js';
 
@@ -17,14 +18,15 @@ export interface PlanFile {
   readonly plan: Plan;
 }
 
-const COUNT = z.int().min(1).max(1_000_000);
+const COUNT = z.int().min(1).max(MOST);
+const THREADS = z.int().min(1).max(MOST_THREADS);
 const RANGE = z.object({ from: z.int().min(0), to: z.int().min(0) });
 const STAGE = z.object({
   device: z.string(),
   engine: z.enum(['tfjs', 'onnxruntime', 'custom']),
   provider: z.string(),
-  threads: COUNT,
-  workers: COUNT,
+  threads: THREADS,
+  workers: THREADS,
   memory: z.int().min(0).optional(),
   layers: RANGE,
 });
