@@ -201,6 +201,7 @@ const STAGE_FIELDS = {
   utilisation: 'number',
   peakRssBytes: 'number',
   weightBytes: 'number',
+  rowsAtOnce: 'object',
 };
 const SUMMARY_FIELDS = {
   schema: 'number',
