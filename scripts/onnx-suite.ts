@@ -1,7 +1,7 @@
-/** ONNX's own backend suite, whole and cut at every legal cut: node dist/scripts/onnx-suite.js [--suite NAME] [--only TEXT] [--cuts N] [--sample] [--verbose] */
+/** ONNX's own backend suite, whole and cut at every legal cut: node dist/scripts/onnx-suite.js [--suite NAME] [--only TEXT] [--cuts N] [--sample] [--verbose] [--models FOLDER: those below it instead] */
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
-import { obtainSuite, type SuiteCase } from './onnx-suite/obtain.js';
+import { modelsIn, obtainSuite, type SuiteCase } from './onnx-suite/obtain.js';
 import { type CaseResult, runCase } from './onnx-suite/run-case.js';
 
 async function main(): Promise<void> {
@@ -11,10 +11,11 @@ async function main(): Promise<void> {
       only: { type: 'string', default: '' },
       cuts: { type: 'string' },
       sample: { type: 'boolean', default: false },
+      models: { type: 'string' },
       verbose: { type: 'boolean', default: false },
     },
   });
-  const all = obtainSuite();
+  const all = values.models === undefined ? obtainSuite() : modelsIn(values.models);
   const cases = (values.sample ? sampleOf(all) : all).filter(
     ({ suite, name }) => (values.suite ?? suite) === suite && name.includes(values.only),
   );

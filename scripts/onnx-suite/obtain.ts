@@ -15,6 +15,8 @@ export interface SuiteCase {
   readonly model: string;
   /** Folders with `input_<n>.pb`; none for the light models, which come without. */
   readonly dataSets: readonly string[];
+  /** What open dimensions are where there is no data: of axis 0, and of the others; default 1. */
+  readonly open?: { readonly rows: number; readonly free: number };
 }
 
 const SUITES = ['light', 'simple', 'pytorch-converted', 'pytorch-operator', 'node'];
@@ -24,6 +26,13 @@ export function obtainSuite(): SuiteCase[] {
   const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'tandem', `onnx-suite-${VERSION}`);
   if (!existsSync(cache)) install(cache);
   return SUITES.flatMap((suite) => (suite === 'light' ? lightCases(cache) : folderCases(cache, suite)));
+}
+
+/** Every model below `folder`, with open dimensions that are neither 1 nor alike. */
+export function modelsIn(folder: string): SuiteCase[] {
+  const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.onnx'));
+  const open = { rows: 2, free: 16 };
+  return files.sort().map((name) => ({ suite: 'models', name, model: join(folder, name), dataSets: [], open }));
 }
 
 /** Whether the cases are here already, so that a test may use them without a download. */

@@ -101,3 +101,22 @@ const SCOPES: Record<string, string | undefined> = {
 test('which module of a list an op belongs to', () => {
   for (const [scope, path] of Object.entries(SCOPES)) assert.equal(memberOf(scope.split('/'))?.path, path, scope);
 });
+
+test('an op that the newer PyTorch exporter asked no module for belongs to its neighbours', async () => {
+  const g = new Graph('folded');
+  const x = g.input('x', 'float32', ['n', 8]);
+  let y = g.node('Mul', [x, g.weight('factor', [8])], { scopes: ['_empty_nn_module_stack_from_metadata_hook', 'mul'] });
+  for (let n = 0; n < 2; n++) {
+    const scopes = ['', `layers.${n}`, 'op'];
+    y = g.node('Relu', [g.node('MatMul', [y, g.weight(`w${n}`, [8, 8])], { scopes })], { scopes });
+  }
+  g.output(y);
+  const { layers } = await openModel(writeModel(join(folder.path, 'folded.onnx'), g));
+  assert.deepEqual(
+    layers.map(({ name, from }) => [name, from]),
+    [
+      ['layers.0', 0],
+      ['layers.1', 3],
+    ],
+  );
+});

@@ -7,6 +7,9 @@ export type Scope = readonly string[];
 /** The newer PyTorch exporter's metadata key: a Python list of module paths, outermost first, the op itself last. */
 export const SCOPE_KEY = 'pkg.torch.onnx.name_scopes';
 
+/** What that exporter calls the place of an op that no module asked for, such as what it folds masks with. */
+const NOWHERE = '_empty_nn_module_stack_from_metadata_hook';
+
 /** `layer.3`, `block_3`, `h3`: a name and a number. */
 const NUMBERED = /^(.*?)[._]?(\d+)$/;
 /** `layer.3`: the member of a list, as PyTorch writes it. */
@@ -14,7 +17,7 @@ const MEMBER = /\.\d+$/;
 
 /** The scope of a node: of `/encoder/layer.0/attention/MatMul`, all but the last part. */
 export function scopeOf({ name, scope }: OnnxNode): Scope {
-  return joined(scope.length > 0 ? scope : partsOf(name, '/'));
+  return joined((scope.length > 0 ? scope : partsOf(name, '/')).filter((part) => part !== NOWHERE));
 }
 
 /** The scope that weights' names tell, where ops have none: of `encoder.layer.0.attention.weight`, all but the last part. */
