@@ -94,7 +94,10 @@ function names({ summary, timeline: { lanes } }: RunPart): TraceEvent[] {
   ];
 }
 
-/** One micro-batch from ready to done, and within it each time that it lay ready and nobody had taken it up. */
+/**
+ * One micro-batch from ready to done, and within it each time that it lay ready and nobody had taken it up. All have one name,
+ * so that viewers stack those that are in flight together and do not give each a line of its own.
+ */
 function way(boxes: readonly Box[]): TraceEvent[] {
   const { microBatch, rows, readyAt } = boxes[0]!;
   const track = { pid: JOB_PID, tid: 0, cat: 'micro-batch', id: microBatch };
@@ -109,9 +112,9 @@ function way(boxes: readonly Box[]): TraceEvent[] {
       : [];
   });
   return [
-    { ...track, ph: 'b', ts: readyAt, name: `micro-batch ${microBatch}`, args: { rows } },
+    { ...track, ph: 'b', ts: readyAt, name: 'micro-batch', args: { microBatch, rows } },
     ...waits,
-    { ...track, ph: 'e', ts: boxes.at(-1)!.finishedAt, name: `micro-batch ${microBatch}` },
+    { ...track, ph: 'e', ts: boxes.at(-1)!.finishedAt, name: 'micro-batch' },
   ];
 }
 

@@ -83,6 +83,11 @@ test('processes and threads are named, and a slice tells its stage, micro-batch 
   ]);
   const slice = traceEvents.find(({ ph, pid }) => ph === 'X' && pid === 3)!;
   assert.deepEqual(slice.args, { stage: 1, microBatch: 0, rows: 64 });
+  const ways = traceEvents.filter(({ ph, cat, args }) => ph === 'b' && cat === 'micro-batch' && args);
+  assert.deepEqual(
+    ways.map(({ name, args }) => [name, args!.microBatch]),
+    [0, 1, 2].map((microBatch) => ['micro-batch', microBatch]),
+  );
 });
 
 test('the checker sees an overlap, an arrow without its end and a track that does not close', () => {
