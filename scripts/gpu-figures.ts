@@ -9,6 +9,7 @@ import { cpus, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { formatTable } from '../src/cli/table.js';
+import { ENGINES } from '../src/engine/registry.js';
 import { EXIT } from '../src/errors.js';
 import { npyHeader } from '../src/job/formats/npy-header.js';
 import type { Summary } from '../src/job/summary.js';
@@ -98,12 +99,11 @@ async function measure(subject: Subject): Promise<Figure[]> {
   const weights = weightBytes(graph, 0, graph.ops.length);
   const card = `gpu,provider=${provider}`;
   const run = (name: string, ...stages: string[]) => runOnce(subject.name, name, [model, ...inputs, ...stages]);
-  const figures = [
-    run('CPU only', '--stage', 'cpu'),
-    run('card only', '--stage', card),
-    // Twice the weights on the card, so that it computes for one worker while the other one copies.
-    run('card only, 2 workers', '--stage', `${card},workers=2`),
-  ];
+  const figures = [run('CPU only', '--stage', 'cpu'), run('card only', '--stage', card)];
+  // Twice the weights on the card, so that it computes for one worker while the other one copies.
+  if (!ENGINES[subject.engine].onePerProcess.includes(provider)) {
+    figures.push(run('card only, 2 workers', '--stage', `${card},workers=2`));
+  }
   for (const share of SHARES) {
     // What the card may hold beside the weights is the planner's to subtract.
     const split = ['--stage', `${card},memory=${Math.ceil((share * weights) / 2 ** 20)}MiB`, '--stage', 'cpu'];

@@ -22,6 +22,8 @@ interface EngineEntry {
   readonly cautions: Readonly<Record<string, string>>;
   /** Whether two workers of one process must not start at the same time. */
   readonly startsAlone: boolean;
+  /** Providers of which a process can have only one worker. */
+  readonly onePerProcess: readonly string[];
   /** Whether its stages are better off in processes of their own. */
   readonly prefersProcess: boolean;
   /** Environment variables that the engine reads once, when its native library is loaded into the process. */
@@ -39,6 +41,7 @@ export const ENGINES: Record<EngineName, EngineEntry> = {
     },
     // The addon keeps a process-wide set of attribute names that it fills without a lock (binding/tfjs_backend.cc, ATTR_NAME_SET).
     startsAlone: true,
+    onePerProcess: [],
     // Thread counts and the card are chosen by environment variables, and a native error ends the whole process.
     prefersProcess: true,
     environment: (threads, { kind, index }) => ({
@@ -60,6 +63,8 @@ export const ENGINES: Record<EngineName, EngineEntry> = {
     seemsThere: () => true,
     cautions: {},
     startsAlone: false,
+    // Two sessions on WebGPU in two threads now and then end the process: github.com/microsoft/onnxruntime/issues/32561
+    onePerProcess: ['webgpu'],
     prefersProcess: false,
     environment: () => ({}),
   },
@@ -69,6 +74,7 @@ export const ENGINES: Record<EngineName, EngineEntry> = {
     seemsThere: () => true,
     cautions: {},
     startsAlone: false,
+    onePerProcess: [],
     prefersProcess: false,
     environment: () => ({}),
   },

@@ -41,9 +41,13 @@ interface Model {
 }
 const MODELS: Record<string, Model> = {
   'tfjs, a LayersModel': { make: (into) => makeModel('mlp', into), skip: card.skip || tensorflow.skip },
-  'tfjs, a GraphModel': { make: (into) => makeModel('residual-cnn-graph', into), skip: card.skip || tensorflow.skip },
+  'tfjs, a GraphModel': {
+    make: (into) => makeModel('residual-cnn-graph', into),
+    skip: card.skip || tensorflow.skip,
+    workers: 2,
+  },
   'onnxruntime, an mlp': { make: (into) => makeOnnx('mlp', into), skip: card.skip },
-  'onnxruntime, a transformer': { make: (into) => makeOnnx('transformer', into), skip: card.skip, workers: 2 },
+  'onnxruntime, a transformer': { make: (into) => makeOnnx('transformer', into), skip: card.skip },
 };
 
 /** Seeded micro-batches, the same ones every time. */
@@ -87,9 +91,7 @@ for (const [n, [name, { make, skip, workers = 1 }]] of Object.entries(MODELS).en
     test(`${name}: WebGPU beside the CPU gives what the CPU gives (${isolation})`, { skip }, async (t) => {
       const path = await make(join(folder, `${n}-${isolation}`));
       const expected = await run(path, [CPU, CPU], isolation);
-      // Two sessions of ONNX Runtime on WebGPU in threads of one process now and then take it down.
-      const alone = isolation === 'thread' ? 1 : workers;
-      const found = await run(path, [{ ...CARD, workers: alone }, CPU], isolation);
+      const found = await run(path, [{ ...CARD, workers }, CPU], isolation);
       t.diagnostic(`on ${found.deviceName}`);
       assert.equal(found.ranOn, 'cpu');
       assert.match(found.deviceName, /swiftshader.*made of software/i);
