@@ -53,9 +53,9 @@ export const SUBJECTS: readonly Subject[] = [
   })),
   {
     name: 'tfjs transformer',
-    make: (folder) => makeModel('transformer', folder, { width: 768, blocks: 12, length: 128 }),
+    make: (folder) => makeModel('transformer', folder, { width: 768, blocks: 12, length: 64 }),
     peers: TFJS_PEERS,
-    batches: [2, 4],
+    batches: [2],
   },
 ];
 
