@@ -7,6 +7,7 @@ import type { ModelGraph } from '../model/graph.js';
 import { type Slice, slicesOf } from '../model/slice.js';
 import { mebibytes } from '../plan/budget.js';
 import type { Plan } from '../plan/plan.js';
+import { checkDevice } from '../pool/device-truth.js';
 import { closePools, openPools, type Pools } from '../pool/isolation.js';
 import type { Pool } from '../pool/pool.js';
 import { type Loaded, micros } from '../pool/protocol.js';
@@ -88,7 +89,9 @@ export class Pipeline {
     );
     try {
       const loaded = await loadAll(plan, opened.pools, slices);
-      if (!settings.allowFallback) checkDevices(plan, loaded);
+      if (!settings.allowFallback) {
+        for (const [j, pool] of opened.pools.entries()) checkDevice(`stage ${j}`, pool.options, loaded[j]!);
+      }
       return new Pipeline(graph, plan, slices, opened, loaded, settings);
     } catch (error) {
       await closePools(opened);
@@ -243,21 +246,6 @@ async function loadAll(plan: Plan, pools: readonly Pool[], slices: readonly Slic
   const loaded: Loaded[] = [];
   for (const [j, pool] of pools.entries()) loaded.push(await pool.load(slices[j]!));
   return loaded;
-}
-
-function checkDevices(plan: Plan, loaded: readonly Loaded[]): void {
-  for (const [j, { device, provider }] of plan.stages.entries()) {
-    const { ranOn, deviceName } = loaded[j]!;
-    if (parseDevice(device).kind === 'gpu' && ranOn !== 'gpu') {
-      throw new TandemError(
-        'TANDEM_DEVICE_FALLBACK',
-        `stage ${j} asked for ${device}, but ${provider} would compute on ${deviceName}`,
-        {
-          remedy: 'see what was found with: tandem doctor; or run it there all the same with --allow-fallback',
-        },
-      );
-    }
-  }
 }
 
 /** What a stage really held while it was loaded and warmed up, against what it may. */

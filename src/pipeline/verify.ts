@@ -10,8 +10,11 @@ import { shiftCut, type TrialSettings, type Tried } from './shift-cut.js';
 /** Plans that come so near to the best, by the profile, are tried; at most so many. */
 const LIKELY = { share: 0.85, most: 3 };
 
-/** Turns in which plans are watched beside each other, seconds of steady work in each, and seconds that all of it may take for each plan. */
-const TURNS = { most: 5, watched: 0.4, seconds: 3 };
+/**
+ * Turns in which plans are watched beside each other, and seconds of steady work in each. Where a micro-batch takes longer than `longest`
+ * seconds, a plan has been watched for long by itself.
+ */
+const TURNS = { count: 3, watched: 0.4, longest: 0.25 };
 
 /** Tries the likely ones and takes the fastest; `absent` are devices that could not even be measured. Errors as of `Rehearsal.open`. */
 export async function fastestOf(
@@ -67,10 +70,9 @@ async function closeAll(tried: readonly Tried[]): Promise<void> {
 async function inTurn(tried: readonly Tried[], { onProgress }: TrialSettings): Promise<Tried[]> {
   const open = tried.filter(({ rehearsal }) => !rehearsal.closed);
   const turns: number[][] = [];
-  const since = performance.now();
-  const enough = () => performance.now() - since > TURNS.seconds * 1e3 * open.length;
-  for (let turn = 0; turn < TURNS.most && open.length > 1 && !enough(); turn++) {
-    onProgress?.(`trying them in turn, ${turn + 1} of ${TURNS.most}`);
+  const slow = open.some(({ plan }) => plan.microBatch / rateOf(plan) > TURNS.longest);
+  while (open.length > 1 && !slow && turns.length < TURNS.count) {
+    onProgress?.(`trying them in turn, ${turns.length + 1} of ${TURNS.count}`);
     const rates: number[] = [];
     for (const { rehearsal } of open) rates.push((await rehearsal.watch(TURNS.watched)).rowsPerSecond);
     turns.push(rates);

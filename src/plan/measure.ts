@@ -151,10 +151,10 @@ async function measureCase(
 /** The whole model is measured where its weights fit so often: an engine may hold them twice while it loads. */
 const ROOM = 3;
 
-const FIRST_LOOK: Patience = { runs: 2, millis: 0 };
+const FIRST_LOOK: Patience = { runs: 1, millis: 0 };
 /** Seconds: what takes longer has been looked at long enough by then. */
-const LONG = 0.15;
-const PATIENCE: Patience = { runs: 5, millis: 80 };
+const LONG = 0.3;
+const PATIENCE: Patience = { runs: 3, millis: 80 };
 
 async function timePatiently(stopwatch: Stopwatch, ops: { from: number; to: number }, rows: number): Promise<Timing> {
   const look = await stopwatch.time(ops, rows, FIRST_LOOK);

@@ -1,9 +1,9 @@
 /** The stopwatch: times slices of a model in real workers, with as many of them at work at once as the plan would have. */
 import type { EngineName } from '../engine/engine.js';
 import { parseDevice } from '../engine/registry.js';
-import { TandemError } from '../errors.js';
 import type { ModelGraph, TensorFacts } from '../model/graph.js';
 import { type Slice, sliceOf } from '../model/slice.js';
+import { checkDevice } from '../pool/device-truth.js';
 import { closePools, openPools, type Pools } from '../pool/isolation.js';
 import type { Pool } from '../pool/pool.js';
 import type { TimedInput } from '../pool/protocol.js';
@@ -125,15 +125,12 @@ export class Stopwatch implements AsyncDisposable {
 
   async #load(slice: Slice): Promise<void> {
     await this.#each((pool) => pool.memory({ restart: true }));
-    const loaded = await this.#each((pool) => pool.load(slice));
+    const { allowFallback } = this.#options;
+    await this.#each(async (pool) => {
+      const loaded = await pool.load(slice);
+      if (!allowFallback) checkDevice('measuring', pool.options, loaded);
+    });
     this.#loaded = slice;
-    const { device, allowFallback } = this.#options;
-    const stranger = loaded.find(({ ranOn }) => parseDevice(device).kind === 'gpu' && ranOn !== 'gpu');
-    if (stranger && !allowFallback) {
-      throw new TandemError('TANDEM_DEVICE_FALLBACK', `${device} would compute on ${stranger.deviceName}`, {
-        remedy: 'see what was found with: tandem doctor',
-      });
-    }
   }
 
   /** Zeros where the rows decide the values; else what the model itself makes of rows of zeros. */
