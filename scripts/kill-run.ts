@@ -77,10 +77,12 @@ async function killAll(cases: readonly Case[]): Promise<void> {
 
 const isWanted = (one: Case) =>
   (['engine', 'isolation', 'target'] as const).every((key) => (values[key] ?? one[key]) === one[key]);
+let isKept = false;
 try {
   await killAll(CASES.filter(isWanted));
-  rmSync(folder, { recursive: true });
 } catch (error) {
-  process.stderr.write(`${(error as Error).message}\nwhat lies there is kept: ${folder}\n`);
+  isKept = !stop.signal.aborted;
+  process.stderr.write(`${(error as Error).message}\n${isKept ? `what lies there is kept: ${folder}\n` : ''}`);
   process.exitCode = 1;
 }
+if (!isKept) rmSync(folder, { recursive: true });
