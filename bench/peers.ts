@@ -39,7 +39,7 @@ const kept: SubjectResult[] = flags.json && existsSync(flags.json) ? JSON.parse(
 const folder = mkdtempSync(join(tmpdir(), 'tandem-peers-'));
 try {
   for (const subject of flags.table ? [] : chosen) {
-    const result = await measure(subject, join(folder, fileName(subject)));
+    const result = await measure(subject, join(folder, fileName(subject))).catch(tell);
     if (!result) continue;
     const place = kept.findIndex((each) => each.subject === subject.name);
     kept.splice(place < 0 ? kept.length : place, place < 0 ? 0 : 1, result);
@@ -93,6 +93,13 @@ async function modelOf(subject: Subject, into: string): Promise<string> {
   const path = await subject.make(join(place, 'model'));
   writeFileSync(note, path);
   return path;
+}
+
+/** A case that cannot be measured here is no reason to leave the others out. */
+function tell(error: Error): null {
+  process.stderr.write(`${error.message}\n`);
+  process.exitCode = 1;
+  return null;
 }
 
 function fileName({ name }: Subject): string {

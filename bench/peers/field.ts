@@ -81,7 +81,9 @@ export async function startField(setting: Setting): Promise<{
   }
   if (field[0]?.name === subject.peers[0]) return { field, skipped };
   await Promise.all(field.map(({ process: contender }) => contender.close()));
-  throw new Error(`${skipped[0]!.name}, which all others are told against, does not run: ${skipped[0]!.reason}`);
+  throw new Error(
+    `${subject.name}: ${skipped[0]!.name}, which all others are told against, does not run: ${skipped[0]!.reason}`,
+  );
 }
 
 function missing({ command, needs }: Peer, { python }: Setting): string | null {
