@@ -47,7 +47,8 @@ interface BenchFlags {
 const AFTER_HELP = `
 Compares the whole model on one device and on all of its cores, the same model split with one stage at a time, and the split
 with all stages at once; each at the micro-batch and depth that suit it, all in turn. It ends with the plan to use, as
-flags for tandem run, and with what would make it faster. --budget takes time of its own: the planner measures the model once, and tries a plan for each.
+flags for tandem run, and with what would make it faster. --budget takes time of its own: the planner measures the model once
+and tries a plan for each size.
 
 Exit status: 0, or 1 where --compare finds a case that has become slower by more than the noise.
 
