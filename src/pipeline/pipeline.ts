@@ -250,8 +250,10 @@ async function loadAll(plan: Plan, pools: readonly Pool[], slices: readonly Slic
 
 /** What a stage really held while it was loaded and warmed up, against what it may. */
 function checkBudgets({ stages }: Plan, peaks: readonly (number | null)[]): void {
-  for (const [j, { memory }] of stages.entries()) {
+  for (const [j, { memory, device }] of stages.entries()) {
     const peak = peaks[j];
+    // What a card holds does not show in the process.
+    if (parseDevice(device).kind === 'gpu') continue;
     if (memory === undefined || peak == null || peak <= memory) continue;
     throw new TandemError(
       'TANDEM_PLAN_IMPOSSIBLE',

@@ -1,4 +1,5 @@
 /** A rehearsal: a plan is loaded and run on rows of zeros for a moment, to see what it really does. */
+import { parseDevice } from '../engine/registry.js';
 import type { ModelGraph } from '../model/graph.js';
 import type { Plan } from '../plan/plan.js';
 import type { TensorSpec } from '../tensor.js';
@@ -11,7 +12,7 @@ export interface Seen {
   readonly rowsPerSecond: number;
   /** Mean seconds of a micro-batch in each stage, then. */
   readonly stageSeconds: readonly number[];
-  /** The most that each stage's process has held; `null` for stages without one. */
+  /** The most that each stage's process has held; `null` for stages without one, and on cards. */
   readonly peakBytes: readonly (number | null)[];
 }
 
@@ -56,7 +57,10 @@ export class Rehearsal {
     const rounds = Math.ceil(watched / filling) * filling;
     for await (const _ of this.#pipeline.run(zeros(rounds + 2 * filling)));
     const { spans } = this.#pipeline.timeline;
-    return { ...steady(spans, this.plan, filling, rounds), peakBytes: await this.#pipeline.peakRss() };
+    const peaks = await this.#pipeline.peakRss();
+    // What a card holds does not show in the process.
+    const peakBytes = peaks.map((peak, j) => (parseDevice(stages[j]!.device).kind === 'cpu' ? peak : null));
+    return { ...steady(spans, this.plan, filling, rounds), peakBytes };
   }
 
   get closed(): boolean {
