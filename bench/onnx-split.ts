@@ -1,0 +1,119 @@
+/** Bench: an ONNX model in two one-thread stages beside its sequential split and beside one ORT session on two threads, in turn: node dist/bench/onnx-split.js MODEL [--micro-batch 8] [--length 128] [--micro-batches 32] [--rounds 5] [--second LAYER] */
+import { cpus } from 'node:os';
+import { parseArgs } from 'node:util';
+import { RowBank } from '../src/bench/row-bank.js';
+import { type Sample, Trial } from '../src/bench/trial.js';
+import { formatTable } from '../src/cli/table.js';
+import { openOrt } from '../src/engine/onnxruntime/session.js';
+import { openModel } from '../src/model/open.js';
+import { makePlan } from '../src/plan/make-plan.js';
+import { median } from '../src/plan/median.js';
+import { zeroRows } from '../src/tensor.js';
+
+const DEPTH = 5;
+const DEADLINE = 600_000;
+
+/** Seconds of the same rows, each way. */
+interface Round {
+  readonly whole: number;
+  readonly inTurn: Sample;
+  readonly pipelined: Sample;
+}
+
+async function main(): Promise<void> {
+  const text = (value: string) => ({ type: 'string', default: value }) as const;
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      'micro-batch': text('8'),
+      length: text('128'),
+      'micro-batches': text('32'),
+      rounds: text('5'),
+      second: { type: 'string' },
+    },
+  });
+  const [path] = positionals;
+  if (!path)
+    throw new Error('usage: node dist/bench/onnx-split.js MODEL [--micro-batch 8] [--length 128] [--rounds 5]');
+  const graph = await openModel(path);
+  const microBatch = Number(values['micro-batch']);
+  const m = Number(values['micro-batches']);
+  const bank = RowBank.random(
+    graph.inputs.map((input) => ({
+      ...input,
+      shape: input.shape.slice(1).map((dim) => dim ?? Number(values.length)),
+    })),
+  );
+  const second = values.second === undefined ? null : Number(values.second);
+  const ranges = second && [
+    { from: 0, to: second - 1 },
+    { from: second, to: graph.layers.length - 1 },
+  ];
+  const stages = [0, 1].map((j) => ({ device: 'cpu', threads: 1, ...(ranges ? { layers: ranges[j]! } : {}) }));
+  const request = { stages, microBatch, depth: DEPTH, isolation: 'thread' as const, rowSpecs: bank.specs };
+  const plan = await makePlan(graph, { ...request, deadline: DEADLINE });
+  const trial = await Trial.open({ graph, plan, bank, deadline: DEADLINE, allowFallback: false });
+  const runWhole = await openWhole(graph.path, microBatch, bank);
+  const rounds: Round[] = [];
+  try {
+    for (let n = 0; n <= Number(values.rounds); n++) {
+      // The first round warms up and does not count.
+      const course = { rows: microBatch * (n === 0 ? DEPTH : m), microBatch };
+      const whole = await runWhole(course.rows / microBatch);
+      const inTurn = await trial.run({ ...course, depth: 1 });
+      const pipelined = await trial.run({ ...course, depth: DEPTH });
+      if (n > 0) rounds.push({ whole, inTurn, pipelined });
+      process.stderr.write(`round ${n} of ${values.rounds}\n`);
+    }
+  } finally {
+    await trial.close();
+  }
+  const layers = plan.stages.map((stage) => `${stage.layers.from}..${stage.layers.to}`).join(' | ');
+  process.stdout.write(
+    `${cpus()[0]?.model.trim()} x ${cpus().length}, Node ${process.versions.node}; layers ${layers}\n`,
+  );
+  process.stdout.write(`${m} micro-batches of ${microBatch} rows, median of ${rounds.length} rounds\n\n`);
+  process.stdout.write(report(rounds, m * microBatch));
+}
+
+/** Seconds that one session with two threads takes for so many micro-batches. */
+async function openWhole(
+  path: string,
+  microBatch: number,
+  bank: RowBank,
+): Promise<(microBatches: number) => Promise<number>> {
+  const ort = await openOrt();
+  const session = await ort.InferenceSession.create(path, { intraOpNumThreads: 2, logSeverityLevel: 4 });
+  const tensors = zeroRows(bank.specs, microBatch);
+  await bank.feed({ rows: microBatch, microBatch, depth: 1 }).fill(tensors);
+  const feeds = Object.fromEntries(
+    tensors.map(({ dtype, shape, data }, n) => [
+      bank.specs[n]!.name,
+      new ort.Tensor(dtype as 'float32', data as Float32Array, shape),
+    ]),
+  );
+  return async (microBatches) => {
+    const begun = performance.now();
+    for (let i = 0; i < microBatches; i++) await session.run(feeds);
+    return (performance.now() - begun) / 1e3;
+  };
+}
+
+/** Ratios are medians of the rounds' own, so that a slow minute of the machine weighs on both sides. */
+function report(rounds: readonly Round[], rows: number): string {
+  const of = (value: (round: Round) => number) => median(rounds.map(value));
+  const rate = (seconds: (round: Round) => number) => of((round) => rows / seconds(round)).toFixed(2);
+  const pipelined = (round: Round) => round.pipelined.seconds;
+  const ratio = (value: (round: Round) => number) => of(value).toFixed(3);
+  const columns = [{ title: 'way' }, { title: 'rows/s', right: true }, { title: 'pipelined over it', right: true }];
+  const stages = (sample: (round: Round) => Sample) =>
+    [0, 1].map((j) => (of((round) => sample(round).stageSeconds[j]!) * 1e3).toFixed(0)).join(' + ');
+  return `${formatTable(columns, [
+    ['one session, 2 threads', rate(({ whole }) => whole), ratio((r) => r.whole / pipelined(r))],
+    ['split, in turn', rate(({ inTurn }) => inTurn.seconds), ratio((r) => r.inTurn.seconds / pipelined(r))],
+    ['split, pipelined', rate(pipelined), ''],
+    ['  its ideal', rate((r) => r.pipelined.idealSeconds), ratio((r) => r.pipelined.idealSeconds / pipelined(r))],
+  ])}\n\nstages in turn ${stages((r) => r.inTurn)} ms, side by side ${stages((r) => r.pipelined)} ms\n`;
+}
+
+await main();
