@@ -1,6 +1,6 @@
 /** One contender in Node: loads the model, says so, and then runs all rows each time that a line comes in. See ../peers.ts. */
 import { createRequire } from 'node:module';
-import { dirname, resolve } from 'node:path';
+import { basename, dirname, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { pathToFileURL } from 'node:url';
 import { RowBank } from '../../src/bench/row-bank.js';
@@ -73,9 +73,10 @@ async function transformersJs({ model, rows, threads }: Ask): ReturnType<Peer> {
   const path = own.resolve('@huggingface/transformers');
   const { AutoModel, env, Tensor: HfTensor } = await import(pathToFileURL(path).href);
   env.allowRemoteModels = false;
-  env.localModelPath = '/';
+  const folder = dirname(dirname(model));
+  env.localModelPath = dirname(folder);
   const options = { dtype: 'fp32', device: 'cpu', session_options: { intraOpNumThreads: threads } };
-  const loaded = await AutoModel.from_pretrained(dirname(dirname(model)).slice(1), options);
+  const loaded = await AutoModel.from_pretrained(basename(folder), options);
   const bank = await bankOf(model, rows);
   const make = ({ dtype, shape, data }: Tensor) => new HfTensor(dtype, data, [...shape]);
   const run = batches(bank, async (inputs) => {
