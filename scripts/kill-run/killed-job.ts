@@ -89,7 +89,7 @@ export class KilledJob {
         const atName = random.next() < 0.5;
         const instant = atName
           ? changes(names, 1 + random.below(NAMES)).then(() => sleep(random.uniform(0, AT_THE_HEELS)))
-          : sleep(random.uniform(0, this.#length));
+          : sleep(random.uniform(0, this.#length), null, { ref: false });
         if (await Promise.race([over, instant.then(() => false)])) break;
         if (this.#kill(child)) this.#count(atName);
       } while (target === 'stage');
