@@ -171,7 +171,9 @@ suite('the report page', { skip: noBrowser }, () => {
       await page.getByRole('radio', { name: 'auto' }).check();
       assert.ok((await paper()) > 0.5);
       await page.emulateMedia({ colorScheme: 'dark' });
-      assert.ok((await paper()) < 0.5, 'auto follows the system');
+      // Auto follows the system, once the page has been told of it.
+      await page.locator('html[data-theme=dark]').waitFor();
+      assert.ok((await paper()) < 0.5);
     });
   });
 
