@@ -1,4 +1,4 @@
-/** Bench: an ONNX model in two one-thread stages beside its sequential split and beside one ORT session on two threads, in turn: node dist/bench/onnx-split.js MODEL [--micro-batch 8] [--length 128] [--micro-batches 32] [--rounds 5] [--second LAYER] */
+/** Bench: an ONNX model in two one-thread stages beside its sequential split, the same stages in processes, and one ORT session on two threads, in turn: node dist/bench/onnx-split.js MODEL [--micro-batch 8] [--length 128] [--micro-batches 32] [--rounds 5] [--second LAYER] */
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { RowBank } from '../src/bench/row-bank.js';
@@ -18,6 +18,8 @@ interface Round {
   readonly whole: number;
   readonly inTurn: Sample;
   readonly pipelined: Sample;
+  /** The same stages, each in a process of its own. */
+  readonly processes: Sample;
 }
 
 async function main(): Promise<void> {
@@ -52,7 +54,9 @@ async function main(): Promise<void> {
   const stages = [0, 1].map((j) => ({ device: 'cpu', threads: 1, ...(ranges ? { layers: ranges[j]! } : {}) }));
   const request = { stages, microBatch, depth: DEPTH, isolation: 'thread' as const, rowSpecs: bank.specs };
   const plan = await makePlan(graph, { ...request, deadline: DEADLINE });
-  const trial = await Trial.open({ graph, plan, bank, deadline: DEADLINE, allowFallback: false });
+  const settings = { graph, bank, deadline: DEADLINE, allowFallback: false };
+  const trial = await Trial.open({ ...settings, plan });
+  const apart = await Trial.open({ ...settings, plan: { ...plan, isolation: 'process' } });
   const runWhole = await openWhole(graph.path, microBatch, bank);
   const rounds: Round[] = [];
   try {
@@ -62,11 +66,13 @@ async function main(): Promise<void> {
       const whole = await runWhole(course.rows / microBatch);
       const inTurn = await trial.run({ ...course, depth: 1 });
       const pipelined = await trial.run({ ...course, depth: DEPTH });
-      if (n > 0) rounds.push({ whole, inTurn, pipelined });
+      const processes = await apart.run({ ...course, depth: DEPTH });
+      if (n > 0) rounds.push({ whole, inTurn, pipelined, processes });
       process.stderr.write(`round ${n} of ${values.rounds}\n`);
     }
   } finally {
     await trial.close();
+    await apart.close();
   }
   const layers = plan.stages.map((stage) => `${stage.layers.from}..${stage.layers.to}`).join(' | ');
   process.stdout.write(
@@ -111,6 +117,11 @@ function report(rounds: readonly Round[], rows: number): string {
   return `${formatTable(columns, [
     ['one session, 2 threads', rate(({ whole }) => whole), ratio((r) => r.whole / pipelined(r))],
     ['split, in turn', rate(({ inTurn }) => inTurn.seconds), ratio((r) => r.inTurn.seconds / pipelined(r))],
+    [
+      'split, pipelined, in processes',
+      rate((r) => r.processes.seconds),
+      ratio((r) => r.processes.seconds / pipelined(r)),
+    ],
     ['split, pipelined', rate(pipelined), ''],
     ['  its ideal', rate((r) => r.pipelined.idealSeconds), ratio((r) => r.pipelined.idealSeconds / pipelined(r))],
   ])}\n\nstages in turn ${stages((r) => r.inTurn)} ms, side by side ${stages((r) => r.pipelined)} ms\n`;
