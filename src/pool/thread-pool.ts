@@ -28,6 +28,8 @@ export class ThreadPool implements Pool {
     () => this.#bringBack(),
     (reason) => this.#end(reason),
   );
+  /** What becomes of micro-batches that come while it closes. */
+  #closing: TandemError | undefined;
   /** Why the pool takes no more calls, once it does not. */
   #ended: TandemError | undefined;
 
@@ -71,7 +73,7 @@ export class ThreadPool implements Pool {
   }
 
   failureOf(slot: number): TandemError {
-    const failure = this.#failures.get(slot) ?? this.#ended ?? died('without a word');
+    const failure = this.#failures.get(slot) ?? this.#ended ?? this.#closing ?? died('without a word');
     this.#failures.delete(slot);
     return failure;
   }
@@ -90,12 +92,14 @@ export class ThreadPool implements Pool {
   }
 
   async close(): Promise<void> {
+    const closed = new TandemError('TANDEM_CLOSED', 'the pipeline has been closed');
+    this.#closing = closed;
     // TensorFlow frees tensors through the thread that made them, and crashes the process when that thread has ended before.
     if (!this.#ended && this.#running().length === 0) {
       await this.#halt();
       await Promise.allSettled(this.#threads.ids.map((worker) => this.#call('dispose', {}, worker)));
     }
-    await this.#end(new TandemError('TANDEM_CLOSED', 'the pipeline has been closed'));
+    await this.#end(closed);
   }
 
   #start(): Threads {

@@ -156,6 +156,26 @@ for (const isolation of ['thread', 'process'] as const) {
     );
   });
 
+  test(`${isolation}: a pipeline that is closed in mid-job says so to whoever still reads, and does not start anything again`, async () => {
+    for (const taken of [0, 1, 5]) {
+      const pipeline = await openChain({ providers: ['ok', 'ok', 'ok'], microBatch: 1, isolation });
+      const reading = pipeline.run(new CountingFeed(10_000));
+      for (let n = 0; n < taken; n++) await reading.next();
+      const next = reading.next();
+      await Promise.all([
+        pipeline.close(),
+        rejectsWith(
+          (async () => {
+            await next;
+            while (!(await reading.next()).done);
+          })(),
+          'TANDEM_CLOSED',
+          /has been closed/,
+        ),
+      ]);
+    }
+  });
+
   test(`${isolation}: the timeline counts every micro-batch in every stage and never more than the time there was`, async () => {
     await using({ providers: ['ok', 'ok'], workers: [2, 1], microBatch: 2 }, async (pipeline) => {
       await firstsOf(pipeline, new CountingFeed(40));
