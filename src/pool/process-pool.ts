@@ -18,6 +18,9 @@ import { Revival } from './revival.js';
 /** The one place that knows where the other side of this wall is. */
 const HOST_FILE = fileURLToPath(new URL('../../workers/stage-host.js', import.meta.url));
 
+/** What a host can be asked that has been told nothing yet. */
+const FIRST_CALLS: ReadonlySet<keyof HostCalls> = new Set(['load', 'describe']);
+
 type Waiting = { resolve: (answer: unknown) => void; reject: (error: unknown) => void };
 
 interface Host {
@@ -122,7 +125,6 @@ export class ProcessPool implements Pool {
     try {
       // A new host knows nothing of slots until it has been brought to where the old one was.
       await this.#revival.idle();
-      if (!this.#host && !this.#ended) throw died('had ended before');
       const { words } = await this.#call('run', { slot: slot.index, words: slot.words() });
       slot.setWords(words);
       slot.advance(stage);
@@ -158,6 +160,8 @@ export class ProcessPool implements Pool {
 
   async #call<K extends keyof HostCalls>(name: K, ask: HostCalls[K]['ask']): Promise<HostCalls[K]['answer']> {
     if (this.#ended) throw this.#ended;
+    // A host that starts in the place of one that died knows nothing of what that was told.
+    if (!this.#host && !FIRST_CALLS.has(name)) throw died('had ended before');
     this.#host ??= this.#start();
     const host = this.#host;
     const { frames, waiting, child, socket } = host;

@@ -4,7 +4,10 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync } from 'node:fs';
 import { test } from 'node:test';
-import { CountingFeed, openChain } from '../fixtures/chain.js';
+import { closeSharedFile, openSharedFile } from '../../src/arena/shared-file.js';
+import { slicesOf } from '../../src/model/slice.js';
+import { ProcessPool } from '../../src/pool/process-pool.js';
+import { CountingFeed, chainGraph, openChain } from '../fixtures/chain.js';
 import { hostsOf, noProc } from '../fixtures/children.js';
 
 const leftInSharedMemory = () =>
@@ -34,6 +37,31 @@ test('processes that are killed in mid-job are replaced, and the rows are the sa
   }
   assert.deepEqual(hostsOf(process.pid), []);
   assert.deepEqual(leftInSharedMemory(), []);
+});
+
+test('a process that dies between two calls is not taken for one that was told what came before', {
+  skip: noProc,
+}, async () => {
+  const file = openSharedFile();
+  const pool = new ProcessPool(
+    { device: 'cpu', engine: 'custom', engineOptions: { provider: 'ok', threads: 1 }, workers: 1, deadline: 60_000 },
+    file,
+  );
+  try {
+    const slice = slicesOf(chainGraph(1), [])[0]!;
+    const input = { dtype: 'float32', shape: [1, 4], data: new Float32Array(4) } as const;
+    await pool.load(slice);
+    process.kill(hostsOf(process.pid)[0]!, 'SIGKILL');
+    while (hostsOf(process.pid).length > 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    const died = { code: 'TANDEM_STAGE_DIED' };
+    await assert.rejects(pool.probe([input]), died);
+    await assert.rejects(pool.foresee([{ name: 'x', ...input }]), died);
+    await pool.load(slice);
+    assert.deepEqual((await pool.probe([input])).outputs[0]!.data, new Float32Array(4).fill(1));
+  } finally {
+    await pool.close();
+    closeSharedFile(file);
+  }
 });
 
 test('each stage tells its own peak memory', async () => {
