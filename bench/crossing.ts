@@ -2,11 +2,12 @@
 import { cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { median, spread } from '../src/bench/statistics.js';
+import { spread } from '../src/bench/statistics.js';
 import { formatTable } from '../src/cli/table.js';
 import type { ModelGraph } from '../src/model/graph.js';
 import type { Feed } from '../src/pipeline/micro-batch.js';
 import { Pipeline } from '../src/pipeline/pipeline.js';
+import { median } from '../src/plan/median.js';
 import type { Plan } from '../src/plan/plan.js';
 import type { Isolation } from '../src/pool/isolation.js';
 import { processorName } from '../src/processor.js';

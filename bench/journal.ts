@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { makeOnnx } from '../scripts/make-onnx.js';
 import { makeRows } from '../scripts/make-rows.js';
-import { estimate, median, ratioOf } from '../src/bench/statistics.js';
+import { estimate, ratioOf } from '../src/bench/statistics.js';
 import { formatTable } from '../src/cli/table.js';
 import { DISK, type Disk, type DiskFile } from '../src/job/disk.js';
 import { runJob } from '../src/job/job.js';
@@ -15,6 +15,7 @@ import { OutputClaim } from '../src/job/output-claim.js';
 import { openModel } from '../src/model/open.js';
 import { Pipeline } from '../src/pipeline/pipeline.js';
 import { makePlan } from '../src/plan/make-plan.js';
+import { median } from '../src/plan/median.js';
 
 interface Subject {
   readonly name: string;

@@ -8,6 +8,7 @@ import { openOrt } from '../src/engine/onnxruntime/session.js';
 import { openModel } from '../src/model/open.js';
 import { makePlan } from '../src/plan/make-plan.js';
 import { median } from '../src/plan/median.js';
+import { processorName } from '../src/processor.js';
 import { zeroRows } from '../src/tensor.js';
 
 const DEPTH = 5;
@@ -75,9 +76,7 @@ async function main(): Promise<void> {
     await apart.close();
   }
   const layers = plan.stages.map((stage) => `${stage.layers.from}..${stage.layers.to}`).join(' | ');
-  process.stdout.write(
-    `${cpus()[0]?.model.trim()} x ${cpus().length}, Node ${process.versions.node}; layers ${layers}\n`,
-  );
+  process.stdout.write(`${processorName()} x ${cpus().length}, Node ${process.versions.node}; layers ${layers}\n`);
   process.stdout.write(`${m} micro-batches of ${microBatch} rows, median of ${rounds.length} rounds\n\n`);
   process.stdout.write(report(rounds, m * microBatch));
 }

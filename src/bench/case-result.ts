@@ -1,10 +1,12 @@
 /** From the samples of a case to what is said of it: medians, spread, overlap. */
 import { type ModelGraph, weightBytes } from '../model/graph.js';
 import { predict } from '../pipeline/schedule.js';
+import { median } from '../plan/median.js';
+import { sum } from '../plan/sums.js';
 import { flagsOf } from './flags.js';
 import type { CaseResult, Overlap, StageResult } from './result.js';
 import type { Course } from './row-bank.js';
-import { median, ratioOf, spread } from './statistics.js';
+import { ratioOf, spread } from './statistics.js';
 import type { Sample, Trial } from './trial.js';
 
 /** A trial on one course, as often as it was run. */
@@ -109,8 +111,4 @@ export function overlapOf(sequential: CaseResult, pipelined: CaseResult): Overla
 /** The graph's weights, each once. */
 export function modelBytes(graph: ModelGraph): number {
   return weightBytes(graph, 0, graph.ops.length);
-}
-
-function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
 }

@@ -2,8 +2,6 @@
 
 import { median } from '../plan/median.js';
 
-export { median };
-
 /** A median and the bounds that hold the true one in 95 cases of 100. */
 export interface Estimate {
   readonly median: number;

@@ -50,13 +50,7 @@ export class Trial {
   /** The plan's micro-batch and depth are the largest that it can run. Throws what a pipeline throws. */
   static async open({ graph, plan, bank, deadline, allowFallback }: TrialOptions): Promise<Trial> {
     const startedAt = performance.now();
-    const pipeline = await Pipeline.open(graph, plan, { allowFallback, deadline });
-    try {
-      await pipeline.warmUp(bank.specs);
-    } catch (error) {
-      await pipeline.close();
-      throw error;
-    }
+    const pipeline = await Pipeline.openWarm(graph, plan, bank.specs, { allowFallback, deadline });
     return new Trial(pipeline, bank, (performance.now() - startedAt) / 1e3);
   }
 

@@ -151,14 +151,8 @@ async function load(
   const { expected } = plan;
   if (!request.quiet) bar.line(expected ? formatMeasuredPlan(graph, plan, expected) : formatPlan(graph, plan));
   bar.note('loading …');
-  const pipeline = await Pipeline.open(graph, plan, { allowFallback: request.allowFallback ?? false, deadline });
-  try {
-    await pipeline.warmUp(source.rowSpecs, { compute: false });
-    return pipeline;
-  } catch (error) {
-    await pipeline.close();
-    throw error;
-  }
+  const settings = { allowFallback: request.allowFallback ?? false, deadline };
+  return Pipeline.openWarm(graph, plan, source.rowSpecs, settings, { compute: false });
 }
 
 /** What no byte depends on may be another this time: a job that has crashed as threads goes on as processes. */

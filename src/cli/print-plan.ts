@@ -3,7 +3,7 @@ import { type ModelGraph, weightBytes } from '../model/graph.js';
 import type { Expectation, Plan, Rival } from '../plan/plan.js';
 import { formatBytes } from './bytes.js';
 import { printable } from './fail.js';
-import { formatRate, formatRows } from './progress.js';
+import { formatRate, formatRows, formatShare } from './progress.js';
 import { formatTable } from './table.js';
 
 const COLUMNS = [
@@ -32,7 +32,7 @@ export function formatMeasuredPlan(graph: ModelGraph, plan: Plan, expected: Expe
       printable(graph.layers[layers.from]!.name),
       `${workers} x ${threads}`,
       (seconds * 1e3).toPrecision(3),
-      percent(utilisation),
+      formatShare(utilisation),
       formatBytes(weightBytes(graph, ops.from, ops.to)),
       formatBytes(bytes),
       budget === null ? '' : formatBytes(budget),
@@ -45,7 +45,7 @@ export function formatMeasuredPlan(graph: ModelGraph, plan: Plan, expected: Expe
   return [
     formatTable(COLUMNS, rows),
     `micro-batches of ${formatRows(plan.microBatch)}, at most ${plan.depth} in flight, stages as ${plan.isolation === 'process' ? 'processes' : 'threads'}`,
-    `${formatRate(expected.rowsPerSecond)} rows/s ${expected.verified ? 'seen in a trial' : 'reckoned from the profile'}, bubble ${percent(expected.bubble)}: a micro-batch every ${(interval * 1e3).toPrecision(3)} ms${bound}`,
+    `${formatRate(expected.rowsPerSecond)} rows/s ${expected.verified ? 'seen in a trial' : 'reckoned from the profile'}, bubble ${formatShare(expected.bubble)}: a micro-batch every ${(interval * 1e3).toPrecision(3)} ms${bound}`,
     ...verdict(plan),
     ...formatRivals(expected),
     '',
@@ -66,8 +66,4 @@ function formatRivals({ others = [] }: Expectation): string[] {
   const rate = ({ rowsPerSecond }: Rival) => (rowsPerSecond === null ? '' : formatRate(rowsPerSecond));
   const rows = others.map((rival) => [printable(rival.name), rate(rival), printable(rival.why)]);
   return ['', formatTable([{ title: 'not taken' }, { title: 'rows/s', right: true }, { title: 'why' }], rows)];
-}
-
-function percent(share: number): string {
-  return `${Math.max(0, Math.round(share * 100))} %`;
 }

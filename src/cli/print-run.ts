@@ -5,7 +5,7 @@ import { type ModelGraph, weightBytes } from '../model/graph.js';
 import type { Plan } from '../plan/plan.js';
 import { formatBytes } from './bytes.js';
 import { printable } from './fail.js';
-import { formatRate, formatRows } from './progress.js';
+import { formatRate, formatRows, formatShare } from './progress.js';
 import { formatTable } from './table.js';
 
 const CUT_BY: Record<Plan['cutBy'], string> = {
@@ -55,7 +55,6 @@ function starved({ stage, rowsAtOnce }: StageSummary): string[] {
 }
 
 export function formatSummary(summary: Summary): string {
-  const share = (value: number) => `${Math.max(0, Math.round(value * 100))} %`;
   const rows = summary.stages.map((stage) => [
     String(stage.stage),
     stage.device,
@@ -64,7 +63,7 @@ export function formatSummary(summary: Summary): string {
     ),
     `${stage.layers.from}..${stage.layers.to}`,
     `${stage.busySeconds.toFixed(2)} s`,
-    share(stage.utilisation),
+    formatShare(stage.utilisation),
   ]);
   const columns = [
     { title: 'stage' },
@@ -83,7 +82,7 @@ export function formatSummary(summary: Summary): string {
   return [
     formatTable(columns, rows),
     ...summary.stages.flatMap(starved),
-    `bubble ${share(summary.bubble.measured)} (${share(summary.bubble.predicted)} predicted), peak memory ${formatBytes(summary.peakRssBytes)}, arena ${formatBytes(summary.arenaBytes)}`,
+    `bubble ${formatShare(summary.bubble.measured)} (${formatShare(summary.bubble.predicted)} predicted), peak memory ${formatBytes(summary.peakRssBytes)}, arena ${formatBytes(summary.arenaBytes)}`,
     `${formatRows(summary.rows - summary.rowsBefore)} in ${summary.seconds.toFixed(2)} s${before}: ${formatRate(summary.rowsPerSecond)} rows/s (${formatRate(ideal)} at best on these stages), loaded in ${summary.loadSeconds.toFixed(2)} s${failed}`,
     '',
   ].join('\n');

@@ -105,6 +105,11 @@ export function formatRate(rate: number): string {
   return rate >= 99.95 ? Math.round(rate).toLocaleString('en') : rate.toPrecision(3);
 }
 
+/** A share that is measured, and so may come out a little below 0: `97 %`. */
+export function formatShare(share: number): string {
+  return `${Math.max(0, Math.round(share * 100))} %`;
+}
+
 /** Seconds as 0:07 or 1:02:03. */
 export function formatClock(seconds: number): string {
   const whole = Math.ceil(seconds);

@@ -95,6 +95,10 @@ export function parseDevice(device: string): Device {
   return { kind: match[1] as 'cpu' | 'gpu', index: Number(match[2] ?? 0) };
 }
 
+export function isCpu(device: string): boolean {
+  return parseDevice(device).kind === 'cpu';
+}
+
 /** The provider for a device: the asked-for one if the engine has it there, else the first that seems to be there. */
 export function providerFor(engine: EngineName, device: string, asked?: string): string {
   const { kind } = parseDevice(device);

@@ -56,15 +56,12 @@ export async function openPipeline(model: string, options: PipelineOptions = {})
   const rowSpecs = rowSpecsOf(graph);
   const deadline = (options.deadline ?? 600) * 1000;
   const plan = await planFor(graph, options, rowSpecs, deadline);
-  const pipeline = await Pipeline.open(graph, plan, { allowFallback: options.allowFallback ?? false, deadline });
-  try {
-    // Where the rows decide dimensions, the first run warms up instead.
-    if (rowSpecs) await pipeline.warmUp(rowSpecs);
-    return new RowPipeline(pipeline);
-  } catch (error) {
-    await pipeline.close();
-    throw error;
-  }
+  const settings = { allowFallback: options.allowFallback ?? false, deadline };
+  // Where the rows decide dimensions, the first run warms up instead.
+  const pipeline = rowSpecs
+    ? await Pipeline.openWarm(graph, plan, rowSpecs, settings)
+    : await Pipeline.open(graph, plan, settings);
+  return new RowPipeline(pipeline);
 }
 
 function planFor(

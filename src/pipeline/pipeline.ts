@@ -1,7 +1,7 @@
 /** A pipeline: the loaded stages of one plan, warmed up and joined by an arena. */
 import { Arena } from '../arena/arena.js';
 import { layOut, type Resident } from '../arena/layout.js';
-import { ENGINES, parseDevice } from '../engine/registry.js';
+import { ENGINES, isCpu, parseDevice } from '../engine/registry.js';
 import { TandemError } from '../errors.js';
 import type { ModelGraph } from '../model/graph.js';
 import { type Slice, slicesOf } from '../model/slice.js';
@@ -95,6 +95,24 @@ export class Pipeline {
       return new Pipeline(graph, plan, slices, opened, loaded, settings);
     } catch (error) {
       await closePools(opened);
+      throw error;
+    }
+  }
+
+  /** Opens and warms up. Errors as of both; nothing is left running then. */
+  static async openWarm(
+    graph: ModelGraph,
+    plan: Plan,
+    rowSpecs: readonly TensorSpec[],
+    settings: PipelineSettings,
+    warmth: { readonly compute?: boolean } = {},
+  ): Promise<Pipeline> {
+    const pipeline = await Pipeline.open(graph, plan, settings);
+    try {
+      await pipeline.warmUp(rowSpecs, warmth);
+      return pipeline;
+    } catch (error) {
+      await pipeline.close();
       throw error;
     }
   }
@@ -253,7 +271,7 @@ function checkBudgets({ stages }: Plan, peaks: readonly (number | null)[]): void
   for (const [j, { memory, device }] of stages.entries()) {
     const peak = peaks[j];
     // What a card holds does not show in the process.
-    if (parseDevice(device).kind === 'gpu') continue;
+    if (!isCpu(device)) continue;
     if (memory === undefined || peak == null || peak <= memory) continue;
     throw new TandemError(
       'TANDEM_PLAN_IMPOSSIBLE',

@@ -1,5 +1,5 @@
 /** A rehearsal: a plan is loaded and run on rows of zeros for a moment, to see what it really does. */
-import { parseDevice } from '../engine/registry.js';
+import { isCpu } from '../engine/registry.js';
 import type { ModelGraph } from '../model/graph.js';
 import type { Plan } from '../plan/plan.js';
 import type { TensorSpec } from '../tensor.js';
@@ -29,21 +29,14 @@ export class Rehearsal {
     this.#pipeline = pipeline;
   }
 
-  /** Errors as of `Pipeline.open` and `Pipeline.warmUp`. */
+  /** Errors as of `Pipeline.openWarm`. */
   static async open(
     graph: ModelGraph,
     plan: Plan,
     rowSpecs: readonly TensorSpec[],
     settings: PipelineSettings,
   ): Promise<Rehearsal> {
-    const pipeline = await Pipeline.open(graph, plan, settings);
-    try {
-      await pipeline.warmUp(rowSpecs);
-      return new Rehearsal(plan, pipeline);
-    } catch (error) {
-      await pipeline.close();
-      throw error;
-    }
+    return new Rehearsal(plan, await Pipeline.openWarm(graph, plan, rowSpecs, settings));
   }
 
   /** Watches about so many seconds of steady work, if the plan runs as it expects. */
@@ -59,7 +52,7 @@ export class Rehearsal {
     const { spans } = this.#pipeline.timeline;
     const peaks = await this.#pipeline.peakRss();
     // What a card holds does not show in the process.
-    const peakBytes = peaks.map((peak, j) => (parseDevice(stages[j]!.device).kind === 'cpu' ? peak : null));
+    const peakBytes = peaks.map((peak, j) => (isCpu(stages[j]!.device) ? peak : null));
     return { ...steady(spans, this.plan, filling, rounds), peakBytes };
   }
 

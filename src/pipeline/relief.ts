@@ -1,5 +1,5 @@
 /** Relief: a stage that runs out of memory in the middle of a job computes fewer rows at once from then on. */
-import { parseDevice } from '../engine/registry.js';
+import { isCpu } from '../engine/registry.js';
 import type { ModelGraph } from '../model/graph.js';
 import type { Slice } from '../model/slice.js';
 import { describe } from '../plan/make-plan.js';
@@ -59,7 +59,7 @@ export class Relief {
     const { graph, plan, slices, rowSpecs, deadline } = this.#options;
     const { stages, isolation } = plan;
     // Not on a card that is full.
-    const where = stages.find(({ device }) => parseDevice(device).kind === 'cpu') ?? stages[stage]!;
+    const where = stages.find(({ device }) => isCpu(device)) ?? stages[stage]!;
     const facts = await describe(graph, where, isolation, { rowSpecs, deadline });
     const { inputs, outputs } = slices[stage]!;
     return [...inputs, ...outputs].every((name) => facts?.get(name)?.shape[0] === null);

@@ -1,5 +1,6 @@
 /** Settles on a plan: measured times, the best cut of every form, a trial of the likeliest, and what was found kept for the next time. */
 import { engineBuild } from '../engine/build.js';
+import { isCpu } from '../engine/registry.js';
 import { asTandemError, TandemError } from '../errors.js';
 import type { ModelGraph } from '../model/graph.js';
 import { freeBudgets, noFit } from '../plan/budget.js';
@@ -14,6 +15,7 @@ import { isSettled, type Plan, type Rival } from '../plan/plan.js';
 import type { PlanRequest } from '../plan/plan-request.js';
 import { type ProfileSubject, subjectOf } from '../plan/profile.js';
 import type { Search } from '../plan/staffing.js';
+import { sum } from '../plan/sums.js';
 import type { TrialSettings } from './shift-cut.js';
 import { fastestOf } from './verify.js';
 
@@ -141,6 +143,6 @@ function keyOf(subject: ProfileSubject, { stages, microBatch, depth, isolation, 
 function stillFits(plan: Plan): boolean {
   const { stages, expected, builds } = plan;
   if (stages.some(({ engine, provider }) => builds?.[provider] !== engineBuild(engine, provider))) return false;
-  const onCpu = stages.flatMap(({ device }, j) => (device.startsWith('cpu') ? [expected?.stages[j]?.bytes ?? 0] : []));
-  return onCpu.reduce((sum, bytes) => sum + bytes, 0) <= readMachine().memory.free;
+  const onCpu = stages.flatMap(({ device }, j) => (isCpu(device) ? [expected?.stages[j]?.bytes ?? 0] : []));
+  return sum(onCpu) <= readMachine().memory.free;
 }

@@ -5,6 +5,7 @@ import type { Form } from '../plan/form.js';
 import type { Need } from '../plan/need.js';
 import type { Plan } from '../plan/plan.js';
 import type { Search } from '../plan/staffing.js';
+import { sum } from '../plan/sums.js';
 import type { TensorSpec } from '../tensor.js';
 import { Rehearsal, type Seen } from './rehearsal.js';
 
@@ -113,7 +114,7 @@ function verified(plan: Plan, { rowsPerSecond, stageSeconds, peakBytes }: Seen):
     expected: {
       ...expected!,
       rowsPerSecond,
-      bubble: 1 - utilisation.reduce((sum, share) => sum + share, 0) / stages.length,
+      bubble: 1 - sum(utilisation) / stages.length,
       verified: true,
       stages: expected!.stages.map((stage, j) => ({
         ...stage,

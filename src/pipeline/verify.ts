@@ -5,6 +5,7 @@ import type { Form } from '../plan/form.js';
 import { median } from '../plan/median.js';
 import type { Plan, Rival } from '../plan/plan.js';
 import type { Search } from '../plan/staffing.js';
+import { sum } from '../plan/sums.js';
 import { shiftCut, type TrialSettings, type Tried } from './shift-cut.js';
 
 /** Plans that come so near to the best, by the profile, are tried; at most so many. */
@@ -78,7 +79,7 @@ async function inTurn(tried: readonly Tried[], { onProgress }: TrialSettings): P
     turns.push(rates);
   }
   if (turns.length === 0) return tried.toSorted(faster);
-  const sums = turns.map((rates) => rates.reduce((sum, rate) => sum + rate, 0));
+  const sums = turns.map(sum);
   const ranked = open.map(({ plan, ...rest }, n) => {
     const share = median(turns.map((rates, turn) => rates[n]! / sums[turn]!));
     const expected = { ...plan.expected!, rowsPerSecond: share * median(sums) };

@@ -2,12 +2,13 @@
 import { engineBuild } from '../engine/build.js';
 import { parseDevice } from '../engine/registry.js';
 import { settleThreads } from '../pool/environment.js';
-import { resolveIsolation } from '../pool/isolation.js';
 import { type Form, sharesThreads } from './form.js';
+import { isolationFor } from './make-plan.js';
 import { type Need, needOf } from './need.js';
 import { lowerBound, type Partition, partition } from './partition.js';
 import { defaultDepth, opsOf, type Plan } from './plan.js';
 import { problemOf, type Search, type StaffedProblem, staff, withoutBudgets } from './staffing.js';
+import { sum } from './sums.js';
 
 export interface Candidate {
   readonly form: Form;
@@ -66,10 +67,9 @@ function planOf(
   const ranges = stages.map((_, j) => ({ from: bounds[j]!, to: bounds[j + 1]! - 1 }));
   const ops = opsOf(graph, ranges);
   const ways = stages.map(({ way }) => way);
-  // A budget can be held to only where the stage's memory can be told apart.
-  const wanted = ways.some(({ memory }) => memory !== undefined) ? 'process' : resolveIsolation('auto', ways);
-  const free = request.isolation ?? 'auto';
-  const isolation = free !== 'auto' ? free : sharesThreads(wanted, ways) ? wanted : 'process';
+  const asked = request.isolation ?? 'auto';
+  const wanted = isolationFor(asked, ways);
+  const isolation = asked !== 'auto' || sharesThreads(wanted, ways) ? wanted : 'process';
   return {
     builds: Object.fromEntries(ways.map(({ engine, provider }) => [provider, engineBuild(engine, provider)])),
     stages: ways.map(({ device, engine, provider, threads, workers, memory }, j) => ({
@@ -101,8 +101,4 @@ function planOf(
       })),
     },
   };
-}
-
-function sum(numbers: readonly number[]): number {
-  return numbers.reduce((total, number) => total + number, 0);
 }

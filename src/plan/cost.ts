@@ -1,7 +1,9 @@
 /** Cost: what a stage would take, in seconds and in bytes, reckoned from what was measured. */
+import { isCpu } from '../engine/registry.js';
 import { liveBytes } from '../model/cut.js';
 import { type ModelGraph, type TensorFacts, weightBytes } from '../model/graph.js';
-import type { MeasuredCase, Profile } from './profile.js';
+import { factsOfProfile, type MeasuredCase, type Profile } from './profile.js';
+import { runningSums, sum } from './sums.js';
 
 /** Layers are [from, to) here. */
 export interface StageCost {
@@ -29,7 +31,7 @@ export function stageCost(context: CostContext, measured: MeasuredCase): StageCo
   const { graph, profile, microBatch } = context;
   const layerSeconds = secondsOfLayers(profile, measured);
   const sums = runningSums(layerSeconds.seconds);
-  const live = liveAtLayers(graph, new Map(profile.facts), microBatch);
+  const live = liveAtLayers(graph, factsOfProfile(profile), microBatch);
   const move = (k: number) => (live[k] ?? 0) * profile.secondsPerByte;
   return {
     seconds: (from, to) => layerSeconds.perCall + sums[to]! - sums[from]! + move(to) + (from > 0 ? move(from) : 0),
@@ -53,15 +55,15 @@ interface LayerSeconds {
 
 function secondsOfLayers({ segments }: Profile, { kinds, whole }: MeasuredCase): LayerSeconds {
   if (whole && kinds.length === 0) {
-    const work = segments.reduce((sum, segment) => sum + segment.work, 0);
+    const work = sum(segments.map((segment) => segment.work));
     const parts = segments.flatMap(({ shares, work: own }) => shares.map((share) => (share * own) / (work || 1)));
     return { perCall: 0, seconds: parts.map((part) => part * whole.seconds) };
   }
   const times = segments.map(({ kind }) => kinds[kind]!.seconds);
-  const sum = times.reduce((total, each) => total + each, 0);
-  const surplus = whole && times.length > 1 ? (sum - whole.seconds) / (times.length - 1) : 0;
+  const all = sum(times);
+  const surplus = whole && times.length > 1 ? (all - whole.seconds) / (times.length - 1) : 0;
   const perCall = Math.max(0, Math.min(surplus, ...times));
-  const rest = sum - perCall * times.length;
+  const rest = all - perCall * times.length;
   const factor = whole && rest > 0 ? Math.max(0, whole.seconds - perCall) / rest : 1;
   const seconds = segments.flatMap(({ shares }, n) => shares.map((share) => (times[n]! - perCall) * factor * share));
   return { perCall, seconds };
@@ -78,8 +80,8 @@ const RUNTIME_BYTES = 24 * 2 ** 20;
 function memoryOf({ graph, profile, microBatch }: CostContext, measured: MeasuredCase): StageCost['bytes'] {
   const weights = (from: number, to: number) => weightBytes(graph, graph.layers[from]!.from, graph.layers[to - 1]!.to);
   const { emptyBytes } = measured;
-  if (emptyBytes === null || measured.device.startsWith('gpu')) {
-    const live = liveAtLayers(graph, new Map(profile.facts), microBatch);
+  if (emptyBytes === null || !isCpu(measured.device)) {
+    const live = liveAtLayers(graph, factsOfProfile(profile), microBatch);
     const most = (from: number, to: number) => Math.max(0, ...live.slice(from, to + 1).map((bytes) => bytes ?? 0));
     return (from, to, workers) => workers * (weights(from, to) + 2 * most(from, to));
   }
@@ -99,10 +101,4 @@ function largestPiece(graph: ModelGraph, { segments }: Profile, { kinds, whole }
     held: bytes > 0 ? Math.max(1, (loaded - empty) / bytes) : 1,
     workspace: Math.max(0, (timing.peakBytes ?? 0) - Math.max(loaded, empty + bytes)),
   };
-}
-
-function runningSums(values: readonly number[]): number[] {
-  const sums = [0];
-  for (const value of values) sums.push(sums.at(-1)! + value);
-  return sums;
 }

@@ -1,12 +1,13 @@
 /** The cut by estimate: balances counted FLOPs, for as long as nobody has measured the layers. */
 
-import { parseDevice } from '../engine/registry.js';
+import { isCpu } from '../engine/registry.js';
 import { TandemError } from '../errors.js';
 import { legalCuts, liveBytes } from '../model/cut.js';
 import { estimateFlops } from '../model/flops.js';
 import { type ModelGraph, type TensorFacts, weightBytes } from '../model/graph.js';
 import { partition } from './partition.js';
 import type { LayerRange, StagePlan } from './plan.js';
+import { runningSums, sum } from './sums.js';
 
 /** How many CPU threads a graphics card counts for while nothing is measured; a rough guess, and told as one. */
 const THREADS_OF_A_GPU = 20;
@@ -26,18 +27,15 @@ export function estimateRanges(
   const legal = new Set(legalCuts(graph));
   const flops = facts && estimateFlops(graph, facts);
   const live = facts && liveBytes(graph, facts, 1);
-  const costs = graph.layers.map(({ from, to }) =>
-    flops ? flops.slice(from, to).reduce((sum, count) => sum + count, 0) : weightBytes(graph, from, to),
-  );
-  const sums = [0];
-  for (const cost of costs) sums.push(sums.at(-1)! + cost);
+  const costs = graph.layers.map(({ from, to }) => (flops ? sum(flops.slice(from, to)) : weightBytes(graph, from, to)));
+  const sums = runningSums(costs);
   const count = graph.layers.length;
   const traffic = (k: number) =>
     k === 0 || k === count ? 0 : (live?.[graph.layers[k]!.from] ?? 0) * FLOPS_PER_BYTE_MOVED;
   const found = partition({
     layers: count,
     stages: stages.map(({ device, threads, workers }) => {
-      const speed = (parseDevice(device).kind === 'gpu' ? THREADS_OF_A_GPU : threads) * workers;
+      const speed = (isCpu(device) ? threads : THREADS_OF_A_GPU) * workers;
       const seconds = (from: number, to: number) => (traffic(from) + sums[to]! - sums[from]! + traffic(to)) / speed;
       return [{ cores: 0, seconds, work: seconds, fits: () => true, takes: () => 0 }];
     }),

@@ -1,6 +1,6 @@
 /** Forms: the shapes that a plan may have before the model is cut: how many stages, on which devices, staffed in which ways. */
 import type { EngineName } from '../engine/engine.js';
-import { parseDevice } from '../engine/registry.js';
+import { isCpu } from '../engine/registry.js';
 import type { ModelGraph } from '../model/graph.js';
 import type { Isolation } from '../pool/isolation.js';
 import type { WantedStaffing } from './measure.js';
@@ -35,7 +35,7 @@ const MOST_CPU_STAGES = 4;
 export function namedForms(graph: ModelGraph, stages: readonly StageOptions[], cores: number): Form[] {
   const resolved = resolveStages(graph, stages);
   const open = (stage: StageOptions) =>
-    parseDevice(stage.device).kind === 'cpu' && stage.threads === undefined && stage.workers === undefined;
+    isCpu(stage.device) && stage.threads === undefined && stage.workers === undefined;
   const cpuWorkers = resolved.reduce((sum, { device, workers }) => sum + (isCpu(device) ? workers : 0), 0);
   const ways = stages.map((stage, j): Way[] => {
     const { engine, provider, threads, workers, device } = resolved[j]!;
@@ -117,10 +117,6 @@ function cpuWays(base: Base, cores: number, stages: number): Way[] {
 
 function powersOfTwo(most: number): number[] {
   return Array.from({ length: Math.floor(Math.log2(most)) + 1 }, (_, n) => 2 ** n);
-}
-
-function isCpu(device: string): boolean {
-  return parseDevice(device).kind === 'cpu';
 }
 
 function nameOf(devices: readonly string[]): string {

@@ -45,7 +45,10 @@ export async function makePlan(graph: ModelGraph, request: PlanRequest): Promise
 }
 
 /** A budget can be held to only where the stage's memory can be told apart. */
-function isolationFor(asked: NonNullable<PlanRequest['isolation']>, stages: readonly UncutStage[]): Isolation {
+export function isolationFor(
+  asked: NonNullable<PlanRequest['isolation']>,
+  stages: readonly Pick<UncutStage, 'engine' | 'memory'>[],
+): Isolation {
   return asked === 'auto' && stages.some(({ memory }) => memory !== undefined)
     ? 'process'
     : resolveIsolation(asked, stages);

@@ -7,7 +7,15 @@ import { readMachine } from './machine.js';
 import { describe } from './make-plan.js';
 import { readStored, store } from './measurement-store.js';
 import { median } from './median.js';
-import { findCase, type MeasuredCase, type Profile, type ProfileSubject, staffingKey, subjectOf } from './profile.js';
+import {
+  factsOfProfile,
+  findCase,
+  type MeasuredCase,
+  type Profile,
+  type ProfileSubject,
+  staffingKey,
+  subjectOf,
+} from './profile.js';
 import { type Segment, segmentsOf } from './segment.js';
 import { type Patience, type Staffing, Stopwatch, type Timing } from './stopwatch.js';
 import { bestMicroBatch } from './sweep.js';
@@ -44,7 +52,7 @@ export async function measure(graph: ModelGraph, request: MeasureRequest): Promi
   const subject = subjectOf(graph, request.rowSpecs);
   let profile = readStored<Profile>('profiles', subject) ?? (await begin(graph, request, subject));
   const progress = new Progress(request, profile.segments);
-  const facts: TensorFacts = new Map(profile.facts);
+  const facts = factsOfProfile(profile);
   const rig = { graph, facts, segments: profile.segments, request };
 
   const [first] = request.staffings;

@@ -1,6 +1,6 @@
 /** The plan: the ordered stages, the micro-batch size and the depth. */
 import type { EngineName } from '../engine/engine.js';
-import { engineFor, parseDevice, providerFor } from '../engine/registry.js';
+import { engineFor, isCpu, providerFor } from '../engine/registry.js';
 import { TandemError } from '../errors.js';
 import { isLegalCut } from '../model/cut.js';
 import type { ModelGraph } from '../model/graph.js';
@@ -104,7 +104,7 @@ export function defaultStages(): StageOptions[] {
 /** Engine, provider, threads and workers of each stage, before the model is cut. Throws TANDEM_USAGE. */
 export function resolveStages(graph: ModelGraph, stages: readonly StageOptions[]): Omit<StagePlan, 'layers' | 'ops'>[] {
   const engineOf = (provider: string | undefined) => (provider === 'custom' ? 'custom' : engineFor(graph.format));
-  const onCpu = stages.filter(({ device }) => parseDevice(device).kind === 'cpu');
+  const onCpu = stages.filter(({ device }) => isCpu(device));
   const cpuWorkers = onCpu.reduce((sum, { workers }) => sum + (workers ?? 1), 0);
   const spare = stages.length > onCpu.length ? readMachine().cores - 1 : readMachine().cores;
   const fairShare = Math.max(1, Math.floor(spare / Math.max(1, cpuWorkers)));
@@ -113,7 +113,7 @@ export function resolveStages(graph: ModelGraph, stages: readonly StageOptions[]
     memory,
     engine: engineOf(provider),
     provider: providerFor(engineOf(provider), device, provider),
-    threads: threads ?? (parseDevice(device).kind === 'cpu' ? fairShare : 1),
+    threads: threads ?? (isCpu(device) ? fairShare : 1),
     workers,
   }));
 }

@@ -6,6 +6,7 @@ import { estimateFlops } from '../model/flops.js';
 import type { ModelGraph, TensorFacts } from '../model/graph.js';
 import { sliceOf } from '../model/slice.js';
 import type { LayerRange } from './plan.js';
+import { sum } from './sums.js';
 
 /** Plain data. */
 export interface Segment {
@@ -50,11 +51,11 @@ function unitsOf(graph: ModelGraph, facts: TensorFacts): LayerRange[] {
 
 /** Neighbours put together until each run has its part of the work. */
 function merge(graph: ModelGraph, units: readonly LayerRange[], work: readonly number[]): LayerRange[] {
-  const target = sumOf(work) / MAX_KINDS;
+  const target = sum(work) / MAX_KINDS;
   const merged: LayerRange[] = [];
   let from = 0;
   for (const { to } of units) {
-    const held = sumOf(work.slice(from, to));
+    const held = sum(work.slice(from, to));
     if (held < target && to < graph.layers.length) continue;
     merged.push({ from, to });
     from = to;
@@ -78,7 +79,7 @@ function kindsOf(graph: ModelGraph, facts: TensorFacts, units: readonly LayerRan
 
 function segment(graph: ModelGraph, unit: LayerRange, kind: number, work: readonly number[]): Segment {
   const own = work.slice(unit.from, unit.to);
-  const total = sumOf(own);
+  const total = sum(own);
   return {
     layers: { from: unit.from, to: unit.to - 1 },
     ops: opsOfUnit(graph, unit),
@@ -100,10 +101,6 @@ function workOf(graph: ModelGraph, facts: TensorFacts): number[] {
       .slice(from, to)
       .flatMap(({ outputs }) => outputs)
       .map((name) => facts.get(name)?.shape.reduce<number>((product, dim) => product * (dim ?? 1), 1) ?? 0);
-    return sumOf(flops.slice(from, to)) + WORK_PER_ELEMENT * sumOf(elements);
+    return sum(flops.slice(from, to)) + WORK_PER_ELEMENT * sum(elements);
   });
-}
-
-function sumOf(numbers: readonly number[]): number {
-  return numbers.reduce((total, number) => total + number, 0);
 }

@@ -1,12 +1,14 @@
 /** Staffing: the ways of a form with what they cost, as the problem that the partition solves. */
 import { engineBuild } from '../engine/build.js';
+import { isCpu } from '../engine/registry.js';
 import { legalCuts } from '../model/cut.js';
 import { type CostContext, liveAtLayers, stageCost } from './cost.js';
 import { coresOf, type Way } from './form.js';
 import type { PartitionProblem, Staffable } from './partition.js';
 import { defaultDepth } from './plan.js';
 import type { PlanRequest } from './plan-request.js';
-import { findCase } from './profile.js';
+import { factsOfProfile, findCase } from './profile.js';
+import { sum } from './sums.js';
 
 /** What holds for all candidates of one search. */
 export interface Search extends CostContext {
@@ -58,7 +60,7 @@ export function problemOf(
   });
   const largest = few.map((ways) => ({ workers: Math.max(...ways.map(({ way }) => way.workers)) }));
   const depth = request.depth ?? defaultDepth(largest);
-  const live = liveAtLayers(graph, new Map(profile.facts), microBatch);
+  const live = liveAtLayers(graph, factsOfProfile(profile), microBatch);
   const slots = (k: number) => depth * (live[k] ?? 0);
   const legal = new Set(legalCuts(graph));
   return {
@@ -74,7 +76,7 @@ export function problemOf(
 /** A process holds what it has read out of each slot; what it makes goes straight to where all stages find it. A card holds no slots. */
 function withSlots(staffed: Staff, slots: (k: number) => number, layers: number): Staffed {
   const { way, ownBytes, budget } = staffed;
-  const bytes = (from: number, to: number) => ownBytes(from, to) + (way.device.startsWith('cpu') ? slots(from) : 0);
+  const bytes = (from: number, to: number) => ownBytes(from, to) + (isCpu(way.device) ? slots(from) : 0);
   // The slots themselves lie in memory too.
   const shared = (from: number, to: number) => slots(from) + (to === layers ? slots(to) : 0);
   return {
@@ -89,14 +91,10 @@ function withSlots(staffed: Staff, slots: (k: number) => number, layers: number)
 
 /** Budgets that nobody named are all of the same memory. */
 export function sharesMemory({ device, memory }: Way): boolean {
-  return memory === undefined && device.startsWith('cpu');
+  return memory === undefined && isCpu(device);
 }
 
 export function withoutBudgets(problem: StaffedProblem): StaffedProblem {
   const stages = problem.stages.map((ways) => ways.map((way) => ({ ...way, fits: () => true })));
   return { ...problem, stages, room: Number.POSITIVE_INFINITY };
-}
-
-function sum(numbers: readonly number[]): number {
-  return numbers.reduce((total, number) => total + number, 0);
 }

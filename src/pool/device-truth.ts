@@ -1,5 +1,5 @@
 /** Device truth: a stage that was to run on a card and would not is refused, whatever asked for it. */
-import { parseDevice } from '../engine/registry.js';
+import { isCpu } from '../engine/registry.js';
 import { TandemError } from '../errors.js';
 import type { PoolOptions } from './pool.js';
 import type { Loaded } from './protocol.js';
@@ -10,7 +10,7 @@ export function checkDevice(
   { device, engineOptions: { provider } }: Pick<PoolOptions, 'device' | 'engineOptions'>,
   { ranOn, deviceName }: Loaded,
 ): void {
-  if (parseDevice(device).kind !== 'gpu' || ranOn === 'gpu') return;
+  if (isCpu(device) || ranOn === 'gpu') return;
   throw new TandemError(
     'TANDEM_DEVICE_FALLBACK',
     `${who} asked for ${device}, but ${provider} would compute on ${deviceName}`,
