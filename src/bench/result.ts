@@ -118,7 +118,14 @@ export const RESULT = z.object({
   sweep: z.object({ microBatch: z.array(POINT), depth: z.array(POINT), budget: z.array(BUDGET_POINT) }),
   /** What was not measured, and why. */
   skipped: z.array(z.object({ name: z.string(), reason: z.string() })),
-  verdict: z.object({ best: z.string(), flags: z.string(), speedUp: z.number(), helps: z.array(HELP) }),
+  verdict: z.object({
+    best: z.string(),
+    /** Cases that may be as fast, for all that these repetitions tell. */
+    alike: z.array(z.string()).default([]),
+    flags: z.string(),
+    speedUp: z.number(),
+    helps: z.array(HELP),
+  }),
 });
 
 export type BenchResult = z.infer<typeof RESULT>;

@@ -1,5 +1,6 @@
 /** The verdict: which way to run the model on this machine, and what would make it faster. */
 import type { BenchResult, CaseResult, Help, Overlap } from './result.js';
+import { holdsOne, ratioOf } from './statistics.js';
 
 type Findings = Pick<BenchResult, 'cases' | 'overlap' | 'machine'>;
 
@@ -7,25 +8,27 @@ type Findings = Pick<BenchResult, 'cases' | 'overlap' | 'machine'>;
 const WORTH = 1.01;
 
 export function verdictOf(findings: Findings): BenchResult['verdict'] {
-  const best = bestCase(findings.cases);
-  const baseline = findings.cases[0]!;
+  const cases = findings.cases.filter(({ kind }) => kind !== 'again');
+  const best = bestOf(cases);
   return {
     best: best.name,
+    alike: cases.filter((each) => each !== best && isAlike(each, best)).map(({ name }) => name),
     flags: best.flags,
-    speedUp: best.rowsPerSecond / baseline.rowsPerSecond,
+    speedUp: best.toFirst.median,
     helps: helpsFor(best, findings),
   };
 }
 
-/** The fastest; of those that no repetition can tell from it, the one that holds the fewest weights. */
-export function bestCase(measured: readonly CaseResult[]): CaseResult {
-  const cases = measured.filter(({ kind }) => kind !== 'again');
-  const fastest = cases.reduce((best, each) => (each.rowsPerSecond > best.rowsPerSecond ? each : best));
-  const alike = cases.filter(
-    ({ rowsPerSecond, spread }) =>
-      rowsPerSecond >= fastest.rowsPerSecond * (1 - Math.max(0.01, spread, fastest.spread)),
-  );
-  return alike.toSorted((a, b) => a.weightBytes - b.weightBytes || b.rowsPerSecond - a.rowsPerSecond)[0]!;
+/** The fastest, told by rounds; of those that come within a hundredth of it, the one that holds the fewest weights. */
+function bestOf(cases: readonly CaseResult[]): CaseResult {
+  const most = Math.max(...cases.map(({ toFirst }) => toFirst.median));
+  const nearly = cases.filter(({ toFirst }) => toFirst.median * WORTH >= most);
+  return nearly.toSorted((a, b) => a.weightBytes - b.weightBytes || b.toFirst.median - a.toFirst.median)[0]!;
+}
+
+/** Whether the repetitions leave open which of the two is faster. */
+function isAlike(each: CaseResult, best: CaseResult): boolean {
+  return holdsOne(ratioOf(each.repetitions, best.repetitions));
 }
 
 /** What would help the best case, the most first; each alone, by the measured times. */

@@ -22,8 +22,9 @@ export function benchRecord(result: BenchResult, command: readonly string[]): Ru
 }
 
 function verdictOf({ verdict, cases, overlap }: BenchResult): string[] {
-  const { best, speedUp } = verdict;
+  const { best, alike, speedUp } = verdict;
   const said = [best === cases[0]!.name ? `Best: ${best}.` : `Best: ${best}, ${speedUp.toFixed(2)} times the first.`];
+  if (alike.length > 0) said.push(`These rounds do not tell it from: ${alike.join('; ')}.`);
   if (overlap) {
     const { efficiency } = cases.find(({ name }) => name === overlap.pipelined)!;
     said.push(

@@ -135,11 +135,12 @@ function formatSweep({ sweep }: BenchResult): string[] {
 }
 
 function formatVerdict({ verdict, cases }: BenchResult): string[] {
-  const { best, speedUp, flags, helps } = verdict;
+  const { best, alike, speedUp, flags, helps } = verdict;
   const first = best === cases[0]!.name ? '' : `, ${speedUp.toFixed(2)} x the first`;
   return [
     `best: ${best}${first}`,
     `  ${flags}`,
+    ...(alike.length > 0 ? [`these rounds do not tell it from: ${alike.join('; ')}`] : []),
     ...helps.map(
       ({ change, gain, why }, n) =>
         `${n === 0 ? 'would help most' : 'then'}: ${change}, up to ${gain.toFixed(2)} x (${why})`,

@@ -57,6 +57,7 @@ export class ProcessPool implements Pool {
 
   load(slice: Slice): Promise<Loaded> {
     this.#history.length = 0;
+    this.#rowsAtOnce = null;
     return this.#remember(() => this.#call('load', { slice, rowsAtOnce: this.#rowsAtOnce }));
   }
 

@@ -1,6 +1,9 @@
 /** Results of a bench that never ran, for the parts that only read them. */
 import type { BenchResult, CaseResult } from '../../src/bench/result.js';
 
+/** Rows a second of the case that all are told against. */
+const FIRST = 80;
+
 interface MadeCase {
   readonly name: string;
   readonly rate: number;
@@ -45,8 +48,8 @@ export function madeCase({
     rows: 256,
     rowsPerSecond: rate,
     spread,
-    toFirst: { median: 1, low: 1 - spread, high: 1 + spread },
-    repetitions: [rate, rate, rate, rate],
+    toFirst: { median: rate / FIRST, low: (rate * (1 - spread)) / FIRST, high: (rate * (1 + spread)) / FIRST },
+    repetitions: [1 - spread, 1 - spread / 2, 1 + spread / 2, 1 + spread].map((drift) => rate * drift),
     loadSeconds: 1,
     stages,
     efficiency,
@@ -78,6 +81,6 @@ export function madeResult(cases: readonly CaseResult[]): BenchResult {
     overlap: null,
     sweep: { microBatch: [], depth: [], budget: [] },
     skipped: [],
-    verdict: { best: cases[0]!.name, flags: '', speedUp: 1, helps: [] },
+    verdict: { best: cases[0]!.name, alike: [], flags: '', speedUp: 1, helps: [] },
   };
 }

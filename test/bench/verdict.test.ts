@@ -19,7 +19,19 @@ test('the fastest is best, and of those alike the one that holds the fewest weig
   });
   const { best, speedUp, flags } = verdictOf(madeResult([whole, twice, split]));
   assert.deepEqual([best, speedUp, flags], ['split', 100 / 80, '--stage split']);
-  assert.equal(verdictOf(madeResult([whole, { ...twice, rowsPerSecond: 120 }, split])).best, 'two workers');
+  const faster = madeCase({ name: 'two workers', rate: 120, weightBytes: 200 });
+  assert.equal(verdictOf(madeResult([whole, faster, split])).best, 'two workers');
+});
+
+test('noise does not choose: the faster is best, and what its rounds cannot tell from it is said', () => {
+  const split = madeCase({ name: 'split', rate: 110 });
+  const twice = madeCase({ name: 'two workers', rate: 120, weightBytes: 200 });
+  // Slower in each round but one.
+  const unsure = { ...split, repetitions: twice.repetitions.map((rate, n) => (n === 3 ? 1.1 : 0.9) * rate) };
+  const { best, alike } = verdictOf(madeResult([unsure, twice]));
+  assert.deepEqual([best, alike], ['two workers', ['split']]);
+  const sure = { ...split, repetitions: twice.repetitions.map((rate) => 0.9 * rate) };
+  assert.deepEqual(verdictOf(madeResult([sure, twice])).alike, []);
 });
 
 test('cores help as much as the doublings before them did', () => {

@@ -23,6 +23,7 @@ const RESULT = {
   },
   verdict: {
     best: 'pipelined',
+    alike: ['whole'],
     flags: '--stage cpu --stage cpu',
     speedUp: 1.8,
     helps: [{ change: 'a faster link', gain: 1.11, why: 'hops' }],
@@ -60,7 +61,10 @@ test('cases, sweep and what would help stand side by side; the best is emphasise
       [true, 200],
     ],
   );
-  assert.deepEqual(record.verdict, ['Best: pipelined, 1.80 times the first.']);
+  assert.deepEqual(record.verdict, [
+    'Best: pipelined, 1.80 times the first.',
+    'These rounds do not tell it from: whole.',
+  ]);
 });
 
 test('tandem report draws what tandem bench wrote', async () => {
