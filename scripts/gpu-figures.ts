@@ -99,7 +99,7 @@ async function measure(subject: Subject): Promise<Figure[]> {
   const weights = weightBytes(graph, 0, graph.ops.length);
   const card = `gpu,provider=${provider}`;
   const run = (name: string, ...stages: string[]) => runOnce(subject.name, name, [model, ...inputs, ...stages]);
-  const figures = [run('CPU only', '--stage', 'cpu'), run('card only', '--stage', card)];
+  const figures = [run('CPU only', '--stage', 'cpu'), run('card only, 1 worker', '--stage', `${card},workers=1`)];
   // Twice the weights on the card, so that it computes for one worker while the other one copies.
   if (!ENGINES[subject.engine].onePerProcess.includes(provider)) {
     figures.push(run('card only, 2 workers', '--stage', `${card},workers=2`));

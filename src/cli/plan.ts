@@ -66,7 +66,8 @@ export function profileCommand(): Command {
       staffings: [inParts(first), ...others.map(inParts)],
       onProgress,
     }).finally(() => bar.clear());
-    process.stdout.write(flags.json ? `${JSON.stringify(measured)}\n` : formatProfile(graph, measured));
+    const { missing: _, ...told } = measured;
+    process.stdout.write(flags.json ? `${JSON.stringify(told)}\n` : formatProfile(graph, measured));
   });
 }
 

@@ -3,9 +3,9 @@ import { engineBuild } from '../engine/build.js';
 import { isCpu } from '../engine/registry.js';
 import { asTandemError, TandemError } from '../errors.js';
 import type { ModelGraph } from '../model/graph.js';
-import { freeBudgets, noFit } from '../plan/budget.js';
+import { freeBudget, freeBudgets, noFit } from '../plan/budget.js';
 import { type Candidate, candidateOf } from '../plan/candidate.js';
-import { type Form, namedForms, openForms, staffingsOf } from '../plan/form.js';
+import { type Form, measuredForms, namedForms, openForms, staffingsOf } from '../plan/form.js';
 import { readMachine } from '../plan/machine.js';
 import { makePlan } from '../plan/make-plan.js';
 import { type Measured, measure } from '../plan/measure.js';
@@ -53,19 +53,20 @@ async function settle(graph: ModelGraph, request: Known): Promise<Plan> {
   const cores = readMachine().cores;
   const { forms, absent } = await usableForms(graph, request, cores);
   const free = freeBudgets();
-  const sizes: { search: Search; candidates: Candidate[] }[] = [];
+  const sizes: { search: Search; candidates: Candidate[]; missing: readonly Rival[] }[] = [];
   for (let wanted = request.microBatch; ; ) {
     const measured = await measureForms(graph, request, forms, wanted);
     const search: Search = { graph, ...measured, request, cores, free };
-    const candidates = forms.map((form) => candidateOf(search, form));
-    sizes.push({ search, candidates });
+    const there = measuredForms(forms, measured.missing);
+    const candidates = there.forms.map((form) => candidateOf(search, form));
+    sizes.push({ search, candidates, missing: there.absent });
     const { microBatch } = measured;
     if (request.microBatch !== undefined || graph.fixedBatch !== null || microBatch === 1 || !isHeld(candidates)) break;
     wanted = Math.ceil(microBatch / SMALLER);
   }
-  const { search, candidates } = sizes.reduce((a, b) => (paceOf(b.candidates) > paceOf(a.candidates) ? b : a));
+  const { search, candidates, missing } = sizes.reduce((a, b) => (paceOf(b.candidates) > paceOf(a.candidates) ? b : a));
   if (paceOf(candidates) === 0) throw nothingFits(sizes.at(-1)!.candidates);
-  return fastestOf(search, candidates, absent, request);
+  return fastestOf(search, candidates, [...absent, ...missing], request);
 }
 
 /** Rows a second of the best that fits; 0 when nothing does. */
@@ -109,7 +110,8 @@ function measureForms(
     ...request,
     microBatch,
     staffings: staffingsOf(forms),
-    room: () => Math.min(readMachine().memory.free, ...memories),
+    room: ({ device }) =>
+      Math.min(readMachine().memory.free, isCpu(device) ? Infinity : freeBudget(device), ...memories),
     onProgress: (done, total, what) => request.onProgress?.(`measuring ${Math.round((100 * done) / total)} %: ${what}`),
   });
 }

@@ -1,4 +1,6 @@
 /** Verification: the likeliest plans are tried on loaded pipelines, and the fastest is taken. */
+import { isCpu } from '../engine/registry.js';
+import { asTandemError } from '../errors.js';
 import { mebibytes } from '../plan/budget.js';
 import type { Candidate } from '../plan/candidate.js';
 import type { Form } from '../plan/form.js';
@@ -31,20 +33,32 @@ export async function fastestOf(
     .filter(({ plan }) => rateOf(plan) >= LIKELY.share * rateOf(feasible[0]!.plan))
     .slice(0, LIKELY.most);
   const tried: Tried[] = [];
+  const failures: { name: string; error: unknown }[] = [];
+  const left = [...feasible];
   try {
-    for (const [n, { form, plan }] of likely.entries()) {
-      request.onProgress?.(`trying ${n + 1} of ${likely.length}: ${form.name}`);
+    for (const each of feasible) {
+      // When all of the likely ones fail, the others have their turn.
+      if (tried.length > 0 && !likely.includes(each)) break;
+      const { form, plan } = each;
+      left.shift();
+      request.onProgress?.(`trying ${tried.length + failures.length + 1} of ${likely.length}: ${form.name}`);
       // Those that do not fit beside it have been seen by themselves.
       if (!fitBeside(search, tried, plan)) await closeAll(tried);
-      tried.push(await shiftCut(search, form, plan, request));
+      try {
+        tried.push(await shiftCut(search, form, plan, request));
+      } catch (error) {
+        failures.push({ name: form.name, error });
+      }
     }
-    const ranked = await inTurn(tried, request);
-    const left = feasible.filter(({ plan }) => !likely.some((each) => each.plan === plan));
-    const [winner, ...losers] = ranked;
-    return {
-      ...winner!.plan,
-      expected: { ...winner!.plan.expected!, others: rivals(losers, left, candidates, absent) },
-    };
+    if (tried.length === 0) throw failures[0]!.error;
+    const [winner, ...losers] = await inTurn(tried, request);
+    const failed = failures.map(({ name, error }) => ({
+      name,
+      rowsPerSecond: null,
+      why: asTandemError(error).message,
+    }));
+    const others = rivals(losers, left, candidates, [...failed, ...absent]);
+    return { ...winner!.plan, expected: { ...winner!.plan.expected!, others } };
   } finally {
     await closeAll(tried);
   }
@@ -56,8 +70,14 @@ function rateOf({ expected }: Plan): number {
 
 function fitBeside({ free }: Search, tried: readonly Tried[], plan: Plan): boolean {
   const open = tried.filter(({ rehearsal }) => !rehearsal.closed).map((each) => each.plan);
-  const stages = [...open, plan].flatMap(({ expected }) => expected!.stages);
-  return stages.reduce((sum, { bytes }) => sum + bytes, 0) <= free('cpu');
+  const held = new Map<string, number>();
+  for (const { stages, expected } of [...open, plan]) {
+    for (const [j, { device }] of stages.entries()) {
+      const memory = isCpu(device) ? 'cpu' : device;
+      held.set(memory, (held.get(memory) ?? 0) + expected!.stages[j]!.bytes);
+    }
+  }
+  return [...held].every(([device, bytes]) => bytes <= free(device));
 }
 
 async function closeAll(tried: readonly Tried[]): Promise<void> {

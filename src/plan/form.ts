@@ -1,10 +1,11 @@
 /** Forms: the shapes that a plan may have before the model is cut: how many stages, on which devices, staffed in which ways. */
 import type { EngineName } from '../engine/engine.js';
-import { isCpu } from '../engine/registry.js';
+import { ENGINES, isCpu } from '../engine/registry.js';
+import type { TandemError } from '../errors.js';
 import type { ModelGraph } from '../model/graph.js';
 import type { Isolation } from '../pool/isolation.js';
 import type { WantedStaffing } from './measure.js';
-import { resolveStages, type StageOptions } from './plan.js';
+import { type Rival, resolveStages, type StageOptions } from './plan.js';
 import { staffingKey } from './profile.js';
 import type { Staffing } from './stopwatch.js';
 
@@ -19,6 +20,8 @@ export interface Way {
   readonly memory: number | undefined;
   /** As what it is measured. */
   readonly staffing: Staffing;
+  /** Left out where it cannot even be measured: there is another that does with less. */
+  readonly optional?: boolean;
 }
 
 export interface Form {
@@ -31,6 +34,9 @@ export interface Form {
 /** Stages on the CPU that are tried at most; more of them gain nothing that workers of one do not. */
 const MOST_CPU_STAGES = 4;
 
+/** Workers of a stage on a card that are tried at most: while the card computes for one, the rows of the other come and its results go. */
+const MOST_CARD_WORKERS = 2;
+
 /** The forms for stages that the user has named: one, its stages staffed as asked, or in every way where nothing was asked. */
 export function namedForms(graph: ModelGraph, stages: readonly StageOptions[], cores: number): Form[] {
   const resolved = resolveStages(graph, stages);
@@ -41,6 +47,7 @@ export function namedForms(graph: ModelGraph, stages: readonly StageOptions[], c
     const { engine, provider, threads, workers, device } = resolved[j]!;
     const base = { device, engine, provider, memory: stage.memory };
     if (open(stage)) return cpuWays(base, cores, stages.filter(open).length);
+    if (!isCpu(device) && stage.workers === undefined) return cardWays(base, threads);
     const atOnce = isCpu(device) ? Math.max(1, Math.min(cpuWorkers, Math.floor(cores / threads))) : workers;
     return [{ ...base, threads, workers, staffing: { device, engine, provider, threads, atOnce } }];
   });
@@ -53,10 +60,6 @@ export function openForms(graph: ModelGraph, cards: readonly string[], cores: nu
     const { engine, provider } = resolveStages(graph, [{ device }])[0]!;
     return { device, engine, provider, memory: undefined };
   };
-  const card = (device: string): Way => {
-    const { engine, provider } = base(device);
-    return { ...base(device), threads: 1, workers: 1, staffing: { device, engine, provider, threads: 1, atOnce: 1 } };
-  };
   const forms: Form[] = cpuWays(base('cpu'), cores, 1).map((way) => ({
     name: `1 stage: cpu, ${way.workers} x ${counted(way.threads, 'thread')}`,
     stages: [[way]],
@@ -65,10 +68,15 @@ export function openForms(graph: ModelGraph, cards: readonly string[], cores: nu
     const devices = new Array<string>(n).fill('cpu');
     forms.push({ name: nameOf(devices), stages: devices.map((device) => cpuWays(base(device), cores, n)) });
   }
-  for (const device of cards) forms.push({ name: nameOf([device]), stages: [[card(device)]] });
+  for (const device of cards) {
+    for (const way of cardWays(base(device))) {
+      const crew = way.workers > 1 ? `, ${counted(way.workers, 'worker')}` : '';
+      forms.push({ name: `${nameOf([device])}${crew}`, stages: [[way]] });
+    }
+  }
   const spare = Math.max(1, cores - cards.length);
   if (cards.length > 0 && graph.layers.length > 1) {
-    const all = cards.map((device) => [card(device)]);
+    const all = cards.map((device) => cardWays(base(device)));
     const beside = cpuWays(base('cpu'), spare, 1);
     forms.push({ name: nameOf([...cards, 'cpu']), stages: [...all, beside] });
     forms.push({ name: nameOf(['cpu', ...cards]), stages: [beside, ...all] });
@@ -77,17 +85,36 @@ export function openForms(graph: ModelGraph, cards: readonly string[], cores: nu
   return forms;
 }
 
-/** Every different thing that must be measured for these forms, at least one; that with most workers at once first. */
+/** Every different thing to measure for these forms, at least one; that with most workers at once first, what is optional last. */
 export function staffingsOf(forms: readonly Form[]): [WantedStaffing, ...WantedStaffing[]] {
   const wanted = new Map<string, WantedStaffing>();
   for (const { stages } of forms) {
-    for (const { staffing } of stages.flat()) {
+    for (const { staffing, optional = false } of stages.flat()) {
       const key = staffingKey(staffing);
       const wholeOnly = stages.length === 1 && (wanted.get(key)?.wholeOnly ?? true);
-      wanted.set(key, { ...staffing, wholeOnly });
+      wanted.set(key, { ...staffing, wholeOnly, optional: optional && (wanted.get(key)?.optional ?? true) });
     }
   }
-  return [...wanted.values()].sort((a, b) => b.atOnce - a.atOnce) as [WantedStaffing, ...WantedStaffing[]];
+  const order = (a: WantedStaffing, b: WantedStaffing) =>
+    Number(a.optional) - Number(b.optional) || b.atOnce - a.atOnce;
+  return [...wanted.values()].sort(order) as [WantedStaffing, ...WantedStaffing[]];
+}
+
+/** The forms without the ways that could not be measured, and those of which nothing is left then. */
+export function measuredForms(
+  forms: readonly Form[],
+  missing: ReadonlyMap<string, TandemError>,
+): { forms: Form[]; absent: Rival[] } {
+  const isThere = ({ staffing }: Way) => !missing.has(staffingKey(staffing));
+  const left: Form[] = [];
+  const absent: Rival[] = [];
+  for (const { name, stages } of forms) {
+    const there = stages.map((ways) => ways.filter(isThere));
+    const lost = stages.find((_, j) => there[j]!.length === 0)?.[0];
+    if (!lost) left.push({ name, stages: there });
+    else absent.push({ name, rowsPerSecond: null, why: missing.get(staffingKey(lost.staffing))!.message });
+  }
+  return { forms: left, absent };
 }
 
 /** Cores that a way keeps busy: a card's stage leaves the cores to others. */
@@ -112,6 +139,16 @@ function cpuWays(base: Base, cores: number, stages: number): Way[] {
     const staffing = { device, engine, provider, threads, atOnce };
     const workers = stages === 1 ? [atOnce] : Array.from({ length: atOnce - stages + 1 }, (_, n) => n + 1);
     return workers.map((count) => ({ ...base, threads, workers: Math.max(1, count), staffing }));
+  });
+}
+
+/** One worker, and two where a process can have two: each holds the slice on the card. */
+function cardWays(base: Base, threads = 1): Way[] {
+  const { device, engine, provider } = base;
+  const most = ENGINES[engine].onePerProcess.includes(provider) ? 1 : MOST_CARD_WORKERS;
+  return Array.from({ length: most }, (_, n) => {
+    const staffing = { device, engine, provider, threads, atOnce: n + 1 };
+    return { ...base, threads, workers: n + 1, staffing, optional: n > 0 };
   });
 }
 

@@ -1,5 +1,6 @@
 /** Measures a model: each kind of segment once for each case that a plan may need, in real workers. */
 import { engineBuild } from '../engine/build.js';
+import { asTandemError, type TandemError } from '../errors.js';
 import { liveBytes } from '../model/cut.js';
 import { type ModelGraph, type TensorFacts, weightBytes } from '../model/graph.js';
 import type { TensorSpec } from '../tensor.js';
@@ -37,14 +38,16 @@ export interface MeasureRequest {
   readonly onProgress?: (done: number, total: number, what: string) => void;
 }
 
-/** `wholeOnly`: no plan would give it a part of the model. */
-export type WantedStaffing = Staffing & { readonly wholeOnly?: boolean };
+/** `wholeOnly`: no plan would give it a part of the model. `optional`: where it cannot be measured, plans do without. */
+export type WantedStaffing = Staffing & { readonly wholeOnly?: boolean; readonly optional?: boolean };
 
 export interface Measured {
   readonly profile: Profile;
-  /** Of the request's staffings, in order. */
+  /** Of the request's staffings, in order, without what is missing. */
   readonly cases: readonly MeasuredCase[];
   readonly microBatch: number;
+  /** Why optional ones could not be measured, by `staffingKey`. */
+  readonly missing: ReadonlyMap<string, TandemError>;
 }
 
 /** From the user's cache where it was measured before. Errors as of `Engine.describe`, `Pool.load` and `Pool.time`. */
@@ -61,6 +64,7 @@ export async function measure(graph: ModelGraph, request: MeasureRequest): Promi
   const known = profile.microBatches[swept];
   let microBatch = graph.fixedBatch ?? request.microBatch ?? (known && fewer(known));
   const cases: MeasuredCase[] = [];
+  const missing = new Map<string, TandemError>();
   for (const staffing of request.staffings) {
     const build = engineBuild(staffing.engine, staffing.provider);
     const before = microBatch === undefined ? undefined : findCase(profile, staffing, microBatch, build);
@@ -77,12 +81,16 @@ export async function measure(graph: ModelGraph, request: MeasureRequest): Promi
       await stopwatch.restart();
       profile = { ...profile, microBatches: { ...profile.microBatches, [swept]: best } };
     }
-    const measured = await measureCase(rig, stopwatch, staffing, microBatch, build, progress);
+    const measured = await measureCase(rig, stopwatch, staffing, microBatch, build, progress).catch((error) => {
+      if (!staffing.optional) throw error;
+      missing.set(staffingKey(staffing), asTandemError(error));
+    });
+    if (!measured) continue;
     cases.push(measured);
     profile = { ...profile, cases: [...profile.cases.filter((each) => each !== before), measured] };
     store('profiles', subject, profile);
   }
-  return { profile, cases, microBatch: microBatch! };
+  return { profile, cases, microBatch: microBatch!, missing };
 }
 
 interface Rig {
@@ -114,7 +122,7 @@ async function begin(graph: ModelGraph, request: MeasureRequest, subject: Profil
 async function measureCase(
   { graph, segments, request }: Rig,
   stopwatch: Stopwatch,
-  { wholeOnly = false, ...staffing }: WantedStaffing,
+  { wholeOnly = false, optional: _, ...staffing }: WantedStaffing,
   microBatch: number,
   build: string,
   progress: Progress,

@@ -1,6 +1,6 @@
 /** The stopwatch: times slices of a model in real workers, with as many of them at work at once as the plan would have. */
 import type { EngineName } from '../engine/engine.js';
-import { parseDevice } from '../engine/registry.js';
+import { isCpu, parseDevice } from '../engine/registry.js';
 import type { ModelGraph, TensorFacts } from '../model/graph.js';
 import { type Slice, sliceOf } from '../model/slice.js';
 import { checkDevice } from '../pool/device-truth.js';
@@ -73,7 +73,8 @@ export class Stopwatch implements AsyncDisposable {
 
   #open(): Promise<Pools> {
     const { device, engine, provider, threads, atOnce, deadline } = this.#options;
-    const processes = Math.min(atOnce, MOST_PROCESSES);
+    // A card's workers are threads of one process, as in a plan: only so they share what it holds there.
+    const processes = isCpu(device) ? Math.min(atOnce, MOST_PROCESSES) : 1;
     const pool = {
       device,
       engine,

@@ -1,0 +1,74 @@
+/** Forms: how a stage on a card is staffed, by hand and by measuring. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { makeOnnx } from '../../scripts/make-onnx.js';
+import { type ModelGraph, weightBytes } from '../../src/model/graph.js';
+import { openModel } from '../../src/model/open.js';
+import { settlePlan } from '../../src/pipeline/settle-plan.js';
+import { type Form, namedForms, openForms, staffingsOf } from '../../src/plan/form.js';
+import type { StageOptions } from '../../src/plan/plan.js';
+import { chainGraph } from '../fixtures/chain.js';
+
+let folder: string;
+let graph: ModelGraph;
+before(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'tandem-form-'));
+  process.env.XDG_CACHE_HOME = folder;
+  process.env.TANDEM_TEST_CARD = folder;
+  process.env.TANDEM_ENGINE_MODULE = new URL('../fixtures/copying-engine.js', import.meta.url).href;
+  graph = await openModel(makeOnnx('transformer', join(folder, 'transformer'), { layers: 1 }));
+});
+after(() => rmSync(folder, { recursive: true }));
+
+const workersOf = ({ stages }: Form) => stages.map((ways) => ways.map(({ workers }) => workers));
+
+test('a card is given one worker or two, unless the user says how many or a process can have only one', () => {
+  const tfjs: ModelGraph = { ...chainGraph(3), format: 'graph-model' };
+  const named = (model: ModelGraph, stage: StageOptions) => namedForms(model, [stage], 4).map(workersOf);
+  assert.deepEqual(named(tfjs, { device: 'gpu', provider: 'webgpu' }), [[[1, 2]]]);
+  assert.deepEqual(named(tfjs, { device: 'gpu', provider: 'webgpu', workers: 3 }), [[[3]]]);
+  assert.deepEqual(named(tfjs, { device: 'gpu', provider: 'webgpu', workers: 1 }), [[[1]]]);
+  assert.deepEqual(named(chainGraph(3), { device: 'gpu', provider: 'webgpu' }), [[[1]]]);
+  assert.deepEqual(named(chainGraph(3), { device: 'gpu', provider: 'cuda' }), [[[1, 2]]]);
+});
+
+test('two workers of a card are tried beside one, and whether they can be measured is left to the card', () => {
+  const tfjs: ModelGraph = { ...chainGraph(3), format: 'graph-model' };
+  const forms = openForms(tfjs, ['gpu'], 2);
+  const names = forms.map(({ name }) => name);
+  assert.ok(names.includes('1 stage: gpu') && names.includes('1 stage: gpu, 2 workers'), names.join('; '));
+  assert.deepEqual(workersOf(forms.find(({ name }) => name === '2 stages: gpu, cpu')!)[0], [1, 2]);
+  const onCard = staffingsOf(forms).filter(({ device }) => device === 'gpu');
+  assert.deepEqual(
+    onCard.map(({ atOnce, optional }) => [atOnce, optional]),
+    [
+      [1, false],
+      [2, true],
+    ],
+  );
+  assert.ok(staffingsOf(forms).at(-1)!.optional, 'what is optional comes last');
+});
+
+const settled = async (stage: StageOptions) => {
+  const rowSpecs = graph.inputs.map((input) => ({ ...input, shape: [8] }));
+  const request = { rowSpecs, deadline: 60_000, allowFallback: false, microBatch: 2, stages: [stage] };
+  const { stages, expected } = await settlePlan(graph, request);
+  return { workers: stages[0]!.workers, expected: expected! };
+};
+
+test('where copies overlap with computing two workers win; they lose where the card has no memory for two', async () => {
+  const card = { device: 'gpu', provider: 'custom' };
+  const two = await settled(card);
+  assert.equal(two.workers, 2);
+  const one = await settled({ ...card, workers: 1 });
+  assert.equal(one.workers, 1);
+  assert.ok(two.expected.rowsPerSecond > one.expected.rowsPerSecond);
+  assert.ok(two.expected.stages[0]!.bytes > 1.5 * one.expected.stages[0]!.bytes, 'the weights are there twice');
+
+  const memory = Math.ceil(1.5 * weightBytes(graph, 0, graph.ops.length));
+  assert.equal((await settled({ ...card, memory })).workers, 1, 'by the budget');
+  assert.equal((await settled({ ...card, device: 'gpu:1' })).workers, 1, 'by what happened');
+});
