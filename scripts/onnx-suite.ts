@@ -1,4 +1,4 @@
-/** ONNX's own backend suite, whole and cut at every legal cut: node dist/scripts/onnx-suite.js [--suite NAME] [--only TEXT] [--cuts N] [--sample] [--verbose] [--models FOLDER: those below it instead] */
+/** ONNX's own backend suite, whole and cut at every legal cut: node dist/scripts/onnx-suite.js [--suite NAME] [--only TEXT] [--cuts N] [--sample] [--verbose] [--models FOLDER: those below it instead, open dimensions [--free 16]] */
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { modelsIn, obtainSuite, type SuiteCase } from './onnx-suite/obtain.js';
@@ -12,10 +12,11 @@ async function main(): Promise<void> {
       cuts: { type: 'string' },
       sample: { type: 'boolean', default: false },
       models: { type: 'string' },
+      free: { type: 'string', default: '16' },
       verbose: { type: 'boolean', default: false },
     },
   });
-  const all = values.models === undefined ? obtainSuite() : modelsIn(values.models);
+  const all = values.models === undefined ? obtainSuite() : modelsIn(values.models, Number(values.free));
   const cases = (values.sample ? sampleOf(all) : all).filter(
     ({ suite, name }) => (values.suite ?? suite) === suite && name.includes(values.only),
   );

@@ -8,7 +8,7 @@ export interface Tolerance {
 }
 
 /** The runner's own. */
-const RUNNER: Tolerance = { relative: 1e-3, absolute: 1e-7 };
+export const RUNNER: Tolerance = { relative: 1e-3, absolute: 1e-7 };
 
 export type Likeness = 'same' | 'close' | 'different';
 
@@ -25,6 +25,15 @@ export function compare(a: Tensor, b: Tensor, { relative, absolute } = RUNNER): 
     if (!(Math.abs(x - y) <= absolute + relative * Math.abs(y))) return 'different';
   }
   return 'close';
+}
+
+/** The largest difference of two tensors of one shape; 0 where nothing can be subtracted. */
+export function distance(a: Tensor, b: Tensor): number {
+  const left = numbersOf(a);
+  const right = numbersOf(b);
+  let most = 0;
+  for (let i = 0; i < left.length; i++) most = Math.max(most, Math.abs(Number(left[i]) - Number(right[i])) || 0);
+  return most;
 }
 
 function numbersOf({ dtype, data }: Tensor): TypedArray {

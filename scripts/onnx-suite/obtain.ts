@@ -29,9 +29,9 @@ export function obtainSuite(): SuiteCase[] {
 }
 
 /** Every model below `folder`, with open dimensions that are neither 1 nor alike. */
-export function modelsIn(folder: string): SuiteCase[] {
+export function modelsIn(folder: string, free: number): SuiteCase[] {
   const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.onnx'));
-  const open = { rows: 2, free: 16 };
+  const open = { rows: 2, free };
   return files.sort().map((name) => ({ suite: 'models', name, model: join(folder, name), dataSets: [], open }));
 }
 

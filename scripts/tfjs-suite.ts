@@ -1,0 +1,91 @@
+/** TensorFlow.js models of others, whole and cut: node dist/scripts/tfjs-suite.js FOLDER [--free 192: open dimensions but the last, which are channels] [--cuts 12: the most of one model] */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { formatTable } from '../src/cli/table.js';
+import { tfjs } from '../src/engine/tfjs/tfjs.js';
+import { asTandemError } from '../src/errors.js';
+import { legalCuts } from '../src/model/cut.js';
+import type { ModelGraph } from '../src/model/graph.js';
+import { openModel } from '../src/model/open.js';
+import { slicesOf } from '../src/model/slice.js';
+import type { Tensor } from '../src/tensor.js';
+import { seeded, seededValues } from './make-onnx/seeded.js';
+import { compare } from './onnx-suite/compare.js';
+import { spread } from './onnx-suite.js';
+
+const CPU = { provider: 'tensorflow', threads: 1 } as const;
+const CHANNELS = 3;
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { free: { type: 'string', default: '192' }, cuts: { type: 'string', default: '12' } },
+});
+
+/** What a model came to, as a line of the table. */
+async function judge(path: string): Promise<string[]> {
+  let graph: ModelGraph;
+  let feeds: Map<string, Tensor>;
+  let whole: Tensor[];
+  try {
+    graph = await openModel(path);
+    feeds = feedsOf(graph, Number(values.free));
+    whole = await compute(graph, [], feeds);
+  } catch (error) {
+    const { code, message } = asTandemError(error);
+    return ['', '', '', '', '', `${code}: ${message}`];
+  }
+  const legal = legalCuts(graph);
+  const count = { same: 0, close: 0, different: 0 };
+  const cuts = spread(legal, Number(values.cuts));
+  for (const cut of cuts) {
+    const outputs = await compute(graph, [cut], feeds);
+    const likenesses = outputs.map((output, n) => compare(output, whole[n]!));
+    count[likenesses.find((each) => each === 'different') ?? likenesses.find((each) => each === 'close') ?? 'same']++;
+  }
+  if (count.different > 0) process.exitCode = 1;
+  return [...[graph.layers.length, legal.length, cuts.length, count.same, count.different].map(String), ''];
+}
+
+/** Seeded rows, one of them where the model leaves their number open. */
+function feedsOf({ inputs }: ModelGraph, free: number): Map<string, Tensor> {
+  return new Map(
+    inputs.map(({ name, dtype, shape }) => {
+      const full = shape.map((dim, axis) => dim ?? (axis === 0 ? 1 : axis === shape.length - 1 ? CHANNELS : free));
+      return [name, { dtype, shape: full, data: seededValues(dtype, full, 1, seeded(1)) }];
+    }),
+  );
+}
+
+/** The model's outputs, computed slice after slice. */
+async function compute(graph: ModelGraph, cuts: number[], feeds: ReadonlyMap<string, Tensor>): Promise<Tensor[]> {
+  const held = new Map(feeds);
+  for (const slice of slicesOf(graph, cuts)) {
+    const loaded = await tfjs.load(slice, CPU);
+    try {
+      const outputs = await loaded.run(slice.inputs.map((input) => held.get(input)!));
+      // What an engine lends is good until it runs again.
+      for (const [n, output] of slice.outputs.entries()) held.set(output, copyOf(outputs[n]!));
+    } finally {
+      await loaded.dispose();
+    }
+  }
+  return graph.outputs.map((output) => held.get(output)!);
+}
+
+function copyOf(tensor: Tensor): Tensor {
+  return { ...tensor, data: tensor.data.slice() };
+}
+
+function modelsIn(folder: string): string[] {
+  const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.json'));
+  return files.filter((name) => readFileSync(join(folder, name), 'utf8').includes('"modelTopology"')).sort();
+}
+
+const [folder] = positionals;
+if (!folder) throw new Error('usage: node dist/scripts/tfjs-suite.js FOLDER [--free 192] [--cuts 12]');
+const rows: string[][] = [];
+for (const name of modelsIn(folder)) rows.push([name, ...(await judge(join(folder, name)))]);
+const titles = ['layers', 'legal cuts', 'tried', 'same to the bit', 'differ'];
+const columns = [{ title: 'model' }, ...titles.map((title) => ({ title, right: true })), { title: 'not run' }];
+process.stdout.write(`${formatTable(columns, rows)}\n`);
