@@ -13,8 +13,8 @@ import type { StageOptions } from '../plan/plan.js';
 import type { TensorSpec } from '../tensor.js';
 import { formatBytes } from './bytes.js';
 import { FROM_TEXT, settingsOf } from './config.js';
-import { printable } from './fail.js';
 import { inputsOf } from './input-flag.js';
+import { formatLayerName } from './layer-name.js';
 import { formatMeasuredPlan } from './print-plan.js';
 import { formatPlan } from './print-run.js';
 import { ProgressBar } from './progress.js';
@@ -135,7 +135,7 @@ function formatProfile(graph: ModelGraph, { profile, cases, microBatch }: Measur
   const rows = [...new Set(profile.segments.map(({ kind }) => kind))].map((kind) => {
     const same = profile.segments.filter((segment) => segment.kind === kind);
     const { layers, ops } = same[0]!;
-    const name = printable(graph.layers[layers.from]!.name);
+    const name = formatLayerName(graph.layers[layers.from]!.name);
     return [
       `${layers.from === layers.to ? layers.from : `${layers.from}..${layers.to}`} ${name}`,
       String(same.length),

@@ -4,6 +4,7 @@ import { formatBytes } from './bytes.js';
 import { printable } from './fail.js';
 import type { Inspection, LayerInspection } from './inspect.js';
 import type { LayerGroup } from './layer-groups.js';
+import { formatLayerName } from './layer-name.js';
 import { formatTable } from './table.js';
 
 const COLUMNS = [
@@ -50,7 +51,7 @@ export function formatInspection(
 function layerLine(layer: LayerInspection): string[] {
   return [
     String(layer.layer),
-    printable(layer.name),
+    formatLayerName(layer.name),
     printable(layer.type),
     layer.output ? formatSpec(layer.output) : '?',
     layer.weightBytes > 0 ? formatBytes(layer.weightBytes) : '',
@@ -67,7 +68,7 @@ function groupLine(group: LayerGroup, layers: readonly LayerInspection[]): strin
   const weights = [formatBytes(group.weightBytesEach), formatBytes(group.weightBytes)];
   return [
     `${from}..${to}`,
-    printable(group.name),
+    formatLayerName(group.name),
     printable(`${group.type} x ${group.count}`),
     output ? formatSpec(output) : '?',
     group.weightBytes > 0 ? `${weights[0]} each, ${weights[1]}` : '',

@@ -3,6 +3,7 @@ import { type ModelGraph, weightBytes } from '../model/graph.js';
 import type { Expectation, Plan, Rival } from '../plan/plan.js';
 import { formatBytes } from './bytes.js';
 import { printable } from './fail.js';
+import { formatLayerName } from './layer-name.js';
 import { formatRate, formatRows, formatShare } from './progress.js';
 import { formatTable } from './table.js';
 
@@ -29,7 +30,7 @@ export function formatMeasuredPlan(graph: ModelGraph, plan: Plan, expected: Expe
       String(j),
       device,
       `${layers.from}..${layers.to} of ${graph.layers.length}`,
-      printable(graph.layers[layers.from]!.name),
+      formatLayerName(graph.layers[layers.from]!.name),
       `${workers} x ${threads}`,
       (seconds * 1e3).toPrecision(3),
       formatShare(utilisation),

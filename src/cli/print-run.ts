@@ -5,6 +5,7 @@ import { type ModelGraph, weightBytes } from '../model/graph.js';
 import type { Plan } from '../plan/plan.js';
 import { formatBytes } from './bytes.js';
 import { printable } from './fail.js';
+import { formatLayerName } from './layer-name.js';
 import { formatRate, formatRows, formatShare } from './progress.js';
 import { formatTable } from './table.js';
 
@@ -21,7 +22,7 @@ export function formatPlan(graph: ModelGraph, plan: Plan): string {
     device,
     `${engine}/${provider}`,
     `${layers.from}..${layers.to} of ${graph.layers.length}`,
-    printable(graph.layers[layers.from]!.name),
+    formatLayerName(graph.layers[layers.from]!.name),
     formatBytes(weightBytes(graph, ops.from, ops.to)),
     `${workers} x ${threads}`,
   ]);
@@ -83,7 +84,7 @@ export function formatSummary(summary: Summary): string {
     formatTable(columns, rows),
     ...summary.stages.flatMap(starved),
     `bubble ${formatShare(summary.bubble.measured)} (${formatShare(summary.bubble.predicted)} predicted), peak memory ${formatBytes(summary.peakRssBytes)}, arena ${formatBytes(summary.arenaBytes)}`,
-    `${formatRows(summary.rows - summary.rowsBefore)} in ${summary.seconds.toFixed(2)} s${before}: ${formatRate(summary.rowsPerSecond)} rows/s (${formatRate(ideal)} at best on these stages), loaded in ${summary.loadSeconds.toFixed(2)} s${failed}`,
+    `${formatRows(summary.rows - summary.rowsBefore)} in ${summary.seconds.toFixed(2)} s${before}: ${formatRate(summary.rowsPerSecond)} rows/s (${formatRate(ideal)} at best on these stages); planned and loaded in ${summary.loadSeconds.toFixed(2)} s${failed}`,
     '',
   ].join('\n');
 }

@@ -165,7 +165,7 @@ suite('tandem run', { concurrency: 2 }, () => {
     const { status, stdout, stderr } = await run('mlp', '-i', 'x.npy', '-o', 'json.npy', '--json', ...ALIKE);
     assert.equal(status, 0, stderr);
     assert.match(stderr, /^stage +device +engine .*\n0 +cpu +tfjs\/tensorflow +0\.\.\d of 4 /);
-    assert.match(stderr, /\n100 rows in \d+\.\d\d s: [\d,.]+ rows\/s .*, loaded in \d+\.\d\d s\n$/);
+    assert.match(stderr, /\n100 rows in \d+\.\d\d s: [\d,.]+ rows\/s .*; planned and loaded in \d+\.\d\d s\n$/);
     assert.deepEqual(bytesOf('json.npy'), wholes.mlp);
     const [summary, ...others] = jsonLines(stdout);
     assert.deepEqual(others, []);

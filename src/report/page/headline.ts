@@ -80,7 +80,7 @@ function figures({ summary }: RunPart): HTMLElement {
     'dl',
     { class: 'figures' },
     figure('rows per second', rate(rowsPerSecond), `${rate(predicted.rowsPerSecond)} at best`),
-    figure('time', duration(seconds), `and ${duration(loadSeconds)} to load`),
+    figure('time', duration(seconds), `and ${duration(loadSeconds)} to plan and load`),
     figure('computing at once', seconds > 0 ? (busy / seconds).toFixed(2) : '–', `of ${several(workers, 'worker')}`),
     figure('bubble', percent(Math.max(0, bubble.measured)), `${percent(Math.max(0, bubble.predicted))} predicted`),
     figure('peak memory', bytes(peakRssBytes), 'all processes'),
