@@ -17,22 +17,14 @@ const ROWS = 30_000;
 const BAD = 1000;
 const MOST = ROWS / BAD;
 
+/** One stage that takes row by row: many commits to be stopped between. */
+const ROW_BY_ROW = ['-b', '1', '-s', 'cpu'];
+const THREAD = ['--isolation', 'thread'];
+
 const type = (...args: string[]) => tandem(args, { cwd });
 const argsFor = (output: string, ...more: string[]) => ['run', 'model', '-i', 'rows.npy', '-o', output, '-q', ...more];
 const batch = (output: string, ...more: string[]) => [
-  'run',
-  'model',
-  '-i',
-  'batch.jsonl',
-  '-o',
-  output,
-  '-q',
-  '-b',
-  '1',
-  '-s',
-  'cpu',
-  '--isolation',
-  'thread',
+  ...['run', 'model', '-i', 'batch.jsonl', '-o', output, '-q', ...ROW_BY_ROW, ...THREAD],
   ...more,
 ];
 const killed = (output: string, args: readonly string[]) => interrupt(args, { cwd, output, signal: 'SIGKILL' });
@@ -47,7 +39,7 @@ before(async () => {
   makeOnnx('mlp', at('model'), { layers: 2, hidden: 8 });
   makeRows(at('rows.npy'), ROWS, [8]);
   writeFileSync(at('batch.jsonl'), Array.from({ length: ROWS }, (_, row) => batchLine(row)).join(''));
-  const whole = await type(...argsFor('whole.jsonl', '-b', '1', '-s', 'cpu'));
+  const whole = await type(...argsFor('whole.jsonl', ...ROW_BY_ROW));
   assert.equal(whole.status, 0, whole.stderr);
   assert.equal((await type(...batch('batch-whole.jsonl'))).status, 65);
 });
@@ -57,8 +49,8 @@ const assertWhole = (output: string) => assert.deepEqual(readFileSync(at(output)
 
 suite('a run that is gone on with', { concurrency: 2, skip: windows }, () => {
   test('may have another isolation and depth, by the same command and by resume', async () => {
-    const others = ['--isolation', 'thread', '--json'];
-    const first = argsFor('a.jsonl', '-b', '1', '-s', 'cpu', '--isolation', 'process');
+    const others = [...THREAD, '--json'];
+    const first = argsFor('a.jsonl', ...ROW_BY_ROW, '--isolation', 'process');
     await killed('a.jsonl', first);
     const { status, stdout, stderr } = await type(...first, ...others, '--depth', '2');
     assert.equal(status, 0, stderr);
@@ -66,7 +58,7 @@ suite('a run that is gone on with', { concurrency: 2, skip: windows }, () => {
     assert.deepEqual([isolation, depth, rowsBefore > 0], ['thread', 2, true]);
     assertWhole('a.jsonl');
 
-    await killed('b.jsonl', argsFor('b.jsonl', '-b', '1', '-s', 'cpu', '--isolation', 'process'));
+    await killed('b.jsonl', argsFor('b.jsonl', ...ROW_BY_ROW, '--isolation', 'process'));
     const resumed = await type('resume', 'b.jsonl', '-q', ...others);
     assert.equal(resumed.status, 0, resumed.stderr);
     assert.equal(JSON.parse(String(resumed.stdout)).isolation, 'thread');
@@ -74,18 +66,7 @@ suite('a run that is gone on with', { concurrency: 2, skip: windows }, () => {
   });
 
   test('by a plan in a file goes on with it from any folder, and not with another', async () => {
-    const planned = await type(
-      'plan',
-      'model',
-      '-s',
-      'cpu',
-      '-b',
-      '1',
-      '--isolation',
-      'thread',
-      '--output',
-      'plan.json',
-    );
+    const planned = await type('plan', 'model', ...ROW_BY_ROW, ...THREAD, '--output', 'plan.json');
     assert.equal(planned.status, 0, planned.stderr);
     const args = argsFor('planned.jsonl', '--plan', 'plan.json');
     await killed('planned.jsonl', args);
@@ -100,19 +81,7 @@ suite('a run that is gone on with', { concurrency: 2, skip: windows }, () => {
   });
 
   test('writes its report anew, and its record tells of both runs', async () => {
-    const args = argsFor(
-      'told.jsonl',
-      '-b',
-      '1',
-      '-s',
-      'cpu',
-      '--isolation',
-      'thread',
-      '--report',
-      'told.html',
-      '--record',
-      'told.json',
-    );
+    const args = argsFor('told.jsonl', ...ROW_BY_ROW, ...THREAD, '--report', 'told.html', '--record', 'told.json');
     const stopped = await interrupt(args, { cwd, output: 'told.jsonl', signal: 'SIGTERM' });
     assert.equal(stopped.status, 143, stopped.stderr);
     const record = () => JSON.parse(readFileSync(at('told.json'), 'utf8')).run.summary;
