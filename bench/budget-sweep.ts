@@ -1,16 +1,14 @@
 /** Bench: the same job under ever smaller budgets of its first stage. What was promised, what each stage's process really held, and where it is refused. */
-import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { formatRate } from '../src/cli/progress.js';
 import { formatTable } from '../src/cli/table.js';
-import { npyHeader } from '../src/job/formats/npy-header.js';
 import type { Summary } from '../src/job/summary.js';
 import { openModel } from '../src/model/open.js';
 import type { Plan } from '../src/plan/plan.js';
-import { byteCount, type TensorSpec } from '../src/tensor.js';
+import { tandem, zeroInputs } from './zero-run.js';
 
 const { values: flags, positionals } = parseArgs({
   allowPositionals: true,
@@ -27,7 +25,6 @@ const { values: flags, positionals } = parseArgs({
   },
 });
 
-const TANDEM = resolve(import.meta.dirname, '../src/cli/tandem.js');
 const MEBI = 2 ** 20;
 /** The pace of two trials of one plan differs by less. */
 const NOISE = 0.05;
@@ -48,12 +45,8 @@ async function sweep(model: string): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'tandem-bench-'));
   try {
     const graph = await openModel(model);
-    const files = graph.inputs.map((input, n) => {
-      const file = join(folder, `${n}.npy`);
-      writeZeros(file, input);
-      return graph.inputs.length > 1 ? `${input.name}=${file}` : file;
-    });
-    const step = (budget: number) => run(model, folder, files, budget);
+    const inputs = zeroInputs(folder, graph, Number(flags.rows), Number(flags.free));
+    const step = (budget: number) => run(model, folder, inputs, budget);
     const generous = step(1 << 20);
     const most =
       1.15 * Math.max(...generous.plan!.expected!.stages.filter((_, j) => isLimited(j)).map(({ bytes }) => bytes));
@@ -72,16 +65,9 @@ function isLimited(stage: number): boolean {
   return flags.all || stage === 0;
 }
 
-function writeZeros(file: string, { dtype, shape }: TensorSpec): void {
-  const dims = shape.slice(1).map((dim) => dim ?? Number(flags.free));
-  const rows = Number(flags.rows);
-  writeFileSync(file, Buffer.concat([npyHeader(dtype, dims, rows), Buffer.alloc(byteCount(dtype, [rows, ...dims]))]));
-}
-
 /** Plans and runs with so many MiB; what was measured is kept from step to step. */
-function run(model: string, folder: string, files: readonly string[], mebibytes: number): Step {
+function run(model: string, folder: string, inputs: readonly string[], mebibytes: number): Step {
   const plan = join(folder, 'plan.json');
-  const inputs = files.flatMap((file) => ['--input', file]);
   const stages = Array.from({ length: Number(flags.stages) }, (_, j) => [
     '--stage',
     `cpu,threads=1,memory=${isLimited(j) ? mebibytes : 1 << 20}MiB`,
@@ -100,11 +86,6 @@ function run(model: string, folder: string, files: readonly string[], mebibytes:
   const summary = ran.status === 0 ? (JSON.parse(ran.stdout) as Summary) : undefined;
   if (!summary) process.stderr.write(ran.stderr);
   return { budget, status: ran.status!, plan: JSON.parse(planned.stdout), summary };
-}
-
-function tandem(cache: string, args: readonly string[]) {
-  const env = { ...process.env, XDG_CACHE_HOME: cache, TF_CPP_MIN_LOG_LEVEL: '2' };
-  return spawnSync(process.execPath, [TANDEM, ...args], { encoding: 'utf8', env });
 }
 
 function report(model: string, steps: readonly Step[]): void {

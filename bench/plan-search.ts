@@ -1,9 +1,10 @@
 /** Bench: the planned cut against every cut, tried one after another; how true the plan's promise was; how long planning took. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { formatTable } from '../src/cli/table.js';
+import type { Summary } from '../src/job/summary.js';
 import { isLegalCut } from '../src/model/cut.js';
 import type { ModelGraph } from '../src/model/graph.js';
 import { openModel } from '../src/model/open.js';
@@ -12,7 +13,9 @@ import { settlePlan } from '../src/pipeline/settle-plan.js';
 import { makePlan } from '../src/plan/make-plan.js';
 import { median } from '../src/plan/median.js';
 import type { Plan, StageOptions } from '../src/plan/plan.js';
-import type { TensorSpec } from '../src/tensor.js';
+import { writePlanFile } from '../src/plan/plan-file.js';
+import { bestCut, cutsLeft, type Found, plannedCut, shareOf } from './plan-search/found.js';
+import { tandem, zeroInputs } from './zero-run.js';
 
 const { values: flags, positionals } = parseArgs({
   allowPositionals: true,
@@ -21,36 +24,25 @@ const { values: flags, positionals } = parseArgs({
     slower: { type: 'string', multiple: true, default: ['1'] },
     /** Of dimensions that the model leaves open. */
     free: { type: 'string', default: '128' },
-    /** Cuts whose share of the counted work lies further than this from the planned one's are not tried. */
+    /** Cuts whose share of the layers lies further than this from the planned one's are not tried. */
     within: { type: 'string', default: '1' },
     repetitions: { type: 'string', default: '3' },
     /** Of steady work that each look watches. */
-    seconds: { type: 'string', default: '1' },
+    watched: { type: 'string', default: '1' },
+    /** Of the real run that the plan's promise is held against. */
+    run: { type: 'string', default: '10' },
+    /** That the command may take, all in all; what is left is done by the same command again. */
+    seconds: { type: 'string', default: 'Infinity' },
+    /** Keeps what was found from command to command. */
     json: { type: 'string' },
+    /** Only prints what was found. */
+    table: { type: 'boolean', default: false },
   },
 });
 
+const until = performance.now() / 1e3 + Number(flags.seconds);
 const DEADLINE = 600_000;
 const SETTINGS = { allowFallback: false, deadline: DEADLINE };
-/** The best ones of the first round are tried again, in turn with the planned one. */
-const FINALISTS = 3;
-
-interface Result {
-  readonly model: string;
-  readonly slower: number;
-  readonly microBatch: number;
-  readonly planned: number;
-  readonly best: number;
-  readonly cuts: number;
-  readonly rowsPerSecond: number;
-  /** Of what the best cut does, measured beside it. */
-  readonly share: number;
-  /** Of the planned cut, right after the planning. */
-  readonly firstRowsPerSecond: number;
-  readonly promised: number;
-  readonly coldSeconds: number;
-  readonly cachedSeconds: number;
-}
 
 process.env.TANDEM_ENGINE_MODULE = new URL('../test/fixtures/slow-engine.js', import.meta.url).href;
 // The engine behind the slow one cannot be told its threads.
@@ -58,61 +50,87 @@ process.env.TF_NUM_INTRAOP_THREADS = '1';
 process.env.TF_NUM_INTEROP_THREADS = '1';
 process.env.TF_CPP_MIN_LOG_LEVEL = '2';
 
-const results: Result[] = [];
-for (const path of positionals) for (const slower of flags.slower) results.push(await search(path, Number(slower)));
-report(results);
+const kept: Found[] = flags.json && existsSync(flags.json) ? JSON.parse(readFileSync(flags.json, 'utf8')) : [];
+for (const path of flags.table ? [] : positionals)
+  for (const slower of flags.slower) await search(path, Number(slower));
+report();
 
-async function search(path: string, slower: number): Promise<Result> {
-  const cache = mkdtempSync(join(tmpdir(), 'tandem-bench-'));
-  process.env.XDG_CACHE_HOME = cache;
+async function search(path: string, slower: number): Promise<void> {
+  const graph = await openModel(path);
+  const provider = slower === 1 ? undefined : 'custom';
+  const second = slower === 1 ? 'cpu' : `cpu:${slower}`;
+  const stages: StageOptions[] = [
+    { device: 'cpu', threads: 1, provider },
+    { device: second, threads: 1, provider },
+  ];
+  let found = kept.find((each) => each.model === path && each.slower === slower);
+  if (!found) {
+    found = { model: path, slower, own: [], shares: {}, ...(await plan(graph, stages)) };
+    kept.push(found);
+    save();
+  }
+  await look(graph, found, stages);
+}
+
+function rowSpecsOf(graph: ModelGraph) {
+  return graph.inputs.map((input) => ({
+    ...input,
+    shape: input.shape.slice(1).map((dim) => dim ?? Number(flags.free)),
+  }));
+}
+
+/** Planned twice, and run once. */
+async function plan(graph: ModelGraph, stages: readonly StageOptions[]) {
+  const folder = mkdtempSync(join(tmpdir(), 'tandem-bench-'));
+  process.env.XDG_CACHE_HOME = folder;
   try {
-    const graph = await openModel(path);
-    const rowSpecs = graph.inputs.map((input) => ({
-      ...input,
-      shape: input.shape.slice(1).map((dim) => dim ?? Number(flags.free)),
-    }));
-    const provider = slower === 1 ? undefined : 'custom';
-    const stages: StageOptions[] = [
-      { device: 'cpu', threads: 1, provider },
-      { device: slower === 1 ? 'cpu' : `cpu:${slower}`, threads: 1, provider },
-    ];
-    const settle = () => settlePlan(graph, { stages, rowSpecs, isolation: 'process', ...SETTINGS });
+    const settle = () => settlePlan(graph, { stages, rowSpecs: rowSpecsOf(graph), isolation: 'process', ...SETTINGS });
     const [plan, coldSeconds] = await timed(settle);
     const [, cachedSeconds] = await timed(settle);
-    return { ...(await compare(graph, plan, stages, rowSpecs)), model: path, slower, coldSeconds, cachedSeconds };
+    const planned = plan.stages[1]!.layers.from;
+    const within = (k: number) => Math.abs(k - planned) / graph.layers.length <= Number(flags.within);
+    const cuts = graph.layers.filter(({ index, from }) => isLegalCut(graph, from) && within(index));
+    const { rowsPerSecond, planned: promise } = run(folder, graph, plan);
+    return {
+      plan,
+      coldSeconds,
+      cachedSeconds,
+      cuts: cuts.map(({ index }) => index),
+      ran: rowsPerSecond,
+      promised: promise!.rowsPerSecond,
+    };
   } finally {
-    rmSync(cache, { recursive: true });
+    rmSync(folder, { recursive: true });
   }
 }
 
-async function compare(
-  graph: ModelGraph,
-  plan: Plan,
-  stages: readonly StageOptions[],
-  rowSpecs: readonly TensorSpec[],
-) {
-  const { microBatch, depth } = plan;
-  const planned = plan.stages[1]!.layers.from;
-  const { length } = graph.layers;
-  const cuts = graph.layers
-    .map(({ index }) => index)
-    .filter((k) => isLegalCut(graph, graph.layers[k]!.from) && Math.abs(k - planned) / length <= Number(flags.within));
-  const planFor = (k: number) =>
-    makePlan(graph, {
-      stages: [
-        { ...stages[0]!, layers: { from: 0, to: k - 1 } },
-        { ...stages[1]!, layers: { from: k, to: length - 1 } },
-      ],
-      microBatch,
-      depth,
-      isolation: 'process',
-      rowSpecs,
-      deadline: DEADLINE,
-    });
+function run(folder: string, graph: ModelGraph, plan: Plan): Summary {
+  const { microBatch, expected } = plan;
+  const microBatches = Math.ceil((Number(flags.run) * expected!.rowsPerSecond) / microBatch);
+  const inputs = zeroInputs(folder, graph, microBatches * microBatch, Number(flags.free));
+  const file = join(folder, 'plan.json');
+  writePlanFile(file, graph, plan);
+  const output = ['--output', join(folder, 'out.npz')];
+  const ran = tandem(folder, ['run', graph.path, ...inputs, '--plan', file, ...output, '--json', '--quiet']);
+  if (ran.status !== 0) throw new Error(ran.stderr);
+  return JSON.parse(ran.stdout);
+}
+
+/** Each cut beside the planned one, because the machine changes its speed from minute to minute. */
+async function look(graph: ModelGraph, found: Found, stages: readonly StageOptions[]): Promise<void> {
+  const { microBatch, depth, expected } = found.plan;
+  const rowSpecs = rowSpecsOf(graph);
+  const watch = async (rehearsal: Rehearsal) => (await rehearsal.watch(Number(flags.watched))).rowsPerSecond;
   const open = async (k: number) => {
+    const layers = [
+      { from: 0, to: k - 1 },
+      { from: k, to: graph.layers.length - 1 },
+    ];
+    const named = stages.map((stage, j) => ({ ...stage, layers: layers[j]! }));
+    const request = { stages: named, microBatch, depth, isolation: 'process', rowSpecs, deadline: DEADLINE } as const;
     const rehearsal = await Rehearsal.open(
       graph,
-      { ...(await planFor(k)), expected: plan.expected },
+      { ...(await makePlan(graph, request)), expected },
       rowSpecs,
       SETTINGS,
     );
@@ -120,41 +138,28 @@ async function compare(
     await watch(rehearsal);
     return rehearsal;
   };
-  const watch = async (rehearsal: Rehearsal) => (await rehearsal.watch(Number(flags.seconds))).rowsPerSecond;
-  const ours = await open(planned);
-  // The promise is of now.
-  const own = [await watch(ours)];
-  // Each cut beside the planned one, because the machine changes its speed from minute to minute.
-  const shares = new Map<number, number[]>();
-  const look = async (k: number) => {
+  let longest = 0;
+  const timeLeft = () => until - performance.now() / 1e3;
+  const next = () => cutsLeft(found, Number(flags.repetitions))[0];
+  if (next() === undefined) return;
+  const ours = await open(plannedCut(found));
+  for (let k = next(); k !== undefined && timeLeft() > longest; k = next()) {
+    const start = timeLeft();
     const theirs = await open(k);
     const before = await watch(ours);
     const rate = await watch(theirs);
     const after = await watch(ours);
     await theirs.close();
-    own.push(before, after);
-    shares.set(k, [...(shares.get(k) ?? []), (2 * rate) / (before + after)]);
-    process.stderr.write(
-      `cut before ${k}: ${rate.toPrecision(4)} rows/s, ${shares.get(k)!.at(-1)!.toFixed(3)} of the planned\n`,
-    );
-  };
-  for (const k of cuts) if (k !== planned) await look(k);
-  const share = (k: number) => (k === planned ? 1 : median(shares.get(k)!));
-  const finalists = cuts.toSorted((a, b) => share(b) - share(a)).slice(0, FINALISTS);
-  for (let repetition = 1; repetition < Number(flags.repetitions); repetition++)
-    for (const k of finalists) if (k !== planned) await look(k);
-  const best = finalists.reduce((a, b) => (share(b) > share(a) ? b : a), planned);
+    found.own.push(before, after);
+    found.shares[k] = [...(found.shares[k] ?? []), (2 * rate) / (before + after)];
+    save();
+    longest = Math.max(longest, start - timeLeft());
+    const share = found.shares[k]!.at(-1)!.toFixed(3);
+    process.stderr.write(`cut before ${k}: ${rate.toPrecision(4)} rows/s, ${share} of the planned\n`);
+  }
   await ours.close();
-  return {
-    microBatch,
-    planned,
-    best,
-    cuts: cuts.length,
-    rowsPerSecond: median(own),
-    share: 1 / share(best),
-    firstRowsPerSecond: own[0]!,
-    promised: plan.expected!.rowsPerSecond,
-  };
+  const left = cutsLeft(found, Number(flags.repetitions)).length;
+  if (left > 0) process.stderr.write(`no time for ${left} more; the same command goes on\n`);
 }
 
 async function timed<T>(work: () => Promise<T>): Promise<[T, number]> {
@@ -162,34 +167,27 @@ async function timed<T>(work: () => Promise<T>): Promise<[T, number]> {
   return [await work(), (performance.now() - start) / 1e3];
 }
 
-function report(all: readonly Result[]): void {
-  const titles = [
-    'model',
-    'second device',
-    'batch',
-    'planned cut',
-    'best cut',
-    'of cuts',
-    'rows/s',
-    'of best',
-    'promise',
-    'cold s',
-    'cached s',
-  ];
-  const rows = all.map((result) => [
-    result.model,
-    result.slower === 1 ? 'as the first' : `${result.slower} x slower`,
-    String(result.microBatch),
-    String(result.planned),
-    String(result.best),
-    String(result.cuts),
-    result.rowsPerSecond.toPrecision(4),
-    result.share.toFixed(3),
-    `${((result.promised / result.firstRowsPerSecond - 1) * 100).toFixed(1)} %`,
-    result.coldSeconds.toFixed(1),
-    result.cachedSeconds.toFixed(2),
+function save(): void {
+  if (flags.json) writeFileSync(flags.json, `${JSON.stringify(kept, null, 2)}\n`);
+}
+
+function report(): void {
+  const titles = ['model', 'second device', 'batch', 'planned cut', 'best cut', 'of cuts', 'rows/s', 'of best'];
+  const more = ['promise', 'of the run', 'cold s', 'cached s'];
+  const rows = kept.map((found) => [
+    found.model,
+    found.slower === 1 ? 'as the first' : `${found.slower} x slower`,
+    String(found.plan.microBatch),
+    String(plannedCut(found)),
+    String(bestCut(found)),
+    `${1 + Object.keys(found.shares).length}/${found.cuts.length}`,
+    median(found.own).toPrecision(4),
+    (1 / shareOf(found, bestCut(found))).toFixed(3),
+    found.promised.toPrecision(4),
+    `${((found.promised / found.ran - 1) * 100).toFixed(1)} %`,
+    found.coldSeconds.toFixed(1),
+    found.cachedSeconds.toFixed(2),
   ]);
-  const columns = titles.map((title, c) => ({ title, right: c > 1 }));
+  const columns = [...titles, ...more].map((title, c) => ({ title, right: c > 1 }));
   process.stdout.write(`${formatTable(columns, rows)}\n`);
-  if (flags.json) writeFileSync(flags.json, `${JSON.stringify(all, null, 2)}\n`);
 }

@@ -31,19 +31,28 @@ export interface Tried {
 /** Times that the cut is shifted after a rehearsal, and the share that it must gain. */
 const SHIFTS = { most: 2, gain: 0.02 };
 
-/** Seconds of steady work that a rehearsal watches. */
-const WATCHED = 0.6;
+/**
+ * Seconds of work that a rehearsal watches, again and again until it gets no faster by this share; looks at most. Where a micro-batch takes longer
+ * than `longest` seconds, what engines compile in their first runs is little beside it.
+ */
+const WATCHED = { seconds: 0.6, gain: 0.05, looks: 5, longest: 0.1 };
 
 /**
- * Cuts are compared by how the stages of one rehearsal compare with the profile, and not by the rows a second of two, between which the
+ * The cut is not shifted where that would still not reach `toBeat` rows a second. Cuts are compared by how the stages of one rehearsal compare with the profile, and not by the rows a second of two, between which the
  * machine may have changed its speed. Errors as of `Rehearsal.open`, and TANDEM_PLAN_IMPOSSIBLE.
  */
-export async function shiftCut(search: Search, form: Form, first: Plan, request: TrialSettings): Promise<Tried> {
+export async function shiftCut(
+  search: Search,
+  form: Form,
+  first: Plan,
+  toBeat: number,
+  request: TrialSettings,
+): Promise<Tried> {
   let best = await tryOut(search, form, first, {}, request);
   for (let shift = 0; shift < SHIFTS.most && first.stages.length > 1; shift++) {
     const next = candidateOf(search, form, best.scales).plan;
     if (!next || sameCut(next, best.plan)) break;
-    if (next.expected!.rowsPerSecond < paceOf(best, best.scales) * (1 + SHIFTS.gain)) break;
+    if (next.expected!.rowsPerSecond < Math.max(toBeat, paceOf(best, best.scales) * (1 + SHIFTS.gain))) break;
     await best.rehearsal.close();
     const again = await tryOut(search, form, next, best.scales, request);
     const seconds = best.scales.seconds.map((scale, j) => Math.sqrt(scale * again.scales.seconds[j]!));
@@ -71,7 +80,7 @@ async function tryOut(search: Search, form: Form, plan: Plan, before: Scales, re
   let over: Need | null;
   let bytes: readonly number[];
   try {
-    const seen = await rehearsal.watch(WATCHED);
+    const seen = await watchSteady(rehearsal);
     const { stages } = plan.expected!;
     const profiled = stages.map(({ seconds }, j) => seconds / times(before.seconds, j));
     const seconds = profiled.map((own, j) => ratio(seen.stageSeconds[j]!, own));
@@ -86,6 +95,17 @@ async function tryOut(search: Search, form: Form, plan: Plan, before: Scales, re
   const next = before.bytes ? null : candidateOf(search, form, { bytes }).plan;
   if (!next) throw noFit(`a plan of ${form.name}`, over);
   return tryOut(search, form, next, { bytes }, request);
+}
+
+async function watchSteady(rehearsal: Rehearsal): Promise<Seen> {
+  let seen = await rehearsal.watch(WATCHED.seconds);
+  if (rehearsal.plan.microBatch / seen.rowsPerSecond > WATCHED.longest) return seen;
+  for (let looks = 1; looks < WATCHED.looks; looks++) {
+    const before = seen.rowsPerSecond;
+    seen = await rehearsal.watch(WATCHED.seconds);
+    if (seen.rowsPerSecond < before * (1 + WATCHED.gain)) break;
+  }
+  return seen;
 }
 
 function times(scales: readonly number[] | undefined, j: number): number {
@@ -104,7 +124,8 @@ function overBudget({ stages }: Plan, { peakBytes }: Seen): Need | null {
   return null;
 }
 
-function verified(plan: Plan, { rowsPerSecond, stageSeconds, peakBytes }: Seen): Plan {
+/** The plan with what was seen of it. */
+export function verified(plan: Plan, { rowsPerSecond, stageSeconds, peakBytes }: Seen): Plan {
   const { expected, stages, microBatch } = plan;
   const utilisation = stages.map(({ workers }, j) =>
     Math.min(1, (stageSeconds[j]! / workers / microBatch) * rowsPerSecond),

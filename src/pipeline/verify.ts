@@ -8,16 +8,17 @@ import { median } from '../plan/median.js';
 import type { Plan, Rival } from '../plan/plan.js';
 import type { Search } from '../plan/staffing.js';
 import { sum } from '../plan/sums.js';
-import { shiftCut, type TrialSettings, type Tried } from './shift-cut.js';
+import type { Seen } from './rehearsal.js';
+import { shiftCut, type TrialSettings, type Tried, verified } from './shift-cut.js';
 
 /** Plans that come so near to the best, by the profile, are tried; at most so many. */
 const LIKELY = { share: 0.85, most: 3 };
 
 /**
- * Turns in which plans are watched beside each other, and seconds of steady work in each. Where a micro-batch takes longer than `longest`
- * seconds, a plan has been watched for long by itself.
+ * Turns in which plans are watched beside each other, and seconds of steady work in each; who is `behind` by this share is watched no more. Where
+ * a micro-batch takes longer than `longest` seconds, a plan has been watched for long by itself.
  */
-const TURNS = { count: 3, watched: 0.4, longest: 0.25 };
+const TURNS = { count: 3, watched: 0.4, behind: 0.05, longest: 0.25 };
 
 /** Tries the likely ones and takes the fastest; `absent` are devices that could not even be measured. Errors as of `Rehearsal.open`. */
 export async function fastestOf(
@@ -45,7 +46,8 @@ export async function fastestOf(
       // Those that do not fit beside it have been seen by themselves.
       if (!fitBeside(search, tried, plan)) await closeAll(tried);
       try {
-        tried.push(await shiftCut(search, form, plan, request));
+        const toBeat = Math.max(0, ...tried.map((each) => rateOf(each.plan)));
+        tried.push(await shiftCut(search, form, plan, toBeat, request));
       } catch (error) {
         failures.push({ name: form.name, error });
       }
@@ -86,26 +88,39 @@ async function closeAll(tried: readonly Tried[]): Promise<void> {
 
 /**
  * The fastest first. Those that are still loaded are watched again in turn, because a machine that changes its speed changes it for all: each
- * counts by its share of what its rivals did in the same turn.
+ * counts by its share of what its rivals did in the same turn. The promise is of the last to stay.
  */
 async function inTurn(tried: readonly Tried[], { onProgress }: TrialSettings): Promise<Tried[]> {
-  const open = tried.filter(({ rehearsal }) => !rehearsal.closed);
-  const turns: number[][] = [];
-  const slow = open.some(({ plan }) => plan.microBatch / rateOf(plan) > TURNS.longest);
-  while (open.length > 1 && !slow && turns.length < TURNS.count) {
-    onProgress?.(`trying them in turn, ${turns.length + 1} of ${TURNS.count}`);
-    const rates: number[] = [];
-    for (const { rehearsal } of open) rates.push((await rehearsal.watch(TURNS.watched)).rowsPerSecond);
-    turns.push(rates);
+  let open = tried.filter(({ rehearsal }) => !rehearsal.closed).map((each) => ({ tried: each, seen: [] as Seen[] }));
+  if (open.some(({ tried: { plan } }) => plan.microBatch / rateOf(plan) > TURNS.longest)) open = [];
+  const ranked = tried.filter((each) => !open.some((one) => one.tried === each));
+  const behind: { tried: Tried; share: number }[] = [];
+  for (let turn = 1; open.length > 0 && turn <= TURNS.count; turn++) {
+    onProgress?.(`trying in turn, ${turn} of ${TURNS.count}`);
+    for (const { tried, seen } of open) seen.push(await tried.rehearsal.watch(TURNS.watched));
+    const shares = sharesOf(open.map(({ seen }) => seen));
+    const most = Math.max(...shares);
+    const stays = shares.map((share) => share >= most * (1 - TURNS.behind));
+    behind.push(...open.flatMap(({ tried }, n) => (stays[n] ? [] : [{ tried, share: shares[n]! / most }])));
+    open = open.filter((_, n) => stays[n]);
   }
-  if (turns.length === 0) return tried.toSorted(faster);
-  const sums = turns.map(sum);
-  const ranked = open.map(({ plan, ...rest }, n) => {
-    const share = median(turns.map((rates, turn) => rates[n]! / sums[turn]!));
-    const expected = { ...plan.expected!, rowsPerSecond: share * median(sums) };
-    return { ...rest, plan: { ...plan, expected } };
-  });
-  return [...ranked, ...tried.filter((each) => !open.includes(each))].toSorted(faster);
+  const shares = sharesOf(open.map(({ seen }) => seen));
+  const together = median(open[0]?.seen.map((_, turn) => sum(open.map(({ seen }) => seen[turn]!.rowsPerSecond))) ?? []);
+  for (const [n, { tried, seen }] of open.entries())
+    ranked.push({ ...tried, plan: verified(tried.plan, { ...seen.at(-1)!, rowsPerSecond: shares[n]! * together }) });
+  const best = Math.max(...shares) * together;
+  for (const { tried, share } of behind) ranked.push({ ...tried, plan: withRate(tried.plan, share * best) });
+  return ranked.toSorted(faster);
+}
+
+/** Of what all did together in a turn, the median of the turns. */
+function sharesOf(seen: readonly (readonly Seen[])[]): number[] {
+  const sums = seen[0]?.map((_, turn) => sum(seen.map((own) => own[turn]!.rowsPerSecond))) ?? [];
+  return seen.map((own) => median(own.map(({ rowsPerSecond }, turn) => rowsPerSecond / sums[turn]!)));
+}
+
+function withRate(plan: Plan, rowsPerSecond: number): Plan {
+  return { ...plan, expected: { ...plan.expected!, rowsPerSecond } };
 }
 
 function faster(a: Tried, b: Tried): number {

@@ -18,7 +18,8 @@ import {
   subjectOf,
 } from './profile.js';
 import { type Segment, segmentsOf } from './segment.js';
-import { type Patience, type Staffing, Stopwatch, type Timing } from './stopwatch.js';
+import { timeSteady } from './steady.js';
+import { type Staffing, Stopwatch, type Timing } from './stopwatch.js';
 import { bestMicroBatch } from './sweep.js';
 
 export interface MeasureRequest {
@@ -137,7 +138,7 @@ async function measureCase(
     progress.step(
       `${layers.from === layers.to ? 'layer' : 'layers'} ${[...new Set([layers.from, layers.to])].join('..')} ${where}`,
     );
-    timings[kind] = await timePatiently(stopwatch, ops, microBatch);
+    timings[kind] = await timeSteady(stopwatch, ops, microBatch);
     return timings[kind].loadedBytes;
   };
   const [smallest, ...others] = bySize;
@@ -150,7 +151,7 @@ async function measureCase(
   const fits =
     weightBytes(graph, all.from, all.to) * staffing.atOnce * ROOM <
     (request.room?.(staffing) ?? readMachine().memory.free);
-  const whole = segments.length > 1 && fits ? await timePatiently(stopwatch, all, microBatch) : null;
+  const whole = segments.length > 1 && fits ? await timeSteady(stopwatch, all, microBatch) : null;
   if (!whole || !wholeOnly) for (const segment of others.toReversed()) await timeKind(segment);
   const roundTrip = await stopwatch.roundTrip();
   return {
@@ -166,17 +167,6 @@ async function measureCase(
 
 /** The whole model is measured where its weights fit so often: an engine may hold them twice while it loads. */
 const ROOM = 3;
-
-const FIRST_LOOK: Patience = { runs: 1, millis: 0 };
-/** Seconds: what takes longer has been looked at long enough by then. */
-const LONG = 0.3;
-const PATIENCE: Patience = { runs: 3, millis: 80 };
-
-async function timePatiently(stopwatch: Stopwatch, ops: { from: number; to: number }, rows: number): Promise<Timing> {
-  const look = await stopwatch.time(ops, rows, FIRST_LOOK);
-  if (look.seconds > LONG) return look;
-  return { ...(await stopwatch.time(ops, rows, PATIENCE)), loadedBytes: look.loadedBytes };
-}
 
 /** Bytes of live tensors that a micro-batch carries at most. */
 const MOST_LIVE_BYTES = 64 * 2 ** 20;

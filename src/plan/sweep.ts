@@ -1,12 +1,15 @@
 /** Looks for the micro-batch: the smallest whose rows are computed about as fast as those of any other. */
 import type { Segment } from './segment.js';
-import type { Stopwatch } from './stopwatch.js';
+import { timeSteady } from './steady.js';
+import type { Patience, Stopwatch } from './stopwatch.js';
 
 /** A larger micro-batch must gain more than this to be worth its memory and its longer fill. */
 const WORTH = 0.03;
 
 /** Seconds that the whole model may take on one micro-batch; larger ones are not tried. */
 const MOST_SECONDS = 1;
+
+const LOOK: Patience = { runs: 2, millis: 30 };
 
 /** Sizes that may get slower one after another before the search ends. */
 const MOST_WORSE = 2;
@@ -26,7 +29,9 @@ export async function bestMicroBatch(
   const tried: { rows: number; secondsPerRow: number }[] = [];
   let worse = 0;
   for (let rows = 1; rows <= most && worse < MOST_WORSE; rows *= 2) {
-    const { seconds } = await stopwatch.time(heaviest.ops, rows, { runs: 2, millis: 30 });
+    // The first one would pay for what the engine does only once.
+    if (rows === 1) await timeSteady(stopwatch, heaviest.ops, rows, LOOK);
+    const { seconds } = await stopwatch.time(heaviest.ops, rows, LOOK);
     if (rows === 1) await stopwatch.roundTrip();
     const secondsPerRow = (seconds * scale + (await stopwatch.roundTrip())) / rows;
     const best = Math.min(...tried.map((each) => each.secondsPerRow));

@@ -7,6 +7,7 @@ import type { Slice } from '../../model/slice.js';
 import type { StoredWeight } from '../../model/weights-manifest.js';
 import { engineFailure } from './failure.js';
 import type { Tfjs } from './native.js';
+import { sharedZeros } from './shared-zeros.js';
 import type { TfSlice } from './tf-slice.js';
 import { heldBytes, loadWeights } from './weight.js';
 
@@ -46,15 +47,16 @@ export async function loadLayersSlice(tf: Tfjs, graph: LayersModelGraph, slice: 
 }
 
 /**
- * The model as tfjs builds it, its variables zeros. Zeros come from calloc and are never touched, so they take no memory before they are
- * replaced or disposed; any other initialiser would fill them.
+ * The model as tfjs builds it, its variables zeros that share their memory, so they take none before they are replaced or disposed; any
+ * other initialiser would fill them.
  */
 export async function buildTopology(tf: Tfjs, topology: unknown): Promise<InstanceType<Tfjs['LayersModel']>> {
   try {
     // It does all its work before its first await: the tidy takes what some initialisers (LSTM's bias) leave behind, and no variable.
     let built: ReturnType<Tfjs['models']['modelFromJSON']> | undefined;
+    const modelTopology = withInitializer(topology, sharedZeros(tf)) as never;
     tf.tidy(() => {
-      built = tf.models.modelFromJSON({ modelTopology: withZeroInitializers(topology) as never });
+      built = tf.models.modelFromJSON({ modelTopology });
     });
     return await built!;
   } catch (cause) {
@@ -65,13 +67,13 @@ export async function buildTopology(tf: Tfjs, topology: unknown): Promise<Instan
   }
 }
 
-function withZeroInitializers(config: unknown): unknown {
-  if (Array.isArray(config)) return config.map(withZeroInitializers);
+function withInitializer(config: unknown, name: string): unknown {
+  if (Array.isArray(config)) return config.map((each) => withInitializer(each, name));
   if (typeof config !== 'object' || config === null) return config;
   return Object.fromEntries(
     Object.entries(config).map(([key, value]) => [
       key,
-      /initializer$/i.test(key) && value !== null ? 'Zeros' : withZeroInitializers(value),
+      /initializer$/i.test(key) && value !== null ? name : withInitializer(value, name),
     ]),
   );
 }
