@@ -43,7 +43,7 @@ const handlers: Handlers = {
       await arena.fetch(slot, inputs);
       slot.adopt(stage);
       // The worker itself writes its results into the file.
-      await arena.settled(slot);
+      await new Promise<void>((resolve) => arena.whenSettled(slot, resolve));
       if (slot.state.state === 'FAILED') throw pool.failureOf(number);
       return { words: slot.words() };
     } finally {

@@ -80,7 +80,7 @@ export const serve = answering<'serve'>(async () => {
       return { slot: slot.index, error: toWire(error) };
     }
     slot.setRan(index, { worker: threadId, acceptedAt, finishedAt: micros() });
-    slot.advance(index);
+    arena.advance(slot, index);
     // What native objects leave behind is freed in a turn of the loop only.
     await new Promise(setImmediate);
   }

@@ -19,8 +19,9 @@ export class Arena {
   readonly file: number | null;
   readonly #regions: ReadonlyMap<string, Region>;
   readonly #waiting: ((slot: Slot) => void)[] = [];
-  #watches: Watch[] = [];
-  #watching = false;
+  /** By slot: who is to be told when it has settled. */
+  readonly #awaited: ((() => void) | undefined)[] = [];
+  #listening = false;
 
   constructor(
     layout: Layout,
@@ -79,7 +80,9 @@ export class Arena {
       const seen = bell.count;
       const ready = this.#earliestReady(stage);
       if (ready) {
-        if (ready.tryAccept(stage, worker)) return ready;
+        if (!ready.tryAccept(stage, worker)) continue;
+        if (stage === 0 && this.file === null && this.slots.some(({ isDone }) => isDone)) this.#callCoordinator();
+        return ready;
       } else if (!(this.slots.some((slot) => slot.isComing(stage)) && bell.watch(seen, STORE_LIMIT))) {
         bell.wait(seen);
       }
@@ -87,15 +90,31 @@ export class Arena {
     return null;
   }
 
-  /** The same for whoever must not block: what comes to the stage, in the order of the micro-batches, until it is halted. */
-  async *arrivals(stage: number): AsyncGenerator<Slot> {
+  /** The same for whoever must not block: calls `take` with what comes to the stage, in the order of the micro-batches, until it is halted. */
+  takeAll(stage: number, take: (slot: Slot) => void): void {
     const bell = this.#bells[stage]!;
-    while (!bell.halted) {
-      const seen = bell.count;
-      const ready = this.#earliestReady(stage);
-      if (!ready) await bell.changed(seen);
-      else if (ready.tryAccept(stage)) yield ready;
-    }
+    bell.listen(() => {
+      while (!bell.halted) {
+        const ready = this.#earliestReady(stage);
+        if (!ready) return;
+        if (ready.tryAccept(stage)) take(ready);
+      }
+    });
+  }
+
+  /** A worker of `stage` gives its slot away. */
+  advance(slot: Slot, stage: number): void {
+    slot.advance(stage);
+    if (stage + 1 === this.layout.stages) this.#callCoordinator();
+  }
+
+  /**
+   * For slots that are DONE. To be woken costs the coordinator more than all that it does then, so among threads it sleeps on while
+   * anything lies ready for the first stage. Who accepts the last of that calls again, and has not done when more is there.
+   */
+  #callCoordinator(): void {
+    const isFed = this.file === null && this.slots.some((slot) => slot.isReady(0));
+    if (!isFed) this.#bells.at(-1)!.ring();
   }
 
   /** Nobody takes what comes to `stage` any more; it fails there. */
@@ -104,39 +123,32 @@ export class Arena {
     this.#look();
   }
 
-  /** Settles when the slot is DONE or FAILED. Only for the one side that `halt`s. */
-  settled(slot: Slot): Promise<void> {
-    if (this.#hasSettled(slot)) return Promise.resolve();
-    return new Promise((resolve) => {
-      this.#watches.push({ slot, resolve });
-      if (!this.#watching) void this.#watch();
-    });
+  /** Calls `tell` once, when the slot is DONE or FAILED. Only for the one side that `halt`s, once at a time for a slot. */
+  whenSettled(slot: Slot, tell: () => void): void {
+    this.#awaited[slot.index] = tell;
+    if (this.#listening) {
+      this.#look();
+    } else {
+      this.#listening = true;
+      this.#bells.at(-1)!.listen(() => this.#look());
+    }
   }
 
   #look(): void {
-    const left: Watch[] = [];
-    for (const watch of this.#watches) {
-      if (this.#hasSettled(watch.slot)) watch.resolve();
-      else left.push(watch);
+    for (const slot of this.slots) {
+      const tell = this.#awaited[slot.index];
+      if (!tell) continue;
+      if (slot.isSettled) {
+        this.#awaited[slot.index] = undefined;
+        tell();
+      } else this.#failIfStranded(slot);
     }
-    this.#watches = left;
   }
 
-  #hasSettled(slot: Slot): boolean {
+  /** Where nobody takes it any more. Failing rings, which is heard here. */
+  #failIfStranded(slot: Slot): void {
     const { state, stage } = slot.state;
     if (state === 'READY' && this.#bells[stage]!.halted) slot.fail(stage);
-    return slot.isSettled;
-  }
-
-  async #watch(): Promise<void> {
-    const bell = this.#bells.at(-1)!;
-    this.#watching = true;
-    while (this.#watches.length > 0) {
-      const seen = bell.count;
-      this.#look();
-      await bell.changed(seen);
-    }
-    this.#watching = false;
   }
 
   #earliestReady(stage: number): Slot | undefined {
@@ -174,9 +186,4 @@ export class Arena {
       await readAt(this.file, bytes, offset);
     }
   }
-}
-
-interface Watch {
-  readonly slot: Slot;
-  readonly resolve: () => void;
 }

@@ -16,6 +16,8 @@ export const BELL_WORDS = 2;
 
 export class Bell {
   readonly #words: Int32Array;
+  /** Who listens in this thread. */
+  #heard: (() => void) | undefined;
 
   constructor(words: Int32Array) {
     this.#words = words;
@@ -30,10 +32,11 @@ export class Bell {
     return Atomics.load(this.#words, kHalted) === 1;
   }
 
-  /** Wakes one thread that waits: one slot is enough for one. */
+  /** Wakes one thread that waits: one slot is enough for one. Who listens in this thread needs no waking. */
   ring(): void {
     Atomics.add(this.#words, kCount, 1);
-    Atomics.notify(this.#words, kCount, 1);
+    if (this.#heard) this.#heard();
+    else Atomics.notify(this.#words, kCount, 1);
   }
 
   /** Sends everybody home who waits or ever will. */
@@ -55,8 +58,20 @@ export class Bell {
     return true;
   }
 
-  /** Settles when the count is no longer `seen`; does not keep the process alive. */
-  async changed(seen: number): Promise<void> {
-    if (!this.halted) await Atomics.waitAsync(this.#words, kCount, seen).value;
+  /**
+   * Calls `heard` now, after every ring of another thread, and within every ring of this one, until the bell is halted. For a
+   * thread that must not block, and is the only one that waits at this bell. Keeps no process alive.
+   */
+  listen(heard: () => void): void {
+    this.#heard = heard;
+    void this.#hear(heard);
+  }
+
+  async #hear(heard: () => void): Promise<void> {
+    while (!this.halted) {
+      const seen = this.count;
+      heard();
+      await Atomics.waitAsync(this.#words, kCount, seen).value;
+    }
   }
 }

@@ -122,6 +122,10 @@ export class Slot {
     return Atomics.load(this.#header, kState) === word('READY', stage);
   }
 
+  get isDone(): boolean {
+    return Atomics.load(this.#header, kState) === word('DONE');
+  }
+
   /** DONE or FAILED. */
   get isSettled(): boolean {
     const number = Atomics.load(this.#header, kState) & 7;
@@ -190,11 +194,12 @@ export class Slot {
     return since === 0 ? 0 : Math.max(0, (milliseconds() - since) | 0);
   }
 
-  /** RUNNING(stage) -> READY(stage + 1), or DONE after the last stage. */
+  /** RUNNING(stage) -> READY(stage + 1), or DONE after the last stage, which is for the arena to tell. */
   advance(stage: number): void {
-    const next = stage + 1 === this.#layout.stages ? word('DONE') : word('READY', stage + 1);
+    const isLast = stage + 1 === this.#layout.stages;
     this.#clear();
-    this.#move('advance', word('RUNNING', stage), next);
+    this.#move('advance', word('RUNNING', stage), isLast ? word('DONE') : word('READY', stage + 1));
+    if (isLast) return;
     const bell = this.#bells[stage + 1]!;
     bell.ring();
     // Nobody is there to take it, which is for the coordinator to see.
@@ -256,8 +261,8 @@ export class Slot {
   /** The tensor in `region` with the dims that its writer left; a view, valid while the slot is owned. */
   tensor(region: Region): Tensor {
     const { dimsAt, shape, dtype, offset } = region;
+    if (shape.every((dim, axis) => dim === this.#header[dimsAt + axis])) return this.room(region);
     const dims = shape.map((_, axis) => this.#header[dimsAt + axis]!);
-    if (dims.every((dim, axis) => dim === shape[axis])) return this.room(region);
     return viewOf(dtype, dims, this.#memory, this.#dataOffset + offset);
   }
 
@@ -274,6 +279,12 @@ export class Slot {
   /** Says which part of `region` holds values: `dims` are at most its largest shape in bytes. */
   setDims(region: Region, dims: readonly number[]): void {
     this.#header.set(dims, region.dimsAt);
+  }
+
+  /** The same for `rows` rows of its largest shape. */
+  setRows({ dimsAt, shape }: Region, rows: number): void {
+    this.#header[dimsAt] = rows;
+    for (let axis = 1; axis < shape.length; axis++) this.#header[dimsAt + axis] = shape[axis]!;
   }
 
   /** Copies a result into its region. Errors as of `admit`. */

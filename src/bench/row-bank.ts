@@ -48,7 +48,7 @@ export class RowBank {
     let left = rows;
     let at = 0;
     let inFlight = 0;
-    let wake = () => {};
+    let wake: (() => void) | undefined;
     return {
       fill: async (into) => {
         if (left === 0) return 0;
@@ -62,7 +62,8 @@ export class RowBank {
       },
       taken: () => {
         inFlight -= 1;
-        wake();
+        wake?.();
+        wake = undefined;
       },
     };
   }

@@ -2,14 +2,15 @@
 import type { Arena } from '../arena/arena.js';
 import type { Region } from '../arena/layout.js';
 import type { Slot } from '../arena/slot.js';
-import { asTandemError, type ErrorCode, type TandemError } from '../errors.js';
+import type { ErrorCode, TandemError } from '../errors.js';
 import type { Pool } from '../pool/pool.js';
 import { micros } from '../pool/protocol.js';
+import type { Tensor } from '../tensor.js';
 import { Line } from './line.js';
 import { type Feed, firstRows, keepRows, type MicroBatch, zeroRowsFrom } from './micro-batch.js';
 import { type Attempt, findPoison } from './poison.js';
 import type { Relief } from './relief.js';
-import type { ThreadSpan, Timeline } from './timeline.js';
+import type { Timeline } from './timeline.js';
 
 export interface CoordinatorOptions {
   readonly arena: Arena;
@@ -37,7 +38,6 @@ const NO_ROWS: ReadonlyMap<number, TandemError> = new Map();
 
 /** One run of a feed: what its two ends share. */
 interface Run {
-  readonly timeline: Timeline;
   /** Micro-batches in flight, oldest first, without the one that the consumer has. */
   readonly line: Line<Flight>;
   stopped: boolean;
@@ -47,9 +47,14 @@ interface Run {
 
 export class Coordinator {
   readonly #options: CoordinatorOptions;
+  readonly #inputs: readonly Region[];
+  readonly #outputs: readonly Region[];
 
   constructor(options: CoordinatorOptions) {
+    const { arena, inputs, outputs } = options;
     this.#options = options;
+    this.#inputs = inputs.map((name) => arena.region(name));
+    this.#outputs = outputs.map((name) => arena.region(name));
   }
 
   /**
@@ -58,8 +63,9 @@ export class Coordinator {
    * that is not its rows' is thrown in order, after the micro-batches before it.
    */
   async *run(feed: Feed, timeline: Timeline): AsyncGenerator<MicroBatch> {
-    const run: Run = { timeline, line: new Line<Flight>(), stopped: false, pause: undefined };
-    const { line } = run;
+    const { arena } = this.#options;
+    const line = new Line<Flight>();
+    const run: Run = { line, stopped: false, pause: undefined };
     const filling = this.#fillSlots(feed, run).then(
       () => line.end(),
       (error) => line.end(error),
@@ -67,10 +73,15 @@ export class Coordinator {
     let current: Flight | undefined;
     try {
       for (;;) {
-        current = await line.next();
+        current = line.shift() ?? (await line.next());
         if (!current) break;
-        yield await this.#result(current.slot, await this.#land(current, run));
-        this.#options.arena.release(current.slot);
+        const failure = await current.takeoff.landed;
+        const failed = failure ? await this.#runAgain(current, failure, run) : NO_ROWS;
+        this.#record(current, timeline);
+        // A graph input that is also an output has never left this process, and flushed it was all the same.
+        if (arena.file !== null) await arena.fetch(current.slot, this.#outputs);
+        yield this.#result(current.slot, failed);
+        arena.release(current.slot);
         current = undefined;
       }
     } finally {
@@ -83,13 +94,12 @@ export class Coordinator {
   }
 
   async #fillSlots(feed: Feed, run: Run): Promise<void> {
-    const { arena, fixedRows } = this.#options;
-    const regions = this.#inputRegions();
+    const { arena, fixedRows, relief } = this.#options;
     for (let microBatch = 0; ; microBatch++) {
       const slot = await arena.claim();
       let rows = 0;
       try {
-        const rooms = regions.map((region) => slot.room(region));
+        const rooms = this.#inputs.map((region) => slot.room(region));
         rows = run.stopped ? 0 : await feed.fill(rooms);
         if (rows > 0 && fixedRows !== null) for (const room of rooms) zeroRowsFrom(room, rows);
       } finally {
@@ -97,67 +107,55 @@ export class Coordinator {
       }
       if (rows === 0) return;
       while (run.pause) await run.pause;
-      for (const region of regions) slot.setDims(region, [fixedRows ?? rows, ...region.shape.slice(1)]);
-      const landed = this.#publish(slot, microBatch, rows);
-      // The consumer meets a failure when its turn comes; until then it must not count as unhandled.
-      landed.catch(() => {});
-      run.line.push({ slot, landed, reliefs: this.#options.relief.count });
+      for (const region of this.#inputs) slot.setRows(region, fixedRows ?? rows);
+      run.line.push({ slot, reliefs: relief.count, takeoff: this.#publish(slot, microBatch, rows) });
     }
   }
 
-  /** Sends a slot off that holds its inputs. */
-  #publish(slot: Slot, microBatch: number, rows: number): Promise<ThreadSpan[]> {
-    this.#options.arena.flush(slot, this.#inputRegions());
+  /** Sends a slot off that holds its inputs. The stages find it by themselves. */
+  #publish(slot: Slot, microBatch: number, rows: number): Takeoff {
+    const { arena } = this.#options;
+    arena.flush(slot, this.#inputs);
     const publishedAt = micros();
     slot.publish(microBatch, rows);
-    return this.#fly(slot, publishedAt);
-  }
-
-  /** One micro-batch's way through all stages, which find it by themselves. A failure leaves the pool fit for the next. */
-  async #fly(slot: Slot, publishedAt: number): Promise<ThreadSpan[]> {
-    const { arena, pools } = this.#options;
-    await arena.settled(slot);
-    const { state, stage } = slot.state;
-    if (state === 'FAILED') {
-      const failure = pools[stage]!.failureOf(slot.index);
-      // A pool that cannot be brought back has ended, and tells why at the next micro-batch.
-      if (LOST.has(failure.code)) await pools[stage]!.revive().catch(() => {});
-      throw failure;
-    }
-    return this.#spansOf(slot, publishedAt);
-  }
-
-  #spansOf(slot: Slot, publishedAt: number): ThreadSpan[] {
-    const { microBatch, rows } = slot;
-    let readyAt = publishedAt;
-    return this.#options.pools.map((_, stage) => {
-      const { worker: thread, acceptedAt, finishedAt } = slot.ran(stage);
-      const span = { stage, thread, microBatch, rows, readyAt, acceptedAt, finishedAt };
-      readyAt = finishedAt;
-      return span;
+    const landed = new Promise<TandemError | null>((resolve) => {
+      arena.whenSettled(slot, () => resolve(slot.isDone ? null : this.#failureOf(slot)));
     });
+    return { publishedAt, landed };
   }
 
-  /** Settles when the micro-batch is through, at the first try or alone; resolves to the rows that could not be computed. */
-  async #land({ slot, landed, reliefs }: Flight, run: Run): Promise<ReadonlyMap<number, TandemError>> {
-    const { relief } = this.#options;
-    let failure: TandemError;
-    try {
-      for (const span of await landed) run.timeline.record(span);
-      return NO_ROWS;
-    } catch (error) {
-      failure = asTandemError(error);
-      if (!OF_ROWS.has(failure.code)) throw error;
+  /** What a stage has failed of, once its pool is fit for the next micro-batch. */
+  async #failureOf({ index, state }: Slot): Promise<TandemError> {
+    const pool = this.#options.pools[state.stage]!;
+    const failure = pool.failureOf(index);
+    // A pool that cannot be brought back has ended, and tells why at the next micro-batch.
+    if (LOST.has(failure.code)) await pool.revive().catch(() => {});
+    return failure;
+  }
+
+  #record({ slot, takeoff }: Flight, timeline: Timeline): void {
+    const { microBatch, rows } = slot;
+    let readyAt = takeoff.publishedAt;
+    for (let stage = 0; stage < this.#options.pools.length; stage++) {
+      const { worker: thread, acceptedAt, finishedAt } = slot.ran(stage);
+      timeline.record({ stage, thread, microBatch, rows, readyAt, acceptedAt, finishedAt });
+      readyAt = finishedAt;
     }
+  }
+
+  /** Once a micro-batch that failed has its turn: the rows of it that cannot be computed. Throws what is not its rows' doing. */
+  async #runAgain(flight: Flight, failure: TandemError, run: Run): Promise<ReadonlyMap<number, TandemError>> {
+    if (!OF_ROWS.has(failure.code)) throw failure;
+    const { relief } = this.#options;
     let resume = () => {};
     run.pause = new Promise((resolve) => {
       resume = resolve;
     });
     try {
-      await Promise.allSettled(run.line.items.map((flight) => flight.landed));
+      await Promise.all(run.line.items.map(({ takeoff }) => takeoff.landed));
       // Unless the stage has been relieved since.
-      if (isStarved(failure) && reliefs === relief.count) await relief.give(slot.state.stage);
-      return await this.#runAlone(slot, run.timeline);
+      if (isStarved(failure) && flight.reliefs === relief.count) await relief.give(flight.slot.state.stage);
+      return await this.#runAlone(flight);
     } finally {
       run.pause = undefined;
       resume();
@@ -168,51 +166,38 @@ export class Coordinator {
    * Runs a micro-batch that failed again, with nothing else in flight, so that no other can be the reason. The rows that
    * cannot be computed are found and put to zero; all others come out as they would beside zeros.
    */
-  async #runAlone(slot: Slot, timeline: Timeline): Promise<ReadonlyMap<number, TandemError>> {
+  async #runAlone(flight: Flight): Promise<ReadonlyMap<number, TandemError>> {
+    const { slot } = flight;
     const { microBatch, rows } = slot;
-    const tensors = this.#inputRegions().map((region) => slot.tensor(region));
+    const tensors = this.#inputs.map((region) => slot.tensor(region));
     const values = tensors.map(({ data }) => data.slice());
-    let spans: readonly ThreadSpan[] = [];
     const attempt: Attempt = async (kept) => {
       slot.refill();
       for (const [n, tensor] of tensors.entries()) keepRows(tensor, values[n]!, kept);
-      try {
-        spans = await this.#publish(slot, microBatch, rows);
-        return null;
-      } catch (error) {
-        const failure = asTandemError(error);
-        if (!OF_ROWS.has(failure.code)) throw failure;
-        return isStarved(failure) && (await this.#options.relief.give(slot.state.stage)) ? attempt(kept) : failure;
-      }
+      flight.takeoff = this.#publish(slot, microBatch, rows);
+      const failure = await flight.takeoff.landed;
+      if (!failure) return null;
+      if (!OF_ROWS.has(failure.code)) throw failure;
+      return isStarved(failure) && (await this.#options.relief.give(slot.state.stage)) ? attempt(kept) : failure;
     };
-    const failed = await findPoison(rows, attempt);
-    // The last attempt is the one that counts.
-    for (const span of spans) timeline.record(span);
-    return failed;
+    return findPoison(rows, attempt);
   }
 
-  #inputRegions(): Region[] {
-    const { arena, inputs } = this.#options;
-    return inputs.map((name) => arena.region(name));
-  }
-
-  async #result(slot: Slot, failed: ReadonlyMap<number, TandemError>): Promise<MicroBatch> {
-    const { arena, outputs, fixedRows } = this.#options;
+  #result(slot: Slot, failed: ReadonlyMap<number, TandemError>): MicroBatch {
+    const { fixedRows } = this.#options;
     const { rows, microBatch } = slot;
-    const regions = outputs.map((name) => arena.region(name));
-    // A graph input that is also an output has never left this process, and flushed it was all the same.
-    await arena.fetch(slot, regions);
-    const tensors = outputs.map((name, n) => {
-      const tensor = slot.tensor(regions[n]!);
-      return [name, fixedRows === null ? tensor : firstRows(tensor, rows)] as const;
-    });
-    return { index: microBatch, rows, outputs: new Map(tensors), failed };
+    const outputs = new Map<string, Tensor>();
+    for (const region of this.#outputs) {
+      const tensor = slot.tensor(region);
+      outputs.set(region.name, fixedRows === null ? tensor : firstRows(tensor, rows));
+    }
+    return { index: microBatch, rows, outputs, failed };
   }
 
   /** Lets flights that nobody will read come to rest and frees their slots, so that the pipeline can be run again. */
   async #settle(flights: readonly Flight[]): Promise<void> {
-    for (const { slot, landed } of flights) {
-      await landed.catch(() => {});
+    for (const { slot, takeoff } of flights) {
+      await takeoff.landed;
       this.#options.arena.release(slot);
     }
   }
@@ -222,10 +207,18 @@ function isStarved({ code }: TandemError): boolean {
   return code === 'TANDEM_OUT_OF_MEMORY';
 }
 
+/** One publishing of a micro-batch. */
+interface Takeoff {
+  /** Microseconds of the monotonic clock. */
+  readonly publishedAt: number;
+  /** Settles when it has been through all stages, or has failed in one and the pool is fit again; never rejects. */
+  readonly landed: Promise<TandemError | null>;
+}
+
 interface Flight {
   readonly slot: Slot;
-  /** How often a stage had been relieved when it was published. */
+  /** How often a stage had been relieved when it was published first. */
   readonly reliefs: number;
-  /** Settles when it has been through all stages. */
-  readonly landed: Promise<ThreadSpan[]>;
+  /** The last one, which counts. */
+  takeoff: Takeoff;
 }

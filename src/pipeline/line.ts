@@ -3,16 +3,22 @@
 export class Line<T> {
   readonly #items: T[] = [];
   #ended: { error?: unknown } | undefined;
-  #wake = () => {};
+  /** Wakes the consumer, where it waits. */
+  #wake: (() => void) | undefined;
 
   push(item: T): void {
     this.#items.push(item);
-    this.#wake();
+    this.#call();
   }
 
   end(error?: unknown): void {
     this.#ended = error === undefined ? {} : { error };
-    this.#wake();
+    this.#call();
+  }
+
+  #call(): void {
+    this.#wake?.();
+    this.#wake = undefined;
   }
 
   /** What has not been taken. */
@@ -24,7 +30,12 @@ export class Line<T> {
     return this.#items.splice(0);
   }
 
-  /** The next item, as soon as there is one; `undefined` after the last. Rejects with the error that the line was ended with. */
+  /** The oldest item, if there is one. */
+  shift(): T | undefined {
+    return this.#items.shift();
+  }
+
+  /** The same, as soon as there is one; `undefined` after the last. Rejects with the error that the line was ended with. */
   async next(): Promise<T | undefined> {
     while (this.#items.length === 0 && !this.#ended) {
       await new Promise<void>((resolve) => {
@@ -32,6 +43,6 @@ export class Line<T> {
       });
     }
     if (this.#items.length === 0 && this.#ended && 'error' in this.#ended) throw this.#ended.error;
-    return this.#items.shift();
+    return this.shift();
   }
 }

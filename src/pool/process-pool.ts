@@ -83,7 +83,8 @@ export class ProcessPool implements Pool {
     await this.#remember(() => this.#call('attach', { stage, layout: arena.layout }));
     this.#stage = stage;
     this.#arena = arena;
-    void this.#serve(arena, stage);
+    // No thread of another process can be woken through this one's memory, so its slots are led there and back.
+    arena.takeAll(stage, (slot) => void this.#lead(arena, slot, stage));
   }
 
   failureOf(slot: number): TandemError {
@@ -116,19 +117,14 @@ export class ProcessPool implements Pool {
     await gone;
   }
 
-  /** No thread of another process can be woken through this one's memory, so its slots are led there and back. */
-  async #serve(arena: Arena, stage: number): Promise<void> {
-    for await (const slot of arena.arrivals(stage)) void this.#lead(slot, stage);
-  }
-
   /** The coordinator's own slot follows what the host does to its copy. */
-  async #lead(slot: Slot, stage: number): Promise<void> {
+  async #lead(arena: Arena, slot: Slot, stage: number): Promise<void> {
     try {
       // A new host knows nothing of slots until it has been brought to where the old one was.
       await this.#revival.idle();
       const { words } = await this.#call('run', { slot: slot.index, words: slot.words() });
       slot.setWords(words);
-      slot.advance(stage);
+      arena.advance(slot, stage);
     } catch (error) {
       this.#failures.set(slot.index, asTandemError(error));
       slot.fail(stage);

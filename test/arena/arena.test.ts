@@ -5,10 +5,12 @@ import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import { Arena } from '../../src/arena/arena.js';
 import { layOut } from '../../src/arena/layout.js';
+import type { Slot } from '../../src/arena/slot.js';
 
 const twoStages = () => layOut([{ name: 'x', dtype: 'float32', shape: [8], born: -1, last: 2 }], 2, 1);
 const arenaOf = (slots: number) =>
   new Arena(layOut([{ name: 'x', dtype: 'float32', shape: [8], born: -1, last: 1 }], 1, slots));
+const settled = (arena: Arena, slot: Slot) => new Promise<void>((resolve) => arena.whenSettled(slot, resolve));
 
 test('claim waits while every slot is taken, and the longest waiter is served first', async () => {
   const arena = arenaOf(2);
@@ -94,19 +96,39 @@ test('who waits for a slot to settle is told when it is done, and at no hop befo
   const arena = new Arena(twoStages());
   const slot = await arena.claim();
   slot.publish(0, 1);
-  let settled = false;
-  const waiting = arena.settled(slot).then(() => {
-    settled = true;
+  let isSettled = false;
+  const waiting = settled(arena, slot).then(() => {
+    isSettled = true;
   });
   slot.accept(0);
   slot.advance(0);
   for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate);
-  assert.equal(settled, false);
+  assert.equal(isSettled, false);
   slot.accept(1);
-  slot.advance(1);
+  arena.advance(slot, 1);
   await waiting;
-  await arena.settled(slot);
+  await settled(arena, slot);
   assert.deepEqual(slot.state, { state: 'DONE', stage: 0 });
+});
+
+test('the coordinator sleeps on while anything lies ready for the first stage, and is woken by whoever takes the last of that', async () => {
+  const arena = arenaOf(5);
+  for (const slot of arena.slots) {
+    slot.claim();
+    slot.publish(slot.index, 1);
+  }
+  let isSettled = false;
+  const waiting = settled(arena, arena.slots[0]!).then(() => {
+    isSettled = true;
+  });
+  arena.advance(arena.accept(0, 1)!, 0);
+  for (let left = 4; left > 1; left--) {
+    for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate);
+    assert.equal(isSettled, false, `${left} lie ready`);
+    arena.accept(0, 1);
+  }
+  arena.accept(0, 1);
+  await waiting;
 });
 
 for (const when of ['before it comes', 'when it is there', 'before it is waited for'] as const) {
@@ -115,30 +137,27 @@ for (const when of ['before it comes', 'when it is there', 'before it is waited 
     const slot = await arena.claim();
     slot.publish(0, 1);
     if (when === 'before it is waited for') arena.halt(1);
-    const settled = when === 'before it is waited for' ? undefined : arena.settled(slot);
+    const settling = when === 'before it is waited for' ? undefined : settled(arena, slot);
     slot.accept(0);
     if (when === 'before it comes') arena.halt(1);
     slot.advance(0);
     if (when === 'when it is there') arena.halt(1);
-    await (settled ?? arena.settled(slot));
+    await (settling ?? settled(arena, slot));
     assert.deepEqual(slot.state, { state: 'FAILED', stage: 1 });
   });
 }
 
-test('what arrives at a stage comes in the order of the micro-batches, and ends when the stage is halted', async () => {
-  const arena = arenaOf(3);
-  for (const [n, slot] of arena.slots.entries()) {
-    slot.claim();
-    if (n < 2) slot.publish([8, 6][n]!, 1);
-  }
+test('what arrives at a stage comes in the order of the micro-batches, and no more once the stage is halted', () => {
+  const arena = arenaOf(4);
+  for (const slot of arena.slots) slot.claim();
+  arena.slots[0]!.publish(8, 1);
+  arena.slots[1]!.publish(6, 1);
   const came: number[] = [];
-  const arrivals = (async () => {
-    for await (const slot of arena.arrivals(0)) came.push(slot.microBatch);
-  })();
-  while (came.length < 2) await new Promise(setImmediate);
+  arena.takeAll(0, (slot) => came.push(slot.microBatch));
+  assert.deepEqual(came, [6, 8]);
   arena.slots[2]!.publish(7, 1);
-  while (came.length < 3) await new Promise(setImmediate);
+  assert.deepEqual(came, [6, 8, 7]);
   arena.halt(0);
-  await arrivals;
+  arena.slots[3]!.publish(9, 1);
   assert.deepEqual(came, [6, 8, 7]);
 });
