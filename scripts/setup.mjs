@@ -34,13 +34,14 @@ function preparePackagesAndCode() {
   if (!packagesInstalled())
     step('npm packages', npm(), ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']);
   if (codeCompiled()) return;
+  const tsc = 'node_modules/typescript/bin/tsc';
   // The page of the report runs in a browser, with other names in reach than Node's.
-  for (const [name, project] of [
-    ['compiled code', '.'],
-    ['report page', 'src/report/page'],
+  for (const [name, by, ...args] of [
+    ['compiled code', 'tsconfig.json', tsc, '-p', '.'],
+    ['report page', 'src/report/page/tsconfig.json', tsc, '-p', 'src/report/page'],
+    ['bundle', 'scripts/bundle.mjs', 'scripts/bundle.mjs'],
   ]) {
-    if (existsSync(join(project, 'tsconfig.json')))
-      step(name, [process.execPath], ['node_modules/typescript/bin/tsc', '-p', project]);
+    if (existsSync(by)) step(name, [process.execPath], args);
   }
   writeFileSync('dist/.compiled', '');
 }

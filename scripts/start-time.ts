@@ -1,8 +1,8 @@
-/** From a process's start to its first micro-batch, beside ORT's own load of the whole model: node dist/scripts/start-time.js MODEL [--rows 8] [--free 128] [--repetitions 5] [--isolation thread] */
-import { fork } from 'node:child_process';
+/** From a process's start to its first micro-batch, as the published code does it, beside ORT's own load of the whole model: node dist/scripts/start-time.js MODEL [--rows 8] [--free 128] [--repetitions 5] [--isolation thread] */
+import { execFileSync, fork, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { formatTable } from '../src/cli/table.js';
@@ -30,7 +30,9 @@ export interface StartAsk {
 export type Marks = readonly (readonly [string, number])[];
 
 const ORT = fileURLToPath(new URL('./start-time/ort-load.js', import.meta.url));
-const TANDEM = fileURLToPath(new URL('./start-time/first-micro-batch.js', import.meta.url));
+const BUNDLE = resolve(import.meta.dirname, '../start-time');
+const TANDEM = join(BUNDLE, 'scripts/start-time/first-micro-batch.js');
+const COMMAND = join(BUNDLE, 'src/cli/tandem.js');
 
 async function main(): Promise<void> {
   const text = (value: string) => ({ type: 'string', default: value }) as const;
@@ -38,24 +40,27 @@ async function main(): Promise<void> {
   const { values, positionals } = parseArgs({ allowPositionals: true, options });
   const [path] = positionals;
   if (!path) throw new Error('usage: node dist/scripts/start-time.js MODEL [--rows 8] [--free 128] [--repetitions 5]');
+  const bundle = resolve(import.meta.dirname, '../../scripts/bundle.mjs');
+  execFileSync(process.execPath, [bundle, BUNDLE, 'scripts/start-time/first-micro-batch.ts']);
   const graph = await openModel(path);
   const ask: StartAsk = { path: graph.path, rows: Number(values.rows) };
   const folder = mkdtempSync(join(tmpdir(), 'tandem-start-'));
   const input = writeZeros(graph, ask.rows, Number(values.free), folder);
   const isolation = values.isolation as Isolation;
   const tandem = { ...ask, isolation, input, layers: Math.ceil(graph.layers.length / 2), end: graph.layers.length - 1 };
-  const rounds: { ort: Map<string, number>; tandem: Map<string, number> }[] = [];
+  const rounds: Record<'ort' | 'tandem' | 'tandem run', Map<string, number>>[] = [];
   // In turn, so that a busy machine is equally busy for both; the first round only brings the files into memory.
   for (let n = 0; n <= Number(values.repetitions); n++) {
     const round = {
       ort: await timesOf(ORT, ask),
       tandem: await timesOf(TANDEM, { ...tandem, output: join(folder, `${n}.npz`) }),
+      'tandem run': await firstRow(tandem),
     };
     if (n > 0) rounds.push(round);
   }
   rmSync(folder, { recursive: true });
   const ortMs = median(rounds.map(({ ort }) => [...ort.values()].at(-1)!));
-  const rows = (['ort', 'tandem'] as const).flatMap((side) =>
+  const rows = (['ort', 'tandem', 'tandem run'] as const).flatMap((side) =>
     [...rounds[0]![side].keys()].map((mark) => {
       const ms = median(rounds.map((round) => round[side].get(mark)!));
       return [side, mark, ms.toFixed(0), (ms / ortMs).toFixed(2)];
@@ -91,6 +96,23 @@ async function timesOf(file: string, ask: StartAsk): Promise<Map<string, number>
   });
   await new Promise((resolve) => child.once('exit', resolve));
   return new Map(marks.map(([mark, at]) => [mark, (at - startedAt) / 1e3]));
+}
+
+/** Milliseconds from the start of `tandem run` to the first byte of its results: the computing of a micro-batch counts here. */
+async function firstRow({ path, rows, isolation, layers, end, input }: Required<Omit<StartAsk, 'output'>>) {
+  const stages = [`0..${layers - 1}`, `${layers}..${end}`].flatMap((range) => [
+    '--stage',
+    `cpu,threads=1,layers=${range}`,
+  ]);
+  const rest = ['--output', '-', '--isolation', isolation, '--micro-batch', String(rows), '--quiet'];
+  const args = [COMMAND, 'run', path, ...input.flatMap((file) => ['--input', file]), ...stages, ...rest];
+  const startedAt = micros();
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const exited = new Promise((resolve) => child.once('exit', resolve));
+  let firstAt = Number.NaN;
+  for await (const _ of child.stdout) if (Number.isNaN(firstAt)) firstAt = micros();
+  await exited;
+  return new Map([['first row', (firstAt - startedAt) / 1e3]]);
 }
 
 await main();

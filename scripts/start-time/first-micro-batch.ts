@@ -1,12 +1,14 @@
 /** tandem as `tandem run` starts it: from the process's start until the first micro-batch is accepted, and done. */
 import { type Opened, openRun, type Running } from '../../src/cli/open-run.js';
 import { ProgressBar } from '../../src/cli/progress.js';
-import '../../src/cli/run.js';
-import '../../src/cli/run-flags.js';
 import { stopOnSignals } from '../../src/cli/signals.js';
 import { runJob } from '../../src/job/job.js';
 import { micros } from '../../src/pool/protocol.js';
 import type { Marks, StartAsk } from '../start-time.js';
+
+// What the command line loads on its way here.
+await import('../../src/cli/run-flags.js');
+await import('../../src/cli/run.js');
 
 const {
   path,

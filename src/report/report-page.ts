@@ -2,10 +2,8 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { TandemError } from '../errors.js';
+import { ROOT } from '../package.js';
 import { RECORD_ELEMENT, type RunRecord } from './record.js';
-
-/** The package's own folder; this file is dist/src/report/report-page.js. */
-const ROOT = new URL('../../../', import.meta.url);
 
 /** The page's script, in the order in which one part needs the other. */
 const PARTS = [

@@ -14,7 +14,7 @@ export interface EngineFacts {
 
 export type Probe = ({ readonly works: true } & EngineFacts) | { readonly works: false; readonly reason: string };
 
-const CHILD = new URL('./probe-child.js', import.meta.url);
+const CHILD = new URL('../setup/probe-child.js', import.meta.url);
 const TIMEOUT_MS = 120_000;
 
 /** @param packageFolder of the package that brings `provider`, where it is not the one that tandem itself would load. */
