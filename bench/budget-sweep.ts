@@ -1,5 +1,5 @@
 /** Bench: the same job under ever smaller budgets of its first stage. What was promised, what each stage's process really held, and where it is refused. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -7,6 +7,7 @@ import { formatRate } from '../src/cli/progress.js';
 import { formatTable } from '../src/cli/table.js';
 import type { Summary } from '../src/job/summary.js';
 import { openModel } from '../src/model/open.js';
+import { median } from '../src/plan/median.js';
 import type { Plan } from '../src/plan/plan.js';
 import { tandem, zeroInputs } from './zero-run.js';
 
@@ -21,13 +22,19 @@ const { values: flags, positionals } = parseArgs({
     free: { type: 'string', default: '128' },
     rows: { type: 'string', default: '256' },
     'micro-batch': { type: 'string' },
+    /** That the command may take; what is left is done by the same command again. */
+    seconds: { type: 'string', default: 'Infinity' },
+    /** Keeps what was found from command to command; what was measured is kept in a folder beside it. */
     json: { type: 'string' },
+    /** Only prints what was found. */
+    table: { type: 'boolean', default: false },
   },
 });
 
 const MEBI = 2 ** 20;
-/** The pace of two trials of one plan differs by less. */
+/** Two runs of one plan differ by less. */
 const NOISE = 0.05;
+const until = performance.now() / 1e3 + Number(flags.seconds);
 
 interface Step {
   /** Bytes. */
@@ -39,26 +46,44 @@ interface Step {
   readonly wouldDo?: number;
 }
 
-for (const path of positionals) await sweep(path);
+interface Sweep {
+  readonly model: string;
+  readonly steps: Step[];
+}
+
+const kept: Sweep[] = flags.json && existsSync(flags.json) ? JSON.parse(readFileSync(flags.json, 'utf8')) : [];
+for (const path of flags.table ? [] : positionals) await sweep(path);
+for (const { model, steps } of kept) report(model, steps);
 
 async function sweep(model: string): Promise<void> {
-  const folder = mkdtempSync(join(tmpdir(), 'tandem-bench-'));
-  try {
-    const graph = await openModel(model);
-    const inputs = zeroInputs(folder, graph, Number(flags.rows), Number(flags.free));
-    const step = (budget: number) => run(model, folder, inputs, budget);
-    const generous = step(1 << 20);
-    const most =
-      1.15 * Math.max(...generous.plan!.expected!.stages.filter((_, j) => isLimited(j)).map(({ bytes }) => bytes));
-    const count = Number(flags.steps);
-    const steps = Array.from({ length: count }, (_, n) => step(Math.ceil((most * (count - n)) / count / MEBI)));
-    const wouldDo = Math.max(...steps.map((each) => each.wouldDo ?? 0));
-    if (wouldDo > 0) steps.push(step(wouldDo), step(wouldDo - 1));
-    report(model, steps);
-    if (flags.json) writeFileSync(flags.json, `${JSON.stringify({ model, steps }, null, 2)}\n`);
-  } finally {
-    rmSync(folder, { recursive: true });
+  const folder = flags.json ? `${flags.json}.kept` : mkdtempSync(join(tmpdir(), 'tandem-bench-'));
+  mkdirSync(folder, { recursive: true });
+  const found = kept.find((each) => each.model === model) ?? { model, steps: [] };
+  if (!kept.includes(found)) kept.push(found);
+  const inputs = zeroInputs(folder, await openModel(model), Number(flags.rows), Number(flags.free));
+  let longest = 0;
+  for (let next = nextBudget(found); next !== null; next = nextBudget(found)) {
+    const start = performance.now() / 1e3;
+    if (start + longest > until) {
+      process.stderr.write('no time for the rest; the same command goes on\n');
+      return;
+    }
+    found.steps.push(run(model, folder, inputs, next));
+    if (flags.json) writeFileSync(flags.json, `${JSON.stringify(kept, null, 2)}\n`);
+    longest = Math.max(longest, performance.now() / 1e3 - start);
   }
+  rmSync(folder, { recursive: true });
+}
+
+/** MiB: without end, then in equal steps from more than that took to nothing, then what a refusal says would do and one less. */
+function nextBudget({ steps: [generous, ...steps] }: Sweep): number | null {
+  if (!generous) return 1 << 20;
+  const limited = generous.plan!.expected!.stages.filter((_, j) => isLimited(j));
+  const most = 1.15 * Math.max(...limited.map(({ bytes }) => bytes));
+  const count = Number(flags.steps);
+  if (steps.length < count) return Math.ceil((most * (count - steps.length)) / count / MEBI);
+  const wouldDo = Math.max(...steps.map((each) => each.wouldDo ?? 0));
+  return [wouldDo, wouldDo - 1][steps.length - count] ?? null;
 }
 
 function isLimited(stage: number): boolean {
@@ -107,7 +132,7 @@ function report(model: string, steps: readonly Step[]): void {
     plan?.stages.map(({ layers }) => `${layers.from}..${layers.to}`).join(' ') ?? '',
     plan ? String(plan.microBatch) : '',
     plan ? formatRate(plan.expected!.rowsPerSecond) : '',
-    summary ? formatRate(summary.predicted.rowsPerSecond) : '',
+    summary ? formatRate(summary.rowsPerSecond) : '',
     plan?.expected?.stages.map(({ bytes }) => mebi(bytes)).join(' ') ?? '',
     summary?.stages.map(({ peakRssBytes }) => mebi(peakRssBytes!)).join(' ') ?? '',
     wouldDo ? `${wouldDo} MiB` : '',
@@ -119,7 +144,14 @@ function report(model: string, steps: readonly Step[]): void {
     )}\n`,
   );
   const falling = [...steps].sort((a, b) => b.budget - a.budget);
-  const pace = ({ plan }: Step) => plan?.expected?.rowsPerSecond ?? 0;
+  const cutOf = ({ plan }: Step) => plan?.stages.map(({ layers }) => layers.from).join();
+  // Runs of one plan count together.
+  const pace = (step: Step) =>
+    step.summary
+      ? median(
+          steps.flatMap((each) => (cutOf(each) === cutOf(step) && each.summary ? [each.summary.rowsPerSecond] : [])),
+        )
+      : 0;
   const told = (claim: string, holds: boolean) =>
     process.stdout.write(`${holds ? 'holds' : 'DOES NOT HOLD'}: ${claim}\n`);
   told(
@@ -130,7 +162,7 @@ function report(model: string, steps: readonly Step[]): void {
     ),
   );
   told(
-    'no plan is better than one with more memory, but for the noise of its trial',
+    `no plan runs more than ${NOISE * 100} % faster than one with more memory`,
     falling.every((each, n) => falling.slice(0, n).every((before) => pace(each) <= pace(before) * (1 + NOISE))),
   );
   const least = Math.min(...steps.filter(({ status }) => status === 0).map(({ budget }) => budget));

@@ -8,6 +8,8 @@ import { Pipeline, type PipelineSettings } from './pipeline.js';
 import type { Span } from './timeline.js';
 
 export interface Seen {
+  /** That were watched. */
+  readonly microBatches: number;
   /** In the steady state: while every stage had work. */
   readonly rowsPerSecond: number;
   /** Mean seconds of a micro-batch in each stage, then. */
@@ -89,5 +91,5 @@ function steady(spans: readonly Span[], { stages, microBatch }: Plan, skip: numb
     const own = of(stage).filter((span) => span.microBatch >= skip && span.microBatch < skip + count);
     return own.reduce((sum, span) => sum + span.finishedAt - span.acceptedAt, 0) / own.length / 1e6;
   });
-  return { rowsPerSecond: (count * microBatch * 1e6) / micros, stageSeconds };
+  return { microBatches: count, rowsPerSecond: (count * microBatch * 1e6) / micros, stageSeconds };
 }

@@ -1,4 +1,4 @@
-/** Shifting the cut: a plan is rehearsed, and its cut moved for as long as the loaded stages say that it helps. */
+/** Shifting the cut: a plan is rehearsed, and its cut moved where the loaded stages say that it helps. */
 import { noFit } from '../plan/budget.js';
 import { candidateOf, type Scales } from '../plan/candidate.js';
 import type { Form } from '../plan/form.js';
@@ -21,60 +21,46 @@ export interface Tried {
   readonly form: Form;
   /** With what its rehearsal has shown. */
   readonly plan: Plan;
-  /** Seconds of a micro-batch in each stage, as the profile has it. */
-  readonly profiled: readonly number[];
   readonly scales: Required<Scales>;
   /** Still loaded, unless it had to make room. */
   readonly rehearsal: Rehearsal;
 }
 
-/** Times that the cut is shifted after a rehearsal, and the share that it must gain. */
-const SHIFTS = { most: 2, gain: 0.02 };
+/** The share that a shifted cut must gain. */
+const GAIN = 0.02;
 
 /**
  * Seconds of work that a rehearsal watches, again and again until it gets no faster by this share; looks at most. Where a micro-batch takes longer
  * than `longest` seconds, what engines compile in their first runs is little beside it.
  */
-const WATCHED = { seconds: 0.6, gain: 0.05, looks: 5, longest: 0.1 };
+const WATCHED = { seconds: 0.5, gain: 0.05, looks: 5, longest: 0.1 };
 
 /**
- * The cut is not shifted where that would still not reach `toBeat` rows a second. Cuts are compared by how the stages of one rehearsal compare with the profile, and not by the rows a second of two, between which the
- * machine may have changed its speed. Errors as of `Rehearsal.open`, and TANDEM_PLAN_IMPOSSIBLE.
+ * The plan with the cut that would be best if all layers of a stage differed from the profile as the stage did; `null` where that gains nothing
+ * or would still not reach `toBeat` rows a second.
  */
-export async function shiftCut(
+export function shiftCut(search: Search, tried: Tried, toBeat: number): Plan | null {
+  const { plan: next } = candidateOf(search, tried.form, tried.scales);
+  if (!next || sameCut(next, tried.plan)) return null;
+  return next.expected!.rowsPerSecond < Math.max(toBeat, paceOf(tried) * (1 + GAIN)) ? null : next;
+}
+
+/** Rows a second by the stages' times alone, as those of a plan that has not been tried. */
+function paceOf({ plan: { stages, expected, microBatch } }: Tried): number {
+  return microBatch / Math.max(...stages.map(({ workers }, j) => expected!.stages[j]!.seconds / workers));
+}
+
+/**
+ * Loads a plan that was made with the scales `before` and watches it. Planned again, once, where a process went over its budget. Errors as of
+ * `Rehearsal.open`, and TANDEM_PLAN_IMPOSSIBLE.
+ */
+export async function tryOut(
   search: Search,
   form: Form,
-  first: Plan,
-  toBeat: number,
+  plan: Plan,
+  before: Scales,
   request: TrialSettings,
 ): Promise<Tried> {
-  let best = await tryOut(search, form, first, {}, request);
-  for (let shift = 0; shift < SHIFTS.most && first.stages.length > 1; shift++) {
-    const next = candidateOf(search, form, best.scales).plan;
-    if (!next || sameCut(next, best.plan)) break;
-    if (next.expected!.rowsPerSecond < Math.max(toBeat, paceOf(best, best.scales) * (1 + SHIFTS.gain))) break;
-    await best.rehearsal.close();
-    const again = await tryOut(search, form, next, best.scales, request);
-    const seconds = best.scales.seconds.map((scale, j) => Math.sqrt(scale * again.scales.seconds[j]!));
-    const scales = { ...again.scales, seconds };
-    if (paceOf(again, scales) <= paceOf(best, scales)) {
-      await again.rehearsal.close();
-      break;
-    }
-    best = { ...again, scales };
-  }
-  return best;
-}
-
-/** Rows a second if the stages took so many times as long as the profile says. */
-function paceOf({ plan, profiled }: Tried, { seconds }: Scales): number {
-  return (
-    plan.microBatch / Math.max(...plan.stages.map(({ workers }, j) => (profiled[j]! * times(seconds, j)) / workers))
-  );
-}
-
-/** Planned again, once, where a process went over its budget. */
-async function tryOut(search: Search, form: Form, plan: Plan, before: Scales, request: TrialSettings): Promise<Tried> {
   const settings = { allowFallback: request.allowFallback, deadline: request.deadline, holdBudgets: false };
   const rehearsal = await Rehearsal.open(search.graph, plan, request.rowSpecs, settings);
   let over: Need | null;
@@ -82,11 +68,10 @@ async function tryOut(search: Search, form: Form, plan: Plan, before: Scales, re
   try {
     const seen = await watchSteady(rehearsal);
     const { stages } = plan.expected!;
-    const profiled = stages.map(({ seconds }, j) => seconds / times(before.seconds, j));
-    const seconds = profiled.map((own, j) => ratio(seen.stageSeconds[j]!, own));
+    const seconds = stages.map((stage, j) => times(before.seconds, j) * ratio(seen.stageSeconds[j]!, stage.seconds));
     bytes = stages.map((stage, j) => times(before.bytes, j) * Math.max(1, ratio(seen.peakBytes[j] ?? 0, stage.bytes)));
     over = overBudget(plan, seen);
-    if (!over) return { form, plan: verified(plan, seen), profiled, scales: { seconds, bytes }, rehearsal };
+    if (!over) return { form, plan: verified(plan, seen), scales: { seconds, bytes }, rehearsal };
   } catch (error) {
     await rehearsal.close();
     throw error;

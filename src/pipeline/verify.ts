@@ -2,14 +2,14 @@
 import { isCpu } from '../engine/registry.js';
 import { asTandemError } from '../errors.js';
 import { mebibytes } from '../plan/budget.js';
-import type { Candidate } from '../plan/candidate.js';
+import type { Candidate, Scales } from '../plan/candidate.js';
 import type { Form } from '../plan/form.js';
 import { median } from '../plan/median.js';
 import type { Plan, Rival } from '../plan/plan.js';
 import type { Search } from '../plan/staffing.js';
 import { sum } from '../plan/sums.js';
 import type { Seen } from './rehearsal.js';
-import { shiftCut, type TrialSettings, type Tried, verified } from './shift-cut.js';
+import { shiftCut, type TrialSettings, type Tried, tryOut, verified } from './shift-cut.js';
 
 /** Plans that come so near to the best, by the profile, are tried; at most so many. */
 const LIKELY = { share: 0.85, most: 3 };
@@ -19,6 +19,9 @@ const LIKELY = { share: 0.85, most: 3 };
  * a micro-batch takes longer than `longest` seconds, a plan has been watched for long by itself.
  */
 const TURNS = { count: 3, watched: 0.4, behind: 0.05, longest: 0.25 };
+
+/** Seconds in which the fastest is watched, all in all, before its pace is promised. */
+const PROMISED = 2.5;
 
 /** Tries the likely ones and takes the fastest; `absent` are devices that could not even be measured. Errors as of `Rehearsal.open`. */
 export async function fastestOf(
@@ -43,23 +46,31 @@ export async function fastestOf(
       const { form, plan } = each;
       left.shift();
       request.onProgress?.(`trying ${tried.length + failures.length + 1} of ${likely.length}: ${form.name}`);
-      // Those that do not fit beside it have been seen by themselves.
-      if (!fitBeside(search, tried, plan)) await closeAll(tried);
       try {
-        const toBeat = Math.max(0, ...tried.map((each) => rateOf(each.plan)));
-        tried.push(await shiftCut(search, form, plan, toBeat, request));
+        const own = await tryBeside(search, tried, form, plan, {}, request);
+        const shifted = shiftCut(search, own, Math.max(...tried.map((each) => rateOf(each.plan))));
+        if (shifted) await tryBeside(search, tried, form, shifted, own.scales, request);
       } catch (error) {
         failures.push({ name: form.name, error });
       }
     }
     if (tried.length === 0) throw failures[0]!.error;
     const [winner, ...losers] = await inTurn(tried, request);
-    const failed = failures.map(({ name, error }) => ({
-      name,
-      rowsPerSecond: null,
-      why: asTandemError(error).message,
-    }));
-    const others = rivals(losers, left, candidates, [...failed, ...absent]);
+    const worked = new Set(tried.map(({ form }) => form.name));
+    const failed = failures
+      .filter(({ name }) => !worked.has(name))
+      .map(({ name, error }) => ({
+        name,
+        rowsPerSecond: null,
+        why: asTandemError(error).message,
+      }));
+    // Another cut of the same form is no rival.
+    const others = rivals(
+      losers.filter(({ form }) => form !== winner!.form),
+      left,
+      candidates,
+      [...failed, ...absent],
+    );
     return { ...winner!.plan, expected: { ...winner!.plan.expected!, others } };
   } finally {
     await closeAll(tried);
@@ -68,6 +79,21 @@ export async function fastestOf(
 
 function rateOf({ expected }: Plan): number {
   return expected!.rowsPerSecond;
+}
+
+/** Those that do not fit beside it have been seen by themselves. */
+async function tryBeside(
+  search: Search,
+  tried: Tried[],
+  form: Form,
+  plan: Plan,
+  scales: Scales,
+  request: TrialSettings,
+): Promise<Tried> {
+  if (!fitBeside(search, tried, plan)) await closeAll(tried);
+  const own = await tryOut(search, form, plan, scales, request);
+  tried.push(own);
+  return own;
 }
 
 function fitBeside({ free }: Search, tried: readonly Tried[], plan: Plan): boolean {
@@ -86,31 +112,53 @@ async function closeAll(tried: readonly Tried[]): Promise<void> {
   await Promise.all(tried.map(({ rehearsal }) => rehearsal.close()));
 }
 
+/** One that is still loaded, each time that it was watched in turn. */
+interface Contender {
+  readonly tried: Tried;
+  readonly seen: Seen[];
+}
+
 /**
  * The fastest first. Those that are still loaded are watched again in turn, because a machine that changes its speed changes it for all: each
- * counts by its share of what its rivals did in the same turn. The promise is of the last to stay.
+ * counts by its share of what its rivals did in the same turn. What other work takes from one look it may give to the next: who is behind with
+ * the best of his looks is behind.
  */
 async function inTurn(tried: readonly Tried[], { onProgress }: TrialSettings): Promise<Tried[]> {
-  let open = tried.filter(({ rehearsal }) => !rehearsal.closed).map((each) => ({ tried: each, seen: [] as Seen[] }));
+  let open: Contender[] = tried.filter(({ rehearsal }) => !rehearsal.closed).map((each) => ({ tried: each, seen: [] }));
   if (open.some(({ tried: { plan } }) => plan.microBatch / rateOf(plan) > TURNS.longest)) open = [];
   const ranked = tried.filter((each) => !open.some((one) => one.tried === each));
   const behind: { tried: Tried; share: number }[] = [];
   for (let turn = 1; open.length > 0 && turn <= TURNS.count; turn++) {
     onProgress?.(`trying in turn, ${turn} of ${TURNS.count}`);
     for (const { tried, seen } of open) seen.push(await tried.rehearsal.watch(TURNS.watched));
-    const shares = sharesOf(open.map(({ seen }) => seen));
-    const most = Math.max(...shares);
-    const stays = shares.map((share) => share >= most * (1 - TURNS.behind));
-    behind.push(...open.flatMap(({ tried }, n) => (stays[n] ? [] : [{ tried, share: shares[n]! / most }])));
-    open = open.filter((_, n) => stays[n]);
+    const most = Math.max(...open.map(bestLook));
+    const stays = (each: Contender) => bestLook(each) >= most * (1 - TURNS.behind);
+    for (const each of open) if (!stays(each)) behind.push({ tried: each.tried, share: bestLook(each) / most });
+    open = open.filter(stays);
   }
+  if (open.length === 0) return ranked.toSorted(faster);
   const shares = sharesOf(open.map(({ seen }) => seen));
-  const together = median(open[0]?.seen.map((_, turn) => sum(open.map(({ seen }) => seen[turn]!.rowsPerSecond))) ?? []);
-  for (const [n, { tried, seen }] of open.entries())
-    ranked.push({ ...tried, plan: verified(tried.plan, { ...seen.at(-1)!, rowsPerSecond: shares[n]! * together }) });
-  const best = Math.max(...shares) * together;
-  for (const { tried, share } of behind) ranked.push({ ...tried, plan: withRate(tried.plan, share * best) });
-  return ranked.toSorted(faster);
+  const most = Math.max(...shares);
+  const winner = await watchLong(open[shares.indexOf(most)]!);
+  const losers = open
+    .map(({ tried }, n) => ({ tried, share: shares[n]! / most }))
+    .filter((each) => each.tried !== winner.tried);
+  for (const { tried, share } of [...losers, ...behind])
+    ranked.push({ ...tried, plan: withRate(tried.plan, Math.min(share, 1) * rateOf(winner.plan)) });
+  return [{ ...winner.tried, plan: winner.plan }, ...ranked].toSorted(faster);
+}
+
+/** What it will do is what it did, all in all: other work slows the run too. */
+async function watchLong({ tried, seen }: Contender): Promise<{ tried: Tried; plan: Plan }> {
+  const { microBatch } = tried.plan;
+  const watched = () => sum(seen.map(({ microBatches, rowsPerSecond }) => (microBatches * microBatch) / rowsPerSecond));
+  if (watched() < PROMISED) seen.push(await tried.rehearsal.watch(PROMISED - watched()));
+  const rows = sum(seen.map(({ microBatches }) => microBatches * microBatch));
+  return { tried, plan: verified(tried.plan, { ...seen.at(-1)!, rowsPerSecond: rows / watched() }) };
+}
+
+function bestLook({ tried, seen }: Contender): number {
+  return Math.max(rateOf(tried.plan), ...seen.map(({ rowsPerSecond }) => rowsPerSecond));
 }
 
 /** Of what all did together in a turn, the median of the turns. */
@@ -133,8 +181,9 @@ function rivals(
   candidates: readonly Candidate[],
   absent: readonly Rival[],
 ): Rival[] {
+  const slower = new Map(losers.toReversed().map(({ form, plan }) => [form.name, rateOf(plan)]));
   return [
-    ...losers.map(({ form, plan }) => ({ name: form.name, rowsPerSecond: rateOf(plan), why: 'slower when tried' })),
+    ...[...slower].map(([name, rowsPerSecond]) => ({ name, rowsPerSecond, why: 'slower when tried' })),
     ...left.map(({ form, plan }) => ({
       name: form.name,
       rowsPerSecond: rateOf(plan),
