@@ -39,14 +39,14 @@ const WATCHED = { seconds: 0.5, gain: 0.05, looks: 5, longest: 0.1 };
  * The plan with the cut that would be best if all layers of a stage differed from the profile as the stage did; `null` where that gains nothing
  * or would still not reach `toBeat` rows a second.
  */
-export function shiftCut(search: Search, tried: Tried, toBeat: number): Plan | null {
+export function shiftCut(search: Search, tried: Pick<Tried, 'form' | 'plan' | 'scales'>, toBeat: number): Plan | null {
   const { plan: next } = candidateOf(search, tried.form, tried.scales);
   if (!next || sameCut(next, tried.plan)) return null;
   return next.expected!.rowsPerSecond < Math.max(toBeat, paceOf(tried) * (1 + GAIN)) ? null : next;
 }
 
 /** Rows a second by the stages' times alone, as those of a plan that has not been tried. */
-function paceOf({ plan: { stages, expected, microBatch } }: Tried): number {
+function paceOf({ plan: { stages, expected, microBatch } }: Pick<Tried, 'plan'>): number {
   return microBatch / Math.max(...stages.map(({ workers }, j) => expected!.stages[j]!.seconds / workers));
 }
 

@@ -2,20 +2,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { engineBuild } from '../../src/engine/build.js';
-import type { ModelGraph } from '../../src/model/graph.js';
 import { candidateOf } from '../../src/plan/candidate.js';
 import type { Form, Way } from '../../src/plan/form.js';
-import type { MeasuredCase, Profile } from '../../src/plan/profile.js';
-import type { Search } from '../../src/plan/staffing.js';
-import { chainGraph } from '../fixtures/chain.js';
+import { STAFFING, searchOf } from '../fixtures/measured-chain.js';
 
-const MEBI = 2 ** 20;
 const STEPS = 20;
-/** Columns of a row; a micro-batch of 8 is 8 KiB. */
-const WIDTH = 256;
-const MICRO_BATCH = 8;
-
 const layer = fc.record({ millis: fc.integer({ min: 1, max: 50 }), weights: fc.integer({ min: 0, max: 64 }) });
 
 const searches = fc.record({
@@ -28,58 +19,6 @@ const searches = fc.record({
   workspace: fc.integer({ min: 0, max: 30 }),
 });
 type Drawn = typeof searches extends fc.Arbitrary<infer T> ? T : never;
-
-/** A chain of layers with weights, as if it had been measured. */
-function searchOf({ layers, cores, empty, held, workspace }: Drawn, free: number): Search {
-  const chain = chainGraph(layers.length, WIDTH);
-  const weight = (n: number) => `w${n}`;
-  const graph: ModelGraph = {
-    ...chain,
-    ops: chain.ops.map((op, n) => ({ ...op, weights: [weight(n)] })),
-    weights: new Map(
-      layers.map(({ weights }, n) => [
-        weight(n),
-        { name: weight(n), dtype: 'uint8', shape: [weights * MEBI], bytes: weights * MEBI },
-      ]),
-    ),
-  };
-  const measured: MeasuredCase = {
-    ...STAFFING,
-    microBatch: MICRO_BATCH,
-    build: engineBuild('onnxruntime', 'cpu'),
-    kinds: layers.map(({ millis, weights }) => ({
-      seconds: millis / 1e3,
-      loadedBytes: (empty + held * weights) * MEBI,
-      peakBytes: (empty + held * weights + workspace) * MEBI,
-    })),
-    whole: null,
-    emptyBytes: empty * MEBI,
-    roundTrip: 0,
-  };
-  const profile: Profile = {
-    schema: 1,
-    model: '',
-    machine: '',
-    rowShapes: [[WIDTH]],
-    facts: ['x', ...graph.ops.flatMap(({ outputs }) => outputs)].map((name) => [
-      name,
-      { dtype: 'float32', shape: [null, WIDTH] },
-    ]),
-    segments: layers.map(({ millis }, n) => ({
-      layers: { from: n, to: n },
-      ops: { from: n, to: n + 1 },
-      kind: n,
-      work: millis,
-      shares: [1],
-    })),
-    secondsPerByte: 1e-10,
-    microBatches: {},
-    cases: [measured],
-  };
-  return { graph, profile, microBatch: MICRO_BATCH, request: {}, cores, free: () => free };
-}
-
-const STAFFING = { device: 'cpu', engine: 'onnxruntime', provider: 'cpu', threads: 1, atOnce: 1 } as const;
 
 function formOf({ stages, cores }: Drawn, memory: number | undefined): Form {
   const ways = Array.from({ length: cores - stages + 1 }, (_, n): Way => {
