@@ -157,6 +157,8 @@ async function report(rows: readonly Row[]): Promise<void> {
     'stages ms',
     'hop µs',
     'coordinator µs',
+    'its median',
+    'rows in µs',
   ];
   const cells = rows.map(({ name, inTurn, pipelined, overlap, again }) => [
     name,
@@ -173,6 +175,8 @@ async function report(rows: readonly Row[]): Promise<void> {
     pipelined.stages.map(({ seconds }) => (seconds * 1e3).toFixed(1)).join(' + '),
     (inTurn.stages[1]!.hopSeconds * 1e6).toFixed(0),
     (pipelined.coordinatorSeconds * 1e6).toFixed(0),
+    (pipelined.coordinatorOwnSeconds * 1e6).toFixed(0),
+    (pipelined.copySeconds * 1e6).toFixed(0),
   ]);
   const columns = titles.map((title, c) => ({ title, right: c > 0 }));
   process.stdout.write(

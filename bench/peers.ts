@@ -17,6 +17,7 @@ import { SUBJECTS, type Subject } from './peers/subjects.js';
 const { values: flags } = parseArgs({
   options: {
     only: { type: 'string', multiple: true, default: [] },
+    peer: { type: 'string', multiple: true, default: [] },
     seconds: { type: 'string', default: '125' },
     full: { type: 'boolean', default: false },
     models: { type: 'string' },
@@ -34,7 +35,7 @@ const unknown = flags.only.filter((name) => !SUBJECTS.some((subject) => subject.
 if (unknown.length > 0) {
   throw new Error(`no case "${unknown[0]}"; there are ${SUBJECTS.map(({ name }) => `"${name}"`).join(', ')}`);
 }
-const chosen = SUBJECTS.filter(({ name }) => flags.only.length === 0 || flags.only.includes(name));
+const chosen = SUBJECTS.filter(({ name }) => flags.only.length === 0 || flags.only.includes(name)).map(withPeers);
 const kept: SubjectResult[] = flags.json && existsSync(flags.json) ? JSON.parse(readFileSync(flags.json, 'utf8')) : [];
 const folder = mkdtempSync(join(tmpdir(), 'tandem-peers-'));
 try {
@@ -82,6 +83,13 @@ async function measure(subject: Subject, into: string): Promise<SubjectResult | 
   } finally {
     await Promise.all(field.map(({ process: contender }) => contender.close()));
   }
+}
+
+/** Those that `--peer` names, and always the one that all are told against. */
+function withPeers(subject: Subject): Subject {
+  const [first, ...others] = subject.peers;
+  const asked = others.filter((name) => flags.peer.length === 0 || flags.peer.includes(name));
+  return { ...subject, peers: [first!, ...asked] };
 }
 
 /** Made once where a folder is named to keep models in. */

@@ -46,7 +46,9 @@ export async function caseResult(
       predicted: median(samples.map(({ bubble }) => bubble.predicted)),
       measured: median(samples.map(({ bubble }) => bubble.measured)),
     },
-    coordinatorSeconds: median(samples.map(({ coordinatorMicros }) => coordinatorMicros)) / 1e6,
+    coordinatorSeconds: median(samples.map(({ coordinator }) => coordinator.mean)) / 1e6,
+    coordinatorOwnSeconds: median(samples.map(({ coordinator }) => coordinator.own)) / 1e6,
+    copySeconds: median(samples.map(({ coordinator }) => coordinator.copy)) / 1e6,
     // The arena is laid out for the largest micro-batch and depth of the sweep; this course uses a share of it.
     arenaBytes: (pipeline.arenaBytes * course.microBatch * course.depth) / (plan.microBatch * plan.depth),
     weightBytes: plan.stages.reduce(

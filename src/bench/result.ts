@@ -49,8 +49,12 @@ const CASE = z.object({
   /** What the stages' own times would give if nothing else took time, over what was measured. */
   efficiency: share,
   bubble: z.object({ predicted: share, measured: share }),
-  /** Processor time for each stage that a micro-batch goes through. */
+  /** Processor time of the coordinator's thread for each stage that a micro-batch goes through: the mean, with all that there is. */
   coordinatorSeconds: seconds,
+  /** The same at the median of the micro-batches, without copying rows in. */
+  coordinatorOwnSeconds: seconds,
+  /** Copying the rows of one micro-batch in. */
+  copySeconds: seconds,
   arenaBytes: bytes,
   weightBytes: bytes,
   /** Of all processes of the case, the coordinator's apart; null where they are threads of it. */

@@ -43,18 +43,24 @@ export class RowBank {
     return new RowBank(specs, tensors);
   }
 
-  /** A feed for one run; `taken` is to be called for each micro-batch that has come out. */
-  feed({ rows, microBatch, depth }: Course): Feed & { taken(): void } {
+  /** A feed for one run; `taken` is to be called for each micro-batch that has come out. `copyMicros` have gone into copying rows so far. */
+  feed({ rows, microBatch, depth }: Course): Feed & { taken(): void; readonly copyMicros: number } {
     let left = rows;
     let at = 0;
     let inFlight = 0;
     let wake: (() => void) | undefined;
+    let copyMicros = 0;
     return {
+      get copyMicros() {
+        return copyMicros;
+      },
       fill: async (into) => {
         if (left === 0) return 0;
         while (inFlight >= depth) await new Promise<void>((resolve) => (wake = resolve));
         const count = Math.min(left, microBatch);
+        const began = performance.now();
         for (const [n, tensor] of into.entries()) this.#copy(n, at, count, tensor);
+        copyMicros += (performance.now() - began) * 1e3;
         at = (at + count) % this.rows;
         left -= count;
         inFlight += 1;

@@ -5,7 +5,7 @@ import { predict } from '../pipeline/schedule.js';
 import type { Span } from '../pipeline/timeline.js';
 import { median } from '../plan/median.js';
 import type { Plan } from '../plan/plan.js';
-import { coordinatorMicros } from './coordinator-clock.js';
+import { type CoordinatorCost, CoordinatorLedger } from './coordinator-ledger.js';
 import type { Course, RowBank } from './row-bank.js';
 
 /** What one run told. Seconds are those of one micro-batch where nothing else is said. */
@@ -22,8 +22,7 @@ export interface Sample {
   readonly bubble: { readonly predicted: number; readonly measured: number };
   /** For each stage but the first: median seconds that a micro-batch lay ready while a worker was free for it. */
   readonly hopSeconds: readonly number[];
-  /** Processor time of the coordinator for each stage that a micro-batch went through. */
-  readonly coordinatorMicros: number;
+  readonly coordinator: CoordinatorCost;
 }
 
 export interface TrialOptions {
@@ -58,14 +57,14 @@ export class Trial {
     const { pipeline } = this;
     const feed = this.#bank.feed(course);
     const outAt: number[] = [];
-    const cpuBefore = coordinatorMicros();
+    const ledger = new CoordinatorLedger();
     const startedAt = performance.now();
     for await (const _ of pipeline.run(feed)) {
       outAt.push(performance.now());
+      ledger.enter(feed.copyMicros);
       feed.taken();
     }
     const endedAt = performance.now();
-    const cpu = coordinatorMicros() - cpuBefore;
     const m = outAt.length;
     const steady = (outAt.at(-1)! - outAt[0]!) / 1e3;
     const seconds = (endedAt - startedAt) / 1e3;
@@ -74,7 +73,7 @@ export class Trial {
       seconds,
       steadyRate: m > 1 ? ((m - 1) * course.microBatch) / steady : course.rows / seconds,
       ...this.#stages(m, course.depth),
-      coordinatorMicros: cpu / (m * pipeline.plan.stages.length),
+      coordinator: ledger.close(feed.copyMicros, pipeline.plan.stages.length),
     };
   }
 

@@ -72,7 +72,7 @@ function formatOverlap({ overlap, cases }: BenchResult): string[] {
     `overlap       ${overlap.speedUp.toFixed(2)} x the same slices in turn; the limit is ${overlap.limit.toFixed(2)} (${overlap.idealSpeedUp.toFixed(2)} for these rows), and the cores slow each other ${overlap.contention.toFixed(2)} x`,
     `efficiency    ${pipelined.efficiency.toFixed(3)} of what the stages' own times allow; bubble ${percent(pipelined.bubble.measured)}, ${percent(pipelined.bubble.predicted)} of it from filling and uneven stages`,
     ...pipelined.stages.slice(1).map((stage, j) => formatHop(stage, inTurn.stages[j + 1]!, j + 1)),
-    `coordinator   ${micros(pipelined.coordinatorSeconds)} of processor time for a micro-batch in a stage`,
+    `coordinator   ${micros(pipelined.coordinatorSeconds)} of processor time for a micro-batch in a stage; at the median ${micros(pipelined.coordinatorOwnSeconds)} without copying rows in, which takes ${micros(pipelined.copySeconds)} a micro-batch`,
   ];
 }
 

@@ -55,6 +55,8 @@ export function madeCase({
     efficiency,
     bubble: { predicted: 0, measured: 0 },
     coordinatorSeconds: 0,
+    coordinatorOwnSeconds: 0,
+    copySeconds: 0,
     arenaBytes: 10,
     weightBytes,
     peakRssBytes: null,
