@@ -28,12 +28,12 @@ const handlers: Handlers = {
   time: async (ask) => ({ micros: await pool.time(ask) }),
   foresee: (ask) => pool.foresee(ask.inputs),
   describe: (ask) => pool.describe(ask),
-  async attach({ layout, stage: index }) {
+  async attach({ layout, stage: index, turn }) {
     // Nobody here takes a slot after this stage: it is the last one.
     arena = new Arena({ ...layout, stages: index + 1 }, { file: HOST_ARENA });
     stage = index;
     inputs = slice!.inputs.map((name) => arena.region(name));
-    await pool.attach(stage, arena);
+    await pool.attach(stage, arena, turn);
     return null;
   },
   async run({ slot: number, words }) {

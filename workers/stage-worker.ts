@@ -17,6 +17,7 @@ const stage: {
   rowsAtOnce?: number | null;
   arena?: Arena;
   index?: number;
+  turn?: number;
   inputs: readonly Region[];
   outputs: readonly Region[];
 } = { inputs: [], outputs: [] };
@@ -57,11 +58,11 @@ export const time = answering<'time'>(async ({ inputs, runs, millis }) => {
 
 export const foresee = answering<'foresee'>(async ({ inputs }) => (await loadedSlice().foresee?.(inputs)) ?? null);
 
-export const attach = answering<'attach'>(async ({ memory, layout, stage: index, file }) => {
+export const attach = answering<'attach'>(async ({ memory, layout, stage: index, turn, file }) => {
   const arena = new Arena(layout, { memory, file });
   const slice = stage.slice!;
   const regions = (names: readonly string[]) => names.map((name) => arena.region(name));
-  Object.assign(stage, { arena, index, inputs: regions(slice.inputs), outputs: regions(slice.outputs) });
+  Object.assign(stage, { arena, index, turn, inputs: regions(slice.inputs), outputs: regions(slice.outputs) });
   return null;
 });
 
@@ -69,7 +70,7 @@ export const serve = answering<'serve'>(async () => {
   const arena = stage.arena!;
   const index = stage.index!;
   for (;;) {
-    const slot = arena.accept(index, threadId);
+    const slot = arena.accept(index, threadId, stage.turn);
     if (!slot) return null;
     const acceptedAt = micros();
     try {

@@ -1,7 +1,7 @@
-/** The arena: all slots, a bell for each stage, and the only back-pressure there is: `claim` waits while every slot is taken. */
+/** The arena: all slots, a bell for each pool of a stage, and the only back-pressure there is: `claim` waits while every slot is taken. */
 import { bytesOf, type Tensor } from '../tensor.js';
 import { BELL_WORDS, Bell } from './bell.js';
-import { ALIGNMENT, arenaBytes, bellsAt, type Layout, type Region } from './layout.js';
+import { ALIGNMENT, arenaBytes, bellCounts, bellsAt, type Layout, type Region } from './layout.js';
 import { sharedMemory } from './memory.js';
 import { readAt, writeAt } from './shared-file.js';
 import { Slot } from './slot.js';
@@ -13,8 +13,8 @@ export class Arena {
   readonly memory: SharedArrayBuffer;
   readonly layout: Layout;
   readonly slots: readonly Slot[];
-  /** Rung for each slot that is READY(j); the last when one is DONE or FAILED. */
-  readonly #bells: readonly Bell[];
+  /** For each stage those of its pools, rung for each slot that is READY(j) for the pool; the last when one is DONE or FAILED. */
+  readonly #bells: readonly (readonly Bell[])[];
   /** The file through which slots reach other processes; `null` where every stage sees `memory` itself. */
   readonly file: number | null;
   readonly #regions: ReadonlyMap<string, Region>;
@@ -33,9 +33,12 @@ export class Arena {
     this.layout = layout;
     this.memory = memory;
     this.file = file;
-    this.#bells = Array.from(
-      { length: layout.stages + 1 },
-      (_, stage) => new Bell(new Int32Array(memory, bellsAt(layout) + stage * ALIGNMENT, BELL_WORDS)),
+    let at = bellsAt(layout) - ALIGNMENT;
+    this.#bells = bellCounts(layout).map((count) =>
+      Array.from({ length: count }, () => {
+        at += ALIGNMENT;
+        return new Bell(new Int32Array(memory, at, BELL_WORDS));
+      }),
     );
     this.slots = Array.from({ length: layout.slots }, (_, index) => new Slot(memory, layout, index, this.#bells));
     this.#regions = new Map(layout.regions.map((region) => [region.name, region]));
@@ -71,33 +74,33 @@ export class Arena {
   }
 
   /**
-   * The earliest micro-batch that is ready for `stage`, accepted for `worker`, whose thread blocks until there is one; `null` once
-   * the stage has been halted. Not for the coordinator's thread.
+   * The earliest micro-batch that is ready for the pool `turn` of `stage`, accepted for `worker`, whose thread blocks until there is one;
+   * `null` once the pool has been halted. Not for the coordinator's thread.
    */
-  accept(stage: number, worker: number): Slot | null {
-    const bell = this.#bells[stage]!;
+  accept(stage: number, worker: number, turn = 0): Slot | null {
+    const bell = this.#bells[stage]![turn]!;
     while (!bell.halted) {
       const seen = bell.count;
-      const ready = this.#earliestReady(stage);
+      const ready = this.#earliestReady(stage, turn);
       if (ready) {
-        if (!ready.tryAccept(stage, worker)) continue;
+        if (!ready.tryAccept(stage, worker, turn)) continue;
         if (stage === 0 && this.file === null && this.slots.some(({ isDone }) => isDone)) this.#callCoordinator();
         return ready;
-      } else if (!(this.slots.some((slot) => slot.isComing(stage)) && bell.watch(seen, STORE_LIMIT))) {
+      } else if (!(this.slots.some((slot) => slot.isComing(stage, turn)) && bell.watch(seen, STORE_LIMIT))) {
         bell.wait(seen);
       }
     }
     return null;
   }
 
-  /** The same for whoever must not block: calls `take` with what comes to the stage, in the order of the micro-batches, until it is halted. */
-  takeAll(stage: number, take: (slot: Slot) => void): void {
-    const bell = this.#bells[stage]!;
+  /** The same for whoever must not block: calls `take` with what comes to the pool, in the order of the micro-batches, until it is halted. */
+  takeAll(stage: number, turn: number, take: (slot: Slot) => void): void {
+    const bell = this.#bells[stage]![turn]!;
     bell.listen(() => {
       while (!bell.halted) {
-        const ready = this.#earliestReady(stage);
+        const ready = this.#earliestReady(stage, turn);
         if (!ready) return;
-        if (ready.tryAccept(stage)) take(ready);
+        if (ready.tryAccept(stage, 0, turn)) take(ready);
       }
     });
   }
@@ -110,16 +113,17 @@ export class Arena {
 
   /**
    * For slots that are DONE. To be woken costs the coordinator more than all that it does then, so among threads it sleeps on while
-   * anything lies ready for the first stage. Who accepts the last of that calls again, and has not done when more is there.
+   * anything lies ready for each pool of the first stage. Who accepts the last of that calls again, and has not done when more is there.
    */
   #callCoordinator(): void {
-    const isFed = this.file === null && this.slots.some((slot) => slot.isReady(0));
-    if (!isFed) this.#bells.at(-1)!.ring();
+    const hasWork = (_: Bell, turn: number) => this.slots.some((slot) => slot.isReady(0, turn));
+    const isFed = this.file === null && this.#bells[0]!.every(hasWork);
+    if (!isFed) this.#bells.at(-1)![0]!.ring();
   }
 
-  /** Nobody takes what comes to `stage` any more; it fails there. */
-  halt(stage: number): void {
-    this.#bells[stage]!.halt();
+  /** Nobody takes what comes to the pool `turn` of `stage` any more; it fails there. */
+  halt(stage: number, turn = 0): void {
+    this.#bells[stage]![turn]!.halt();
     this.#look();
   }
 
@@ -130,7 +134,7 @@ export class Arena {
       this.#look();
     } else {
       this.#listening = true;
-      this.#bells.at(-1)!.listen(() => this.#look());
+      this.#bells.at(-1)![0]!.listen(() => this.#look());
     }
   }
 
@@ -148,13 +152,13 @@ export class Arena {
   /** Where nobody takes it any more. Failing rings, which is heard here. */
   #failIfStranded(slot: Slot): void {
     const { state, stage } = slot.state;
-    if (state === 'READY' && this.#bells[stage]!.halted) slot.fail(stage);
+    if (state === 'READY' && this.#bells[stage]![slot.turn(stage)]!.halted) slot.fail(stage);
   }
 
-  #earliestReady(stage: number): Slot | undefined {
+  #earliestReady(stage: number, turn: number): Slot | undefined {
     let earliest: Slot | undefined;
     for (const slot of this.slots) {
-      if (slot.isReady(stage) && (!earliest || slot.microBatch < earliest.microBatch)) earliest = slot;
+      if (slot.isReady(stage, turn) && (!earliest || slot.microBatch < earliest.microBatch)) earliest = slot;
     }
     return earliest;
   }

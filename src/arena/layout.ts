@@ -1,5 +1,6 @@
 /** Where each tensor of a micro-batch lies inside its slot: 64-byte aligned, and sharing bytes where lives do not meet. */
 import { byteCount, type DType } from '../tensor.js';
+import { ALONE } from './turns.js';
 
 /** Alignment of every region, in bytes: what TensorFlow's and ONNX Runtime's vector kernels take without copying. */
 export const ALIGNMENT = 64;
@@ -29,6 +30,8 @@ export interface Region extends Resident {
 export interface Layout {
   readonly regions: readonly Region[];
   readonly stages: number;
+  /** For each stage, which of its pools takes each micro-batch of a round; see turns.ts. */
+  readonly turns: readonly (readonly number[])[];
   readonly slots: number;
   readonly headerBytes: number;
   readonly dataBytes: number;
@@ -44,7 +47,12 @@ export const RAN_WORDS = 6;
  * Places residents by first fit, largest first. Two share bytes only if one's last stage comes strictly before the other's
  * birth: a stage never writes over what it reads.
  */
-export function layOut(residents: readonly Resident[], stages: number, slots: number): Layout {
+export function layOut(
+  residents: readonly Resident[],
+  stages: number,
+  slots: number,
+  turns: Layout['turns'] = new Array(stages).fill(ALONE),
+): Layout {
   const bySize = residents.map((resident) => ({ ...resident, bytes: byteCount(resident.dtype, resident.shape) }));
   bySize.sort((a, b) => b.bytes - a.bytes || a.born - b.born || (a.name < b.name ? -1 : 1));
   const placed: Omit<Region, 'dimsAt'>[] = [];
@@ -61,15 +69,21 @@ export function layOut(residents: readonly Resident[], stages: number, slots: nu
   return {
     regions,
     stages,
+    turns,
     slots,
     headerBytes: align(dimsAt * Int32Array.BYTES_PER_ELEMENT),
     dataBytes: Math.max(0, ...placed.map(({ offset, bytes }) => align(offset + bytes))),
   };
 }
 
-/** Bytes of all slots, and of the bells after them: one for each stage, one for whoever takes the slots after the last. */
+/** Bytes of all slots, and of the bells after them. */
 export function arenaBytes(layout: Layout): number {
-  return bellsAt(layout) + (layout.stages + 1) * ALIGNMENT;
+  return bellsAt(layout) + bellCounts(layout).reduce((sum, count) => sum + count, 0) * ALIGNMENT;
+}
+
+/** Bells of each stage, one for each pool, and the one of whoever takes the slots after the last stage. */
+export function bellCounts({ stages, turns }: Layout): number[] {
+  return [...turns.slice(0, stages).map((order) => Math.max(...order) + 1), 1];
 }
 
 /** Byte offset of the bells; each has an alignment's width to itself, so that no two share a cache line. */

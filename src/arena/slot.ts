@@ -9,6 +9,8 @@
  * I3 Bytes and dims are written only by the owner, before the exchange that gives the slot away.
  * I4 A stage writes its own output regions and nothing else, so the graph's inputs stand until the slot is released.
  *
+ * READY is for one of the stage's pools: that whose turn the micro-batch is.
+ *
  * FREE       -> FILLING     [claim]    coordinator
  * FILLING    -> READY(0)    [publish]  coordinator
  * READY(j)   -> RUNNING(j)  [accept]   a worker of stage j
@@ -27,6 +29,7 @@ import { TandemError } from '../errors.js';
 import { bytesOf, type Tensor, viewOf } from '../tensor.js';
 import type { Bell } from './bell.js';
 import { HEADER_WORDS, type Layout, RAN_WORDS, type Region } from './layout.js';
+import { turnOf } from './turns.js';
 
 export const STATES = ['FREE', 'FILLING', 'READY', 'RUNNING', 'DONE', 'FAILED'] as const;
 export type State = (typeof STATES)[number];
@@ -46,8 +49,8 @@ const kComing = 5;
 /** The number of each state in the state's word. */
 const NUMBER = Object.fromEntries(STATES.map((state, number) => [state, number])) as Record<State, number>;
 
-/** State and stage in one word, so that one exchange changes both. */
-const word = (state: State, stage = 0): number => (stage << 3) | NUMBER[state];
+/** State, stage and, while READY, the turn in one word, so that one exchange changes all of them. */
+const word = (state: State, stage = 0, turn = 0): number => (turn << 16) | (stage << 3) | NUMBER[state];
 
 /** The machine's monotonic clock in 32 bits; never 0, which says that nobody has accepted. */
 function milliseconds(): number {
@@ -73,13 +76,13 @@ export class Slot {
   readonly #header: Int32Array;
   /** The header once more, two words at a time. */
   readonly #times: Float64Array;
-  readonly #bells: readonly Bell[];
+  readonly #bells: readonly (readonly Bell[])[];
   readonly #dataOffset: number;
   /** Views are made once: making them costs more than looking them up. */
   readonly #rooms = new Map<Region, Tensor>();
 
-  /** `bells` are those of the arena: one for each stage, and one for whoever takes the slots after the last. */
-  constructor(memory: SharedArrayBuffer, layout: Layout, index: number, bells: readonly Bell[]) {
+  /** `bells` are those of the arena: for each stage one for each pool, and one for whoever takes the slots after the last. */
+  constructor(memory: SharedArrayBuffer, layout: Layout, index: number, bells: readonly (readonly Bell[])[]) {
     this.index = index;
     this.#memory = memory;
     this.#layout = layout;
@@ -91,7 +94,7 @@ export class Slot {
 
   get state(): { state: State; stage: number } {
     const value = Atomics.load(this.#header, kState);
-    return { state: STATES[value & 7]!, stage: value >> 3 };
+    return { state: STATES[value & 7]!, stage: (value & 0xffff) >> 3 };
   }
 
   /** Position of the micro-batch in the job. */
@@ -114,12 +117,18 @@ export class Slot {
     this.#header[kBatch] = microBatch;
     this.#header[kRows] = rows;
     this.#clear();
-    this.#move('publish', word('FILLING'), word('READY', 0));
-    this.#bells[0]!.ring();
+    this.#move('publish', word('FILLING'), this.#ready(0));
+    this.#bellOf(0).ring();
   }
 
-  isReady(stage: number): boolean {
-    return Atomics.load(this.#header, kState) === word('READY', stage);
+  /** Which of the pools of `stage` takes the micro-batch; settled while the slot is neither FREE nor FILLING. */
+  turn(stage: number): number {
+    return turnOf(this.#layout.turns[stage]!, this.microBatch);
+  }
+
+  /** Whether it is READY(stage), for the pool `turn`. */
+  isReady(stage: number, turn = 0): boolean {
+    return Atomics.load(this.#header, kState) === word('READY', stage, turn);
   }
 
   get isDone(): boolean {
@@ -138,8 +147,8 @@ export class Slot {
   }
 
   /** The same for one of several; false when another `worker` was faster. */
-  tryAccept(stage: number, worker = 0): boolean {
-    if (!this.#exchange(word('READY', stage), word('RUNNING', stage))) return false;
+  tryAccept(stage: number, worker = 0, turn = 0): boolean {
+    if (!this.#exchange(word('READY', stage, turn), word('RUNNING', stage))) return false;
     this.#header[kWorker] = worker;
     this.#header[kSince] = milliseconds();
     return true;
@@ -149,14 +158,13 @@ export class Slot {
   announce(stage: number): void {
     if (stage + 1 === this.#layout.stages) return;
     Atomics.store(this.#header, kComing, 1);
-    this.#bells[stage + 1]!.ring();
+    this.#bellOf(stage + 1).ring();
   }
 
-  /** Whether it has been announced to `stage` and is not there yet. */
-  isComing(stage: number): boolean {
-    return (
-      Atomics.load(this.#header, kState) === word('RUNNING', stage - 1) && Atomics.load(this.#header, kComing) === 1
-    );
+  /** Whether it has been announced to the pool `turn` of `stage` and is not there yet. */
+  isComing(stage: number, turn = 0): boolean {
+    const isStoring = Atomics.load(this.#header, kState) === word('RUNNING', stage - 1);
+    return isStoring && Atomics.load(this.#header, kComing) === 1 && this.turn(stage) === turn;
   }
 
   isRunning(stage: number): boolean {
@@ -198,20 +206,23 @@ export class Slot {
   advance(stage: number): void {
     const isLast = stage + 1 === this.#layout.stages;
     this.#clear();
-    this.#move('advance', word('RUNNING', stage), isLast ? word('DONE') : word('READY', stage + 1));
-    if (isLast) return;
-    const bell = this.#bells[stage + 1]!;
+    if (isLast) {
+      this.#move('advance', word('RUNNING', stage), word('DONE'));
+      return;
+    }
+    const bell = this.#bellOf(stage + 1);
+    this.#move('advance', word('RUNNING', stage), this.#ready(stage + 1));
     bell.ring();
     // Nobody is there to take it, which is for the coordinator to see.
-    if (bell.halted) this.#bells.at(-1)!.ring();
+    if (bell.halted) this.#bells.at(-1)![0]!.ring();
   }
 
   /** RUNNING(stage) or READY(stage) -> FAILED(stage). */
   fail(stage: number): void {
     if (!this.#exchange(word('RUNNING', stage), word('FAILED', stage))) {
-      this.#move('fail', word('READY', stage), word('FAILED', stage));
+      this.#move('fail', this.#ready(stage), word('FAILED', stage));
     }
-    this.#bells.at(-1)!.ring();
+    this.#bells.at(-1)![0]!.ring();
   }
 
   /** DONE or FAILED -> FILLING. */
@@ -233,8 +244,8 @@ export class Slot {
   /** FREE -> READY(stage), once it holds the words and the inputs of the same slot on the other side. */
   adopt(stage: number): void {
     this.#clear();
-    this.#move('adopt', word('FREE'), word('READY', stage));
-    this.#bells[stage]!.ring();
+    this.#move('adopt', word('FREE'), this.#ready(stage));
+    this.#bellOf(stage).ring();
   }
 
   /** Any state -> FREE. */
@@ -314,6 +325,15 @@ export class Slot {
   #clear(): void {
     this.#header[kSince] = 0;
     this.#header[kComing] = 0;
+  }
+
+  #ready(stage: number): number {
+    return word('READY', stage, this.turn(stage));
+  }
+
+  /** Of whoever takes it in `stage`. */
+  #bellOf(stage: number): Bell {
+    return this.#bells[stage]![this.turn(stage)]!;
   }
 
   #exchange(from: number, to: number): boolean {

@@ -82,13 +82,13 @@ export class Trial {
   }
 
   #stages(m: number, depth: number): Pick<Sample, 'stageSeconds' | 'idealSeconds' | 'bubble' | 'hopSeconds'> {
-    const { timeline, plan } = this.pipeline;
+    const { timeline, plan, sections } = this.pipeline;
     const stageSeconds = timeline.uses().map(({ meanSeconds }) => meanSeconds);
     const times = stageSeconds.map((seconds, j) => ({ seconds, workers: plan.stages[j]!.workers }));
     const { spans } = timeline;
     return {
       stageSeconds,
-      idealSeconds: predict(times, m, depth).seconds,
+      idealSeconds: predict(times, m, depth, sections).seconds,
       bubble: timeline.bubble(depth),
       hopSeconds: plan.stages.slice(1).map(({ workers }, j) => hopOf(spans, j + 1, workers)),
     };

@@ -8,7 +8,7 @@ import { nearestName } from '../job/nearest-name.js';
 import { MOST } from '../plan/count.js';
 import type { StageOptions } from '../plan/plan.js';
 import { ISOLATIONS } from '../pool/isolation.js';
-import { parseCount, parseStageFlag, type StageKey, stageOf } from './stage-flag.js';
+import { parseCount, parseStages, type StageKey, stageOf } from './stage-flag.js';
 
 export const CONFIG_FILE = 'tandem.config.json';
 
@@ -34,7 +34,7 @@ type Setting = keyof RunSettings;
 
 /** How each setting is written as text, on the command line and in the environment. `where` names the place for people. */
 export const FROM_TEXT: { readonly [K in Setting]-?: (text: string, where: string) => NonNullable<RunSettings[K]> } = {
-  stages: (text, where) => words(text).map((stage) => parseStageFlag(stage, `${where} ${stage}`)),
+  stages: (text, where) => words(text).flatMap((stage) => parseStages(stage, `${where} ${stage}`)),
   microBatch: parseCount,
   depth: parseCount,
   deadline: parseCount,
@@ -85,6 +85,8 @@ function schemas() {
     threads: count.optional(),
     workers: count.optional(),
     provider: z.string().optional(),
+    turns: count.optional(),
+    beside: z.boolean().optional(),
   });
   const config = z.strictObject({
     stages: z
@@ -114,7 +116,7 @@ function readConfig(file: string): RunSettings {
   const { stages, maxErrors, ...rest } = data;
   return {
     ...rest,
-    stages: stages?.map((stage, j) => stageFrom(stage, `${file}: stages[${j}]`)),
+    stages: stages?.flatMap((stage, j) => stageFrom(stage, `${file}: stages[${j}]`)),
     maxErrors: maxErrors === undefined ? undefined : parseMaxErrors(String(maxErrors), `${file}: maxErrors`),
   };
 }
@@ -141,13 +143,14 @@ function parseJson(text: string, file: string): unknown {
 }
 
 /** Through the same readers as the flag, so that a stage means the same wherever it stands. */
-function stageFrom(stage: string | StageEntry, where: string): StageOptions {
-  if (typeof stage === 'string') return parseStageFlag(stage, where);
-  const { device, layers, ...rest } = stage;
+function stageFrom(stage: string | StageEntry, where: string): StageOptions[] {
+  if (typeof stage === 'string') return parseStages(stage, where);
+  const { device, layers, beside, ...rest } = stage;
   const range = typeof layers === 'object' ? `${layers.from}..${layers.to}` : layers;
   const given = Object.entries({ ...rest, layers: range }).filter(([, value]) => value !== undefined);
   try {
-    return stageOf(device, new Map(given.map(([key, value]) => [key as StageKey, String(value)])));
+    const own = stageOf(device, new Map(given.map(([key, value]) => [key as StageKey, String(value)])));
+    return [{ ...own, ...(beside ? { beside } : {}) }];
   } catch (error) {
     const { message, remedy } = asTandemError(error);
     throw new TandemError('TANDEM_USAGE', `${where}: ${message}`, { remedy });

@@ -1,9 +1,11 @@
 /** A measured plan as a person reads it: what each stage does, why it is cut there, and what was not taken. */
+import { sectionsOf } from '../arena/turns.js';
 import { type ModelGraph, weightBytes } from '../model/graph.js';
 import type { Expectation, Plan, Rival } from '../plan/plan.js';
 import { formatBytes } from './bytes.js';
 import { printable } from './fail.js';
 import { formatLayerName } from './layer-name.js';
+import { stageName } from './print-run.js';
 import { formatRate, formatRows, formatShare } from './progress.js';
 import { formatTable } from './table.js';
 
@@ -27,7 +29,7 @@ export function formatMeasuredPlan(graph: ModelGraph, plan: Plan, expected: Expe
   const rows = plan.stages.map(({ device, threads, workers, layers, ops }, j) => {
     const { seconds, bytes, budget, utilisation } = expected.stages[j]!;
     return [
-      String(j),
+      stageName(plan.stages, j),
       device,
       `${layers.from}..${layers.to} of ${graph.layers.length}`,
       formatLayerName(graph.layers[layers.from]!.name),
@@ -37,7 +39,7 @@ export function formatMeasuredPlan(graph: ModelGraph, plan: Plan, expected: Expe
       formatBytes(weightBytes(graph, ops.from, ops.to)),
       formatBytes(bytes),
       budget === null ? '' : formatBytes(budget),
-      why(plan, utilisation === slowest),
+      why(plan, j, utilisation === slowest),
     ];
   });
   const interval = plan.microBatch / expected.rowsPerSecond;
@@ -53,13 +55,16 @@ export function formatMeasuredPlan(graph: ModelGraph, plan: Plan, expected: Expe
   ].join('\n');
 }
 
-function why({ stages }: Plan, isSlowest: boolean): string {
-  if (stages.length === 1) return 'the whole model';
+function why({ stages }: Plan, j: number, isSlowest: boolean): string {
+  const sections = sectionsOf(stages);
+  const { stages: own, order } = sections.find((section) => section.stages.includes(j))!;
+  if (own.length > 1) return `${stages[j]!.turns ?? 1} of ${order.length} micro-batches, in turn`;
+  if (sections.length === 1) return 'the whole model';
   return isSlowest ? 'the slowest: sets the pace' : 'as much as keeps up';
 }
 
 function verdict({ stages }: Plan): string[] {
-  return stages.length === 1 ? ['one stage is faster than any split here'] : [];
+  return sectionsOf(stages).length === 1 ? ['one stage is faster than any split here'] : [];
 }
 
 function formatRivals({ others = [] }: Expectation): string[] {

@@ -1,4 +1,5 @@
 /** What `tandem run` tells a person on stderr: the plan before it starts, and what came true at the end. */
+import { sectionsOf, type Taking } from '../arena/turns.js';
 import { ENGINES } from '../engine/registry.js';
 import type { StageSummary, Summary } from '../job/summary.js';
 import { type ModelGraph, weightBytes } from '../model/graph.js';
@@ -18,7 +19,7 @@ const CUT_BY: Record<Plan['cutBy'], string> = {
 
 export function formatPlan(graph: ModelGraph, plan: Plan): string {
   const rows = plan.stages.map(({ device, engine, provider, threads, workers, layers, ops }, j) => [
-    String(j),
+    stageName(plan.stages, j),
     device,
     `${engine}/${provider}`,
     `${layers.from}..${layers.to} of ${graph.layers.length}`,
@@ -35,8 +36,14 @@ export function formatPlan(graph: ModelGraph, plan: Plan): string {
     { title: 'weights', right: true },
     { title: 'workers x threads' },
   ];
-  const cut = plan.stages.length > 1 ? `\n${CUT_BY[plan.cutBy]}` : '';
+  const cut = sectionsOf(plan.stages).length > 1 ? `\n${CUT_BY[plan.cutBy]}` : '';
   return `${formatTable(columns, rows)}${cut}\nmicro-batches of ${formatRows(plan.microBatch)}, at most ${plan.depth} in flight\n${cautions(plan)}`;
+}
+
+/** `1 beside 0`: both compute the same layers. */
+export function stageName(stages: readonly Taking[], j: number): string {
+  const section = sectionsOf(stages).find(({ stages: own }) => own.includes(j))!;
+  return section.stages[0] === j ? String(j) : `${j} beside ${section.stages[0]}`;
 }
 
 function cautions({ stages }: Plan): string {
@@ -56,8 +63,8 @@ function starved({ stage, rowsAtOnce }: StageSummary): string[] {
 }
 
 export function formatSummary(summary: Summary): string {
-  const rows = summary.stages.map((stage) => [
-    String(stage.stage),
+  const rows = summary.stages.map((stage, j) => [
+    stageName(summary.stages, j),
     stage.device,
     printable(
       stage.ranOn === stage.device.split(':')[0] ? stage.deviceName : `${stage.deviceName} (not ${stage.device})`,

@@ -53,7 +53,7 @@ export function runCommand(action: (model: string, flags: RunFlags) => Promise<v
     .option('-o, --output <file>', 'results: .jsonl, .npy, .npz, - for stdout')
     .option(
       '-s, --stage <device,key=value…>',
-      'a stage, in order: cpu, gpu or gpu:1, then any of layers=A..B threads= workers= provider= memory=',
+      'a stage, in order: cpu, gpu or gpu:1, then any of layers=A..B threads= workers= provider= memory=; gpu+cpu: one beside the other, in turn',
       (text, before: readonly StageOptions[] = []) => [...before, ...stages(text, '--stage')],
     )
     .addOption(setting('-b, --micro-batch <rows>', 'rows that travel together (default: 32)', microBatch))

@@ -1,15 +1,27 @@
-/** `--stage DEVICE[,key=value…]` as stage options. */
+/** `--stage DEVICE[,key=value…]` as stage options; several joined by `+` stand beside each other. */
 import { parseDevice } from '../engine/registry.js';
 import { asTandemError, TandemError } from '../errors.js';
 import { nearestName } from '../job/nearest-name.js';
-import { checkCount, MOST_THREADS } from '../plan/count.js';
+import { checkCount, MOST_THREADS, MOST_TURNS } from '../plan/count.js';
 import type { LayerRange, StageOptions } from '../plan/plan.js';
 import { parseBytes } from './bytes.js';
 
 /** Every setting of a stage, with a value that shows how it is written. */
-const EXAMPLES = { layers: '0..5', memory: '6GiB', threads: '4', workers: '2', provider: 'webgpu' } as const;
+const EXAMPLES = {
+  layers: '0..5',
+  memory: '6GiB',
+  threads: '4',
+  workers: '2',
+  provider: 'webgpu',
+  turns: '3',
+} as const;
 export type StageKey = keyof typeof EXAMPLES;
 const KEYS = Object.keys(EXAMPLES) as StageKey[];
+
+/** `gpu+cpu,threads=4`: both compute the same layers, in turn. Errors as of `parseStageFlag`. */
+export function parseStages(text: string, where = `--stage ${text}`): StageOptions[] {
+  return text.split('+').map((part, n) => ({ ...parseStageFlag(part, where), ...(n > 0 ? { beside: true } : {}) }));
+}
 
 /** Throws TANDEM_USAGE with what is wrong and what would be right; `where` names the place where `text` was written. */
 export function parseStageFlag(text: string, where = `--stage ${text}`): StageOptions {
@@ -36,6 +48,7 @@ export function stageOf(device: string, values: ReadonlyMap<StageKey, string>): 
     threads: read('threads', (text) => parseCount(text, 'threads=', MOST_THREADS)),
     workers: read('workers', (text) => parseCount(text, 'workers=', MOST_THREADS)),
     provider: values.get('provider'),
+    turns: read('turns', (text) => parseCount(text, 'turns=', MOST_TURNS)),
   };
 }
 

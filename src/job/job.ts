@@ -54,7 +54,9 @@ export async function runJob(options: JobOptions): Promise<JobResult> {
   try {
     await pipeline.warmUp(source.rowSpecs);
     startedAt = performance.now();
-    for await (const batch of pipeline.run(feed)) {
+    // The number of a micro-batch is that of its rows in the job, whichever run computes it.
+    const first = Math.ceil(rowsBefore / pipeline.plan.microBatch);
+    for await (const batch of pipeline.run(feed, first)) {
       const read = feed.takeRead();
       const failures = rowFailures(progress.rows, read, batch.failed);
       const outputs = publicOutputs(pipeline.graph, batch);

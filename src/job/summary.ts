@@ -2,6 +2,7 @@
 import type { Pipeline } from '../pipeline/pipeline.js';
 import { predict } from '../pipeline/schedule.js';
 import type { CutBy, Plan } from '../plan/plan.js';
+import { sum } from '../plan/sums.js';
 import type { JobResult } from './job.js';
 
 /** Bytes and seconds; shares are 0 … 1. */
@@ -40,6 +41,9 @@ export interface Summary {
 
 export interface StageSummary {
   readonly stage: number;
+  /** Whether it computes the same layers as the stage before it, in turn with it; then `turns` of each round are its own. */
+  readonly beside: boolean;
+  readonly turns: number;
   readonly device: string;
   readonly provider: string;
   /** Found by asking the engine, never the flag. */
@@ -71,7 +75,7 @@ export async function summarise(
   const uses = timeline.uses();
   const peaks = await pipeline.peakRss();
   const stageTimes = uses.map(({ meanSeconds }, j) => ({ seconds: meanSeconds, workers: plan.stages[j]!.workers }));
-  const ideal = predict(stageTimes, result.microBatches, plan.depth).seconds;
+  const ideal = predict(stageTimes, result.microBatches, plan.depth, pipeline.sections).seconds;
   return {
     schema: 1,
     rows: result.rows,
@@ -86,7 +90,7 @@ export async function summarise(
     isolation: plan.isolation,
     engine: plan.stages[0]!.engine,
     cutBy: plan.cutBy,
-    stages: plan.stages.map(({ device, provider, layers, threads, workers }, stage) => {
+    stages: plan.stages.map(({ beside = false, turns = 1, device, provider, layers, threads, workers }, stage) => {
       const { ranOn, deviceName, weightBytes } = pipeline.loaded[stage]!;
       const { busySeconds, waitSeconds, utilisation } = uses[stage]!;
       const range = { ...layers, of: graph.layers.length };
@@ -99,7 +103,19 @@ export async function summarise(
         rowsAtOnce,
         weightBytes,
       };
-      return { stage, device, provider, ranOn, deviceName, layers: range, threads, workers, ...measured };
+      return {
+        stage,
+        beside,
+        turns,
+        device,
+        provider,
+        ranOn,
+        deviceName,
+        layers: range,
+        threads,
+        workers,
+        ...measured,
+      };
     }),
     bubble: timeline.bubble(plan.depth),
     predicted: { rowsPerSecond: perSecond(result.rows - result.rowsBefore, ideal) },
@@ -115,7 +131,8 @@ export async function summarise(
 function plannedFor({ expected, stages, microBatch }: Plan, microBatches: number): Summary['planned'] {
   if (!expected || microBatches === 0) return null;
   const interval = microBatch / expected.rowsPerSecond;
-  const fill = expected.stages.reduce((sum, { seconds }, j) => sum + seconds / stages[j]!.workers, 0) - interval;
+  const inFill = expected.stages.map(({ seconds }, j) => (stages[j]!.beside ? 0 : seconds / stages[j]!.workers));
+  const fill = sum(inFill) - interval;
   const seconds = Math.max(0, fill) + microBatches * interval;
   return { rowsPerSecond: (microBatches * microBatch) / seconds, bubble: expected.bubble };
 }

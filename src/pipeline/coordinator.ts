@@ -2,6 +2,7 @@
 import type { Arena } from '../arena/arena.js';
 import type { Region } from '../arena/layout.js';
 import type { Slot } from '../arena/slot.js';
+import type { Section } from '../arena/turns.js';
 import type { ErrorCode, TandemError } from '../errors.js';
 import type { Pool } from '../pool/pool.js';
 import { micros } from '../pool/protocol.js';
@@ -14,7 +15,10 @@ import type { Timeline } from './timeline.js';
 
 export interface CoordinatorOptions {
   readonly arena: Arena;
+  /** Of each stage. */
   readonly pools: readonly Pool[];
+  /** What the arena calls stages: those of the plan that stand beside each other are one there. */
+  readonly sections: readonly Section[];
   /** Graph inputs and outputs, in the model's order. */
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
@@ -60,13 +64,13 @@ export class Coordinator {
   /**
    * Runs the feed dry. Slots are filled as fast as they come free; each micro-batch then follows its own readiness, so any
    * stage works whenever something lies ready for it. One that fails is run again alone, once its turn has come; a failure
-   * that is not its rows' is thrown in order, after the micro-batches before it.
+   * that is not its rows' is thrown in order, after the micro-batches before it. `first` is the number of the first micro-batch.
    */
-  async *run(feed: Feed, timeline: Timeline): AsyncGenerator<MicroBatch> {
+  async *run(feed: Feed, timeline: Timeline, first = 0): AsyncGenerator<MicroBatch> {
     const { arena } = this.#options;
     const line = new Line<Flight>();
     const run: Run = { line, stopped: false, pause: undefined };
-    const filling = this.#fillSlots(feed, run).then(
+    const filling = this.#fillSlots(feed, run, first).then(
       () => line.end(),
       (error) => line.end(error),
     );
@@ -93,9 +97,9 @@ export class Coordinator {
     }
   }
 
-  async #fillSlots(feed: Feed, run: Run): Promise<void> {
+  async #fillSlots(feed: Feed, run: Run, first: number): Promise<void> {
     const { arena, fixedRows, relief } = this.#options;
-    for (let microBatch = 0; ; microBatch++) {
+    for (let microBatch = first; ; microBatch++) {
       const slot = await arena.claim();
       let rows = 0;
       try {
@@ -125,20 +129,33 @@ export class Coordinator {
   }
 
   /** What a stage has failed of, once its pool is fit for the next micro-batch. */
-  async #failureOf({ index, state }: Slot): Promise<TandemError> {
-    const pool = this.#options.pools[state.stage]!;
-    const failure = pool.failureOf(index);
+  async #failureOf(slot: Slot): Promise<TandemError> {
+    const pool = this.#options.pools[this.#stageOf(slot)]!;
+    const failure = pool.failureOf(slot.index);
     // A pool that cannot be brought back has ended, and tells why at the next micro-batch.
     if (LOST.has(failure.code)) await pool.revive().catch(() => {});
     return failure;
   }
 
+  /** Whose turn a micro-batch is in one of the arena's stages; without it, in that which it is in. */
+  #stageOf(slot: Slot, section = slot.state.stage): number {
+    return this.#options.sections[section]!.stages[slot.turn(section)]!;
+  }
+
   #record({ slot, takeoff }: Flight, timeline: Timeline): void {
     const { microBatch, rows } = slot;
     let readyAt = takeoff.publishedAt;
-    for (let stage = 0; stage < this.#options.pools.length; stage++) {
-      const { worker: thread, acceptedAt, finishedAt } = slot.ran(stage);
-      timeline.record({ stage, thread, microBatch, rows, readyAt, acceptedAt, finishedAt });
+    for (let section = 0; section < this.#options.sections.length; section++) {
+      const { worker: thread, acceptedAt, finishedAt } = slot.ran(section);
+      timeline.record({
+        stage: this.#stageOf(slot, section),
+        thread,
+        microBatch,
+        rows,
+        readyAt,
+        acceptedAt,
+        finishedAt,
+      });
       readyAt = finishedAt;
     }
   }
@@ -154,7 +171,7 @@ export class Coordinator {
     try {
       await Promise.all(run.line.items.map(({ takeoff }) => takeoff.landed));
       // Unless the stage has been relieved since.
-      if (isStarved(failure) && flight.reliefs === relief.count) await relief.give(flight.slot.state.stage);
+      if (isStarved(failure) && flight.reliefs === relief.count) await relief.give(this.#stageOf(flight.slot));
       return await this.#runAlone(flight);
     } finally {
       run.pause = undefined;
@@ -178,7 +195,7 @@ export class Coordinator {
       const failure = await flight.takeoff.landed;
       if (!failure) return null;
       if (!OF_ROWS.has(failure.code)) throw failure;
-      return isStarved(failure) && (await this.#options.relief.give(slot.state.stage)) ? attempt(kept) : failure;
+      return isStarved(failure) && (await this.#options.relief.give(this.#stageOf(slot))) ? attempt(kept) : failure;
     };
     return findPoison(rows, attempt);
   }

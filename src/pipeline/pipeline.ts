@@ -1,6 +1,7 @@
 /** A pipeline: the loaded stages of one plan, warmed up and joined by an arena. */
 import { Arena } from '../arena/arena.js';
 import { layOut, type Resident } from '../arena/layout.js';
+import { type Section, sectionsOf } from '../arena/turns.js';
 import { ENGINES, isCpu, parseDevice } from '../engine/registry.js';
 import { TandemError } from '../errors.js';
 import type { ModelGraph } from '../model/graph.js';
@@ -40,6 +41,9 @@ interface Warm {
 export class Pipeline {
   readonly graph: ModelGraph;
   readonly plan: Plan;
+  /** The stages that follow one another; those of one section stand beside each other. */
+  readonly sections: readonly Section[];
+  /** Of each stage. */
   readonly slices: readonly Slice[];
   /** What each stage's workers said after loading. */
   readonly loaded: readonly Loaded[];
@@ -63,20 +67,20 @@ export class Pipeline {
     this.graph = graph;
     this.plan = plan;
     this.slices = slices;
+    this.sections = sectionsOf(plan.stages);
     this.#pools = pools;
     this.#holdBudgets = holdBudgets;
     this.#deadline = deadline;
     this.#arenaFile = arenaFile;
     this.loaded = loaded;
-    this.#timeline = new Timeline(workersOf(plan), micros());
+    this.#timeline = this.#newTimeline();
   }
 
   /** Starts the pools and loads the slices. Throws coded errors; nothing is left running then. */
   static async open(graph: ModelGraph, plan: Plan, settings: PipelineSettings): Promise<Pipeline> {
-    const slices = slicesOf(
-      graph,
-      plan.stages.slice(1).map(({ ops }) => ops.from),
-    );
+    const sections = sectionsOf(plan.stages);
+    const cuts = sections.slice(1).map(({ stages: [first] }) => plan.stages[first!]!.ops.from);
+    const slices = slicesOf(graph, cuts).flatMap((slice, n) => sections[n]!.stages.map(() => slice));
     const opened = await openPools(
       plan.isolation,
       plan.stages.map(({ engine, provider, threads, workers, device }) => ({
@@ -135,11 +139,12 @@ export class Pipeline {
   get liveBytes(): number[] {
     const regions = this.#warm?.arena.layout.regions;
     if (!regions) return [];
-    return this.slices.map((_, j) => {
+    return this.sections.flatMap(({ stages }, n) => {
       // Rows stay in the slot to the end; across the cut live only those that are still to be read.
-      const read = new Set([...this.slices.slice(j).flatMap(({ inputs }) => inputs), ...this.graph.outputs]);
-      const across = regions.filter(({ name, born }) => born < j && read.has(name));
-      return across.reduce((sum, { bytes }) => sum + bytes, 0);
+      const read = new Set([...this.slices.slice(stages[0]).flatMap(({ inputs }) => inputs), ...this.graph.outputs]);
+      const across = regions.filter(({ name, born }) => born < n && read.has(name));
+      const bytes = across.reduce((sum, region) => sum + region.bytes, 0);
+      return stages.map(() => bytes);
     });
   }
 
@@ -161,14 +166,20 @@ export class Pipeline {
     const found = (mustCompute ? null : await this.#foresee(rowSpecs)) ?? (await this.#probe(rowSpecs));
     for (const name of this.graph.outputs) checkRowsAxis(name, found.get(name)!, microBatch);
 
-    const arena = new Arena(layOut(this.#residents(found), stages.length, depth), { file: this.#arenaFile });
-    for (const [j, pool] of this.#pools.entries()) await pool.attach(j, arena);
+    const { sections } = this;
+    const turns = sections.map(({ order }) => order);
+    const layout = layOut(this.#residents(found), sections.length, depth, turns);
+    const arena = new Arena(layout, { file: this.#arenaFile });
+    for (const [n, { stages: own }] of sections.entries()) {
+      for (const [turn, j] of own.entries()) await this.#pools[j]!.attach(n, arena, turn);
+    }
     if (this.#holdBudgets) checkBudgets(this.plan, await this.peakRss());
     const { graph, plan, slices } = this;
     const relief = new Relief({ graph, plan, slices, pools: this.#pools, rowSpecs, deadline: this.#deadline });
     const coordinator = new Coordinator({
       arena,
       pools: this.#pools,
+      sections,
       inputs: this.graph.inputs.map(({ name }) => name),
       outputs: this.graph.outputs,
       fixedRows: this.graph.fixedBatch,
@@ -177,8 +188,8 @@ export class Pipeline {
     this.#warm = { arena, coordinator, relief, rowSpecs };
   }
 
-  /** Micro-batches in the feed's order; needs `warmUp` first. One run at a time. */
-  async *run(feed: Feed): AsyncGenerator<MicroBatch> {
+  /** Micro-batches in the feed's order, counted from `first`; needs `warmUp` first. One run at a time. */
+  async *run(feed: Feed, first = 0): AsyncGenerator<MicroBatch> {
     if (this.#closed) throw new TandemError('TANDEM_CLOSED', 'the pipeline has been closed');
     if (!this.#warm) throw new TandemError('TANDEM_INTERNAL', 'the pipeline was run before it was warmed up');
     if (this.#running) {
@@ -189,8 +200,8 @@ export class Pipeline {
     this.#running = true;
     const span = await startRunSpan(this.plan);
     try {
-      this.#timeline = new Timeline(workersOf(this.plan), micros());
-      yield* this.#warm.coordinator.run(feed, this.#timeline);
+      this.#timeline = this.#newTimeline();
+      yield* this.#warm.coordinator.run(feed, this.#timeline, first);
     } catch (error) {
       span?.fail(error);
       throw error;
@@ -212,11 +223,18 @@ export class Pipeline {
     await closePools({ pools: this.#pools, arenaFile: this.#arenaFile });
   }
 
+  #newTimeline(): Timeline {
+    const workers = this.plan.stages.map(({ workers }) => workers);
+    return new Timeline(workers, micros(), this.sections);
+  }
+
   async #probe(rowSpecs: readonly TensorSpec[]): Promise<Map<string, Live>> {
     const inputs = zeroRows(rowSpecs, this.plan.microBatch);
     const found = new Map(rowSpecs.map(({ name }, n) => [name, inputs[n]!]));
     for (const [j, slice] of this.slices.entries()) {
       const { outputs } = await this.#pools[j]!.probe(slice.inputs.map((name) => found.get(name)!));
+      // Stages beside each other are all warmed up; the first of them says what comes out.
+      if (this.plan.stages[j]!.beside) continue;
       for (const [n, name] of slice.outputs.entries()) found.set(name, outputs[n]!);
     }
     return found;
@@ -226,7 +244,10 @@ export class Pipeline {
   async #foresee(rowSpecs: readonly TensorSpec[]): Promise<Map<string, Live> | null> {
     const { microBatch } = this.plan;
     const found = new Map(rowSpecs.map((spec) => [spec.name, { ...spec, shape: [microBatch, ...spec.shape] }]));
-    for (const [j, slice] of this.slices.entries()) {
+    for (const {
+      stages: [j = 0],
+    } of this.sections) {
+      const slice = this.slices[j]!;
       const outputs = await this.#pools[j]!.foresee(slice.inputs.map((name) => found.get(name)!));
       if (!outputs) return null;
       for (const spec of outputs) found.set(spec.name, { ...spec, shape: [...spec.shape] });
@@ -236,12 +257,13 @@ export class Pipeline {
 
   /** Every tensor that must lie in a slot, from the stage that makes it to the last that reads it. */
   #residents(found: ReadonlyMap<string, Live>): Resident[] {
-    const sink = this.slices.length;
+    const sink = this.sections.length;
     const born = new Map(this.graph.inputs.map(({ name }) => [name, -1]));
     const last = new Map<string, number>();
-    for (const [j, { inputs, outputs }] of this.slices.entries()) {
-      for (const name of outputs) born.set(name, j);
-      for (const name of [...inputs, ...outputs]) last.set(name, j);
+    for (const [n, { stages }] of this.sections.entries()) {
+      const { inputs, outputs } = this.slices[stages[0]!]!;
+      for (const name of outputs) born.set(name, n);
+      for (const name of [...inputs, ...outputs]) last.set(name, n);
     }
     for (const name of this.graph.outputs) last.set(name, sink);
     // The rows stand to the end, so that a micro-batch that fails can be run again from its start.
@@ -251,10 +273,6 @@ export class Pipeline {
       return { name, dtype, shape, born: stage, last: last.get(name)! };
     });
   }
-}
-
-function workersOf({ stages }: Plan): number[] {
-  return stages.map(({ workers }) => workers);
 }
 
 /** One after another where the engine cannot stand being started twice at once, else side by side. */

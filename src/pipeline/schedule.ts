@@ -9,6 +9,8 @@
  *   stage 1  ·  0  1  2  3
  */
 
+import { type Section, sectionsOf, turnOf } from '../arena/turns.js';
+
 /** The (stage, micro-batch) pairs of each step. */
 export function* clockCycles(m: number, n: number): Generator<{ stage: number; microBatch: number }[]> {
   for (let t = 0; t < m + n - 1; t++) {
@@ -46,21 +48,31 @@ export interface Prediction {
  * How long m micro-batches take when at most `depth` are in flight: the exact run of the pipeline on stages that always take
  * the same time and hops that take none. With depth enough and one worker a stage this is fill + m x slowest stage.
  */
-export function predict(stages: readonly StageTime[], m: number, depth: number): Prediction {
+export function predict(
+  stages: readonly StageTime[],
+  m: number,
+  depth: number,
+  sections: readonly Section[] = sectionsOf(stages.map(() => ({}))),
+): Prediction {
   const workers = stages.map(({ workers }) => new Array<number>(workers).fill(0));
+  const counts = stages.map(() => 0);
   const finished: number[] = [];
   for (let i = 0; i < m; i++) {
     let ready = i < depth ? 0 : finished[i - depth]!;
-    for (const [j, { seconds }] of stages.entries()) {
+    for (const { stages: own, order } of sections) {
+      const j = own[turnOf(order, i)]!;
       const freeAt = workers[j]!;
       const earliest = freeAt.indexOf(Math.min(...freeAt));
-      ready = Math.max(ready, freeAt[earliest]!) + seconds;
+      ready = Math.max(ready, freeAt[earliest]!) + stages[j]!.seconds;
       freeAt[earliest] = ready;
+      counts[j]! += 1;
     }
     // Output keeps the input's order, so a slot is free only when those before it are.
     finished.push(Math.max(ready, finished.at(-1) ?? 0));
   }
   const seconds = finished.at(-1) ?? 0;
-  const bubbles = stages.map((stage) => (seconds === 0 ? 0 : 1 - (m * stage.seconds) / (stage.workers * seconds)));
+  const bubbles = stages.map((stage, j) =>
+    seconds === 0 ? 0 : 1 - (counts[j]! * stage.seconds) / (stage.workers * seconds),
+  );
   return { seconds, bubbles };
 }

@@ -1,4 +1,5 @@
 /** The timeline: what ran when, kept as running sums and a pace for the whole job and as single spans for parts of it. */
+import { type Section, sectionsOf } from '../arena/turns.js';
 import { type Pace, PaceCounter } from './pace.js';
 import { predict, type StageTime } from './schedule.js';
 import { Spans } from './spans.js';
@@ -66,14 +67,20 @@ export class Timeline {
   #fresh: ThreadSpan[] = [];
   readonly #spans = new Spans();
   readonly #pace: PaceCounter;
+  readonly #sections: readonly Section[];
   /** Number of each stage's first lane. */
   readonly #firstLane: readonly number[];
   readonly #seats: readonly Seats[];
   readonly #sums: readonly StageSums[];
 
-  /** `workers` in each stage. */
-  constructor(workers: readonly number[], startedAt: number) {
+  /** `workers` in each stage; without `sections` each stage stands alone. */
+  constructor(
+    workers: readonly number[],
+    startedAt: number,
+    sections: readonly Section[] = sectionsOf(workers.map(() => ({}))),
+  ) {
     this.workers = workers;
+    this.#sections = sections;
     this.startedAt = startedAt;
     this.lanes = workers.flatMap((count, stage) => Array.from({ length: count }, (_, worker) => ({ stage, worker })));
     this.#firstLane = workers.map((_, stage) => this.lanes.findIndex((lane) => lane.stage === stage));
@@ -106,7 +113,7 @@ export class Timeline {
     const from = Math.max(0, acceptedAt - this.startedAt);
     const to = Math.max(0, finishedAt - this.startedAt);
     this.#pace.addBusy(this.#firstLane[stage]! + worker, from, to);
-    if (stage === this.workers.length - 1) this.#pace.addRows(rows, to);
+    if (this.#sections.at(-1)!.stages.includes(stage)) this.#pace.addRows(rows, to);
   }
 
   /** The spans that are kept: the newest some thousand, and samples of all before, in the order in which they finished. */
@@ -136,7 +143,7 @@ export class Timeline {
   /** Rows that have left the last stage. */
   get rows(): number {
     this.#takeIn();
-    return this.#sums.at(-1)!.rows;
+    return this.#sections.at(-1)!.stages.reduce((sum, stage) => sum + this.#sums[stage]!.rows, 0);
   }
 
   uses(): StageUse[] {
@@ -161,8 +168,8 @@ export class Timeline {
   bubble(depth: number): { predicted: number; measured: number } {
     const uses = this.uses();
     const stages: StageTime[] = uses.map((use, stage) => ({ seconds: use.meanSeconds, workers: this.workers[stage]! }));
-    const m = Math.max(0, ...uses.map(({ microBatches }) => microBatches));
-    const { bubbles } = predict(stages, Math.min(m, PREDICTED), depth);
+    const counts = this.#sections.map(({ stages: own }) => own.reduce((sum, j) => sum + uses[j]!.microBatches, 0));
+    const { bubbles } = predict(stages, Math.min(Math.max(0, ...counts), PREDICTED), depth, this.#sections);
     const mean = (values: readonly number[]) => {
       const total = this.lanes.length;
       return total === 0 ? 0 : values.reduce((sum, value, stage) => sum + value * this.workers[stage]!, 0) / total;

@@ -3,6 +3,8 @@ import { TandemError } from '../errors.js';
 
 /** More threads or workers than any machine has. */
 export const MOST_THREADS = 1024;
+/** Micro-batches of a round that one of several stages beside each other takes. */
+export const MOST_TURNS = 1000;
 /** Rows of a micro-batch, micro-batches in flight, seconds. */
 export const MOST = 1_000_000;
 

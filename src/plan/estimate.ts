@@ -1,5 +1,6 @@
 /** The cut by estimate: balances counted FLOPs, for as long as nobody has measured the layers. */
 
+import { sectionsOf, type Taking } from '../arena/turns.js';
 import { isCpu } from '../engine/registry.js';
 import { TandemError } from '../errors.js';
 import { legalCuts, liveBytes } from '../model/cut.js';
@@ -21,7 +22,7 @@ const FLOPS_PER_BYTE_MOVED = 20;
  */
 export function estimateRanges(
   graph: ModelGraph,
-  stages: readonly Pick<StagePlan, 'device' | 'threads' | 'workers'>[],
+  stages: readonly (Taking & Estimated)[],
   facts: TensorFacts | null,
 ): LayerRange[] {
   const legal = new Set(legalCuts(graph));
@@ -32,10 +33,11 @@ export function estimateRanges(
   const count = graph.layers.length;
   const traffic = (k: number) =>
     k === 0 || k === count ? 0 : (live?.[graph.layers[k]!.from] ?? 0) * FLOPS_PER_BYTE_MOVED;
+  const sections = sectionsOf(stages);
   const found = partition({
     layers: count,
-    stages: stages.map(({ device, threads, workers }) => {
-      const speed = (isCpu(device) ? threads : THREADS_OF_A_GPU) * workers;
+    stages: sections.map(({ stages: own }) => {
+      const speed = sum(own.map((j) => speedOf(stages[j]!)));
       const seconds = (from: number, to: number) => (traffic(from) + sums[to]! - sums[from]! + traffic(to)) / speed;
       return [{ cores: 0, seconds, work: seconds, fits: () => true, takes: () => 0 }];
     }),
@@ -48,10 +50,17 @@ export function estimateRanges(
     const places = graph.layers.filter(({ from }) => legal.has(from)).length;
     throw new TandemError(
       'TANDEM_LAYERS_INVALID',
-      `the model has ${places} ${places === 1 ? 'place' : 'places'} to cut, too few for ${stages.length} stages`,
+      `the model has ${places} ${places === 1 ? 'place' : 'places'} to cut, too few for ${sections.length} stages`,
       { remedy: `use at most ${places + 1} --stage` },
     );
   }
   const bounds = [...found.starts, count];
-  return stages.map((_, j) => ({ from: bounds[j]!, to: bounds[j + 1]! - 1 }));
+  return sections.flatMap(({ stages: own }, n) => own.map(() => ({ from: bounds[n]!, to: bounds[n + 1]! - 1 })));
+}
+
+type Estimated = Pick<StagePlan, 'device' | 'threads' | 'workers'>;
+
+/** In threads of a CPU. */
+export function speedOf({ device, threads, workers }: Estimated): number {
+  return (isCpu(device) ? threads : THREADS_OF_A_GPU) * workers;
 }

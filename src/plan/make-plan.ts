@@ -1,5 +1,6 @@
 /** Makes the plan of a job from what the user asked for and what the model is. */
 
+import { sectionsOf } from '../arena/turns.js';
 import { parseDevice } from '../engine/registry.js';
 import { TandemError } from '../errors.js';
 import { type ModelGraph, type TensorFacts, weightBytes } from '../model/graph.js';
@@ -8,7 +9,7 @@ import { closePools, type Isolation, openPools, resolveIsolation } from '../pool
 import { factsOf } from '../pool/protocol.js';
 import { type TensorSpec, zeroRows } from '../tensor.js';
 import { mebibytes } from './budget.js';
-import { estimateRanges } from './estimate.js';
+import { estimateRanges, speedOf } from './estimate.js';
 import {
   DEFAULT_MICRO_BATCH,
   defaultDepth,
@@ -22,6 +23,7 @@ import {
   type StagePlan,
 } from './plan.js';
 import type { PlanRequest } from './plan-request.js';
+import { shareTurns } from './share-turns.js';
 
 type UncutStage = Omit<StagePlan, 'layers' | 'ops'>;
 
@@ -29,7 +31,7 @@ export async function makePlan(graph: ModelGraph, request: PlanRequest): Promise
   const asked = request.stages?.length ? request.stages : fittingStages(graph);
   const resolved = resolveStages(graph, asked);
   const isolation = isolationFor(request.isolation ?? 'auto', resolved);
-  const stages = isolation === 'process' ? resolved : shareThreads(resolved, asked);
+  const stages = withTurns(isolation === 'process' ? resolved : shareThreads(resolved, asked));
   const named = rangesFromLayers(graph, asked);
   const facts = named ? null : await describe(graph, stages[0]!, isolation, request);
   const ranges = named ?? estimateRanges(graph, stages, facts);
@@ -60,6 +62,16 @@ function shareThreads(stages: readonly UncutStage[], asked: readonly StageOption
     ...stage,
     threads: settleThreads(stage.engine, stage.threads, parseDevice(stage.device), asked[j]!.threads !== undefined),
   }));
+}
+
+/** Where nobody says how stages beside each other share the micro-batches, it is by their estimated speed. */
+function withTurns(stages: readonly UncutStage[]): UncutStage[] {
+  return sectionsOf(stages).flatMap(({ stages: places }) => {
+    const own = places.map((j) => stages[j]!);
+    if (own.length === 1) return own;
+    const shared = own.some(({ turns }) => turns !== undefined) ? [] : shareTurns(own.map((each) => 1 / speedOf(each)));
+    return own.map((each, n) => ({ ...each, turns: each.turns ?? shared[n] ?? 1 }));
+  });
 }
 
 /** Weights alone are the least that a stage holds. What else it holds is measured only once it is loaded. */

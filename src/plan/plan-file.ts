@@ -6,7 +6,7 @@ import { parseDevice, providerFor } from '../engine/registry.js';
 import { TandemError } from '../errors.js';
 import type { ModelGraph } from '../model/graph.js';
 import { modelHash } from '../model/model-hash.js';
-import { MOST, MOST_THREADS } from './count.js';
+import { MOST, MOST_THREADS, MOST_TURNS } from './count.js';
 import { machineName } from './machine-name.js';
 import { opsOf, type Plan, rangesFromLayers } from './plan.js';
 
@@ -28,6 +28,8 @@ const STAGE = z.object({
   threads: THREADS,
   workers: THREADS,
   memory: z.int().min(0).optional(),
+  beside: z.boolean().optional(),
+  turns: z.int().min(1).max(MOST_TURNS).optional(),
   layers: RANGE,
 });
 const AMOUNT = z.number().min(0);

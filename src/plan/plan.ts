@@ -1,4 +1,5 @@
 /** The plan: the ordered stages, the micro-batch size and the depth. */
+import { sectionsOf, type Taking } from '../arena/turns.js';
 import type { EngineName } from '../engine/engine.js';
 import { engineFor, isCpu, providerFor } from '../engine/registry.js';
 import { TandemError } from '../errors.js';
@@ -25,9 +26,13 @@ export interface StageOptions {
   readonly provider?: string;
   /** Bytes that the stage may hold. */
   readonly memory?: number;
+  /** It computes the same layers as the stage before it: they take micro-batches in turn. */
+  readonly beside?: boolean;
+  /** Of each round of micro-batches so many are its own. Default: by how fast the stages beside each other are. */
+  readonly turns?: number;
 }
 
-export interface StagePlan {
+export interface StagePlan extends Taking {
   readonly device: string;
   readonly engine: EngineName;
   readonly provider: string;
@@ -108,9 +113,11 @@ export function resolveStages(graph: ModelGraph, stages: readonly StageOptions[]
   const cpuWorkers = onCpu.reduce((sum, { workers }) => sum + (workers ?? 1), 0);
   const spare = stages.length > onCpu.length ? readMachine().cores - 1 : readMachine().cores;
   const fairShare = Math.max(1, Math.floor(spare / Math.max(1, cpuWorkers)));
-  return stages.map(({ device, provider, threads, workers = 1, memory }) => ({
+  return stages.map(({ device, provider, threads, workers = 1, memory, beside, turns }) => ({
     device,
     memory,
+    ...(beside ? { beside } : {}),
+    ...(turns === undefined ? {} : { turns }),
     engine: engineOf(provider),
     provider: providerFor(engineOf(provider), device, provider),
     threads: threads ?? (isCpu(device) ? fairShare : 1),
@@ -118,13 +125,43 @@ export function resolveStages(graph: ModelGraph, stages: readonly StageOptions[]
   }));
 }
 
-/** Depth that keeps every worker busy: what it computes and what waits for it, and one slot being filled or emptied. */
-export function defaultDepth(stages: readonly { readonly workers: number }[]): number {
-  return stages.reduce((sum, { workers }) => sum + workers + 1, 1);
+/**
+ * Depth that keeps every worker busy: what it computes and what waits for it, and one slot being filled or emptied. Beside a slow
+ * stage all those must have room that the others compute in the meantime, since the output keeps the order.
+ */
+export function defaultDepth(stages: readonly (Taking & { readonly workers: number })[]): number {
+  const inSections = sectionsOf(stages).map(({ stages: own, order }) => {
+    if (own.length === 1) return stages[own[0]!]!.workers;
+    return Math.max(...own.map((j) => Math.ceil((order.length * stages[j]!.workers) / (stages[j]!.turns ?? 1))));
+  });
+  return inSections.reduce((sum, busy) => sum + busy + 1, 1);
 }
 
-/** The layers of each stage as ops; `null` where nobody named any. Throws TANDEM_LAYERS_INVALID on holes and overlaps. */
+/** The layers of each stage; `null` where nobody named any. Throws TANDEM_LAYERS_INVALID on holes and overlaps, TANDEM_USAGE. */
 export function rangesFromLayers(graph: ModelGraph, stages: readonly StageOptions[]): LayerRange[] | null {
+  if (stages[0]?.beside) {
+    throw new TandemError('TANDEM_USAGE', 'stage 0 has no stage before it to stand beside', {
+      remedy: 'begin with a stage that stands alone, for example: --stage gpu+cpu',
+    });
+  }
+  const sections = sectionsOf(stages);
+  const ranges = rangesOfSections(
+    graph,
+    sections.map(({ stages: [first] }) => stages[first!]!),
+  );
+  return (
+    ranges && sections.flatMap(({ stages: own }, n) => own.map((j) => checkSame(j, stages[j]!.layers, ranges[n]!)))
+  );
+}
+
+function checkSame(stage: number, asked: LayerRange | undefined, { from, to }: LayerRange): LayerRange {
+  if (asked && (asked.from !== from || asked.to !== to)) {
+    throw invalidLayers(`stage ${stage} asks for layers ${asked.from}..${asked.to} beside one of ${from}..${to}`);
+  }
+  return { from, to };
+}
+
+function rangesOfSections(graph: ModelGraph, stages: readonly StageOptions[]): LayerRange[] | null {
   if (stages.every(({ layers }) => layers === undefined)) {
     return stages.length === 1 ? [{ from: 0, to: graph.layers.length - 1 }] : null;
   }
@@ -151,7 +188,7 @@ export function rangesFromLayers(graph: ModelGraph, stages: readonly StageOption
 
 /** Whether every stage has its layers named, so that nothing is left to measure. One stage without layers= is the whole model, but how it is staffed is open. */
 export function isSettled(graph: ModelGraph, stages: readonly StageOptions[] = []): boolean {
-  const isOpen = stages.length === 1 && stages[0]!.layers === undefined;
+  const isOpen = sectionsOf(stages).length === 1 && stages[0]!.layers === undefined;
   return stages.length > 0 && !isOpen && rangesFromLayers(graph, stages) !== null;
 }
 
@@ -171,9 +208,9 @@ function invalidLayers(message: string): TandemError {
 
 /** Layer ranges as op ranges. Throws TANDEM_CUT_ILLEGAL where a boundary would divide what must stay together. */
 export function opsOf(graph: ModelGraph, ranges: readonly LayerRange[]): LayerRange[] {
-  return ranges.map(({ from, to }, j) => {
+  return ranges.map(({ from, to }) => {
     const first = graph.layers[from]!;
-    if (j > 0 && !isLegalCut(graph, first.from)) {
+    if (from > 0 && !isLegalCut(graph, first.from)) {
       throw new TandemError('TANDEM_CUT_ILLEGAL', `the model cannot be cut before layer ${from} (${first.name})`, {
         remedy: 'take a boundary that is not marked as sealed by: tandem inspect MODEL',
       });

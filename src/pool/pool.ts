@@ -40,8 +40,11 @@ export interface Pool {
   time(ask: Ask<'time'>): Promise<number[]>;
   /** What the slice makes of such inputs (in the order of `slice.inputs`), without computing; `null` where only `probe` can tell. */
   foresee(inputs: readonly TensorSpec[]): Promise<readonly TensorSpec[] | null>;
-  /** From now on the workers compute whatever comes to `stage` in the slots of `arena`, on whichever is free first. */
-  attach(stage: number, arena: Arena): Promise<void>;
+  /**
+   * From now on the workers compute whatever comes to `stage` in the slots of `arena`, on whichever is free first; where several pools
+   * serve the stage, what it is this one's `turn` to take.
+   */
+  attach(stage: number, arena: Arena, turn?: number): Promise<void>;
   /** Why the slot of this number is FAILED in this stage; to be asked once. */
   failureOf(slot: number): TandemError;
   /** After TANDEM_STAGE_DIED and TANDEM_STAGE_TIMEOUT: brings replacements to where the lost were. Rejects when they cannot be had; the pool has ended then. */

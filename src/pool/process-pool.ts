@@ -39,6 +39,7 @@ export class ProcessPool implements Pool {
   #nextId = 0;
   #arena: Arena | undefined;
   #stage = 0;
+  #turn = 0;
   #rowsAtOnce: number | null = null;
   /** The calls that brought the host to where it is: what its successor must be told again. */
   readonly #history: (() => Promise<unknown>)[] = [];
@@ -78,13 +79,14 @@ export class ProcessPool implements Pool {
     return this.#call('foresee', { inputs });
   }
 
-  async attach(stage: number, arena: Arena): Promise<void> {
-    this.#arena?.halt(this.#stage);
-    await this.#remember(() => this.#call('attach', { stage, layout: arena.layout }));
+  async attach(stage: number, arena: Arena, turn = 0): Promise<void> {
+    this.#arena?.halt(this.#stage, this.#turn);
+    await this.#remember(() => this.#call('attach', { stage, turn, layout: arena.layout }));
     this.#stage = stage;
+    this.#turn = turn;
     this.#arena = arena;
     // No thread of another process can be woken through this one's memory, so its slots are led there and back.
-    arena.takeAll(stage, (slot) => void this.#lead(arena, slot, stage));
+    arena.takeAll(stage, turn, (slot) => void this.#lead(arena, slot, stage));
   }
 
   failureOf(slot: number): TandemError {
@@ -140,7 +142,7 @@ export class ProcessPool implements Pool {
   #end(reason: TandemError): void {
     this.#ended ??= reason;
     this.#dropHost();
-    this.#arena?.halt(this.#stage);
+    this.#arena?.halt(this.#stage, this.#turn);
   }
 
   /** A host has nothing to save: what it computes lies in the arena or is computed again. */

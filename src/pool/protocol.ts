@@ -28,7 +28,7 @@ export interface Calls {
   foresee: { ask: { inputs: readonly TensorSpec[] }; answer: readonly TensorSpec[] | null };
   /** From now on, work on these slots. */
   attach: {
-    ask: { memory: SharedArrayBuffer; layout: Layout; stage: number; file: number | null };
+    ask: { memory: SharedArrayBuffer; layout: Layout; stage: number; turn: number; file: number | null };
     answer: null;
   };
   /**
@@ -49,7 +49,7 @@ export interface HostCalls {
   time: Calls['time'];
   foresee: Calls['foresee'];
   describe: Calls['describe'];
-  attach: { ask: { layout: Layout; stage: number }; answer: null };
+  attach: { ask: { layout: Layout; stage: number; turn: number }; answer: null };
   /** `words` are the slot's header but its state. */
   run: { ask: { slot: number; words: readonly number[] }; answer: { words: readonly number[] } };
   /** What the host's process holds; `restart` makes its peak begin anew, after this answer. */

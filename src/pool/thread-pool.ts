@@ -15,6 +15,7 @@ export class ThreadPool implements Pool {
   #threads: Threads;
   #arena: Arena | undefined;
   #stage = 0;
+  #turn = 0;
   #rowsAtOnce: number | null = null;
   /** Why slots are FAILED in this stage, by their number. */
   readonly #failures = new Map<number, TandemError>();
@@ -64,11 +65,12 @@ export class ThreadPool implements Pool {
     return this.#askOne('foresee', { inputs });
   }
 
-  async attach(stage: number, arena: Arena): Promise<void> {
+  async attach(stage: number, arena: Arena, turn = 0): Promise<void> {
     const { memory, layout, file } = arena;
-    await this.#prepare('attach', () => ({ memory, layout, stage, file }));
+    await this.#prepare('attach', () => ({ memory, layout, stage, turn, file }));
     this.#arena = arena;
     this.#stage = stage;
+    this.#turn = turn;
     this.#serveAll();
   }
 
@@ -137,14 +139,15 @@ export class ThreadPool implements Pool {
 
   /** Brings the workers back from their service, so that they take other calls; what they have begun is finished first. */
   async #halt(): Promise<void> {
-    this.#arena?.halt(this.#stage);
+    this.#arena?.halt(this.#stage, this.#turn);
     this.#arena = undefined;
     await Promise.all(this.#serving.values());
   }
 
   /** Slots that a worker has, or had when it died. */
   #running(): Slot[] {
-    return this.#arena?.slots.filter((slot) => slot.isRunning(this.#stage)) ?? [];
+    const isOurs = (slot: Slot) => slot.isRunning(this.#stage) && slot.turn(this.#stage) === this.#turn;
+    return this.#arena?.slots.filter(isOurs) ?? [];
   }
 
   #fail(slots: readonly Slot[], reason: TandemError): void {
@@ -186,7 +189,7 @@ export class ThreadPool implements Pool {
     this.#ended = reason;
     this.#callOff?.();
     this.#fail(this.#running(), reason);
-    this.#arena?.halt(this.#stage);
+    this.#arena?.halt(this.#stage, this.#turn);
     await this.#threads.end();
   }
 

@@ -153,11 +153,34 @@ test('what arrives at a stage comes in the order of the micro-batches, and no mo
   arena.slots[0]!.publish(8, 1);
   arena.slots[1]!.publish(6, 1);
   const came: number[] = [];
-  arena.takeAll(0, (slot) => came.push(slot.microBatch));
+  arena.takeAll(0, 0, (slot) => came.push(slot.microBatch));
   assert.deepEqual(came, [6, 8]);
   arena.slots[2]!.publish(7, 1);
   assert.deepEqual(came, [6, 8, 7]);
   arena.halt(0);
   arena.slots[3]!.publish(9, 1);
   assert.deepEqual(came, [6, 8, 7]);
+});
+
+test('each pool of a stage is given its own micro-batches, is halted alone, and is told of what is its own', async () => {
+  const layout = layOut([{ name: 'x', dtype: 'float32', shape: [8], born: -1, last: 1 }], 1, 4, [[0, 1]]);
+  const arena = new Arena(layout);
+  for (const [n, slot] of arena.slots.entries()) {
+    slot.claim();
+    slot.publish(n, 1);
+  }
+  assert.deepEqual(
+    [arena.accept(0, 1, 1)!.microBatch, arena.accept(0, 2, 0)!.microBatch, arena.accept(0, 1, 1)!.microBatch],
+    [1, 0, 3],
+  );
+  const came: number[] = [];
+  arena.takeAll(0, 1, (slot) => came.push(slot.microBatch));
+  arena.halt(0, 0);
+  const left = arena.slots[2]!;
+  await new Promise<void>((resolve) => arena.whenSettled(left, resolve));
+  assert.deepEqual(left.state, { state: 'FAILED', stage: 0 });
+  left.refill();
+  left.publish(5, 1);
+  assert.deepEqual(came, [5]);
+  arena.halt(0, 1);
 });

@@ -189,6 +189,8 @@ suite('tandem run', { concurrency: 2 }, () => {
 
 const STAGE_FIELDS = {
   stage: 'number',
+  beside: 'boolean',
+  turns: 'number',
   device: 'string',
   provider: 'string',
   ranOn: 'string',

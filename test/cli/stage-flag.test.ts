@@ -1,7 +1,7 @@
 /** `--stage DEVICE[,key=value…]`. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseCount, parseStageFlag } from '../../src/cli/stage-flag.js';
+import { parseCount, parseStageFlag, parseStages } from '../../src/cli/stage-flag.js';
 
 /** Only what is set. */
 function settings(text: string): Record<string, unknown> {
@@ -53,6 +53,15 @@ for (const [text, { message, remedy }] of Object.entries(WRONG)) {
 
 test('another place where a stage is written is named instead', () => {
   assert.throws(() => parseStageFlag('tpu', 'stages[1]'), { message: 'stages[1]: "tpu" is not a device' });
+});
+
+test('devices joined by a plus stand beside each other, each with its own settings', () => {
+  const set = (stage: object) => Object.fromEntries(Object.entries(stage).filter(([, value]) => value !== undefined));
+  assert.deepEqual(parseStages('gpu,layers=0..3,turns=4+cpu,threads=2').map(set), [
+    { device: 'gpu', layers: { from: 0, to: 3 }, turns: 4 },
+    { device: 'cpu', threads: 2, beside: true },
+  ]);
+  assert.throws(() => parseStages('gpu+'), { message: '--stage gpu+: "" is not a device' });
 });
 
 test('counts are whole, from 1 up to a bound', () => {
