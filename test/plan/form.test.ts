@@ -72,3 +72,20 @@ test('where copies overlap with computing two workers win; they lose where the c
   assert.equal((await settled({ ...card, memory })).workers, 1, 'by the budget');
   assert.equal((await settled({ ...card, device: 'gpu:1' })).workers, 1, 'by what happened');
 });
+
+test('stages beside each other are planned as one, with turns by their threads', async () => {
+  const rowSpecs = graph.inputs.map((input) => ({ ...input, shape: [8] }));
+  const stages = [
+    { device: 'cpu', threads: 2 },
+    { device: 'cpu', threads: 1, beside: true },
+  ];
+  const plan = await settlePlan(graph, { rowSpecs, deadline: 60_000, allowFallback: false, stages });
+  const last = graph.layers.length - 1;
+  assert.deepEqual(
+    plan.stages.map(({ layers, beside, turns }) => [layers, beside ?? false, turns]),
+    [
+      [{ from: 0, to: last }, false, 2],
+      [{ from: 0, to: last }, true, 1],
+    ],
+  );
+});
