@@ -9,6 +9,9 @@ import { Slot } from './slot.js';
 /** Milliseconds that a worker stays awake for a slot that is announced: as long as it takes to store some 50 MB. */
 const STORE_LIMIT = 10;
 
+/** Microseconds through all stages from which on a result is not kept waiting for the next: beside them nothing costs much. */
+const WAITED_FOR = 250_000;
+
 export class Arena {
   readonly memory: SharedArrayBuffer;
   readonly layout: Layout;
@@ -107,13 +110,16 @@ export class Arena {
 
   /** A worker of `stage` gives its slot away. */
   advance(slot: Slot, stage: number): void {
+    const took = slot.ran(stage).finishedAt - slot.ran(0).acceptedAt;
     slot.advance(stage);
-    if (stage + 1 === this.layout.stages) this.#callCoordinator();
+    if (stage + 1 < this.layout.stages) return;
+    if (took > WAITED_FOR) this.#bells.at(-1)![0]!.ring();
+    else this.#callCoordinator();
   }
 
   /**
    * For slots that are DONE. To be woken costs the coordinator more than all that it does then, so among threads it sleeps on while
-   * anything lies ready for each pool of the first stage. Who accepts the last of that calls again, and has not done when more is there.
+   * anything lies ready for each pool of the first stage. Who accepts the last of that calls again.
    */
   #callCoordinator(): void {
     const hasWork = (_: Bell, turn: number) => this.slots.some((slot) => slot.isReady(0, turn));

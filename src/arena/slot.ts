@@ -255,7 +255,9 @@ export class Slot {
 
   /** Everything in the header but the state: what a slot in another process must be told. */
   words(): number[] {
-    return Array.from(this.#header.subarray(kBatch));
+    const words: number[] = [];
+    for (let at = kBatch; at < this.#header.length; at++) words.push(this.#header[at]!);
+    return words;
   }
 
   /** Takes over the words of the same slot in another process. */

@@ -131,6 +131,18 @@ test('the coordinator sleeps on while anything lies ready for the first stage, a
   await waiting;
 });
 
+test('a micro-batch that has taken long is told of at once', async () => {
+  const arena = arenaOf(3);
+  for (const slot of arena.slots) {
+    slot.claim();
+    slot.publish(slot.index, 1);
+  }
+  const slot = arena.accept(0, 1)!;
+  slot.setRan(0, { worker: 1, acceptedAt: 1e6, finishedAt: 2e6 });
+  arena.advance(slot, 0);
+  await settled(arena, slot);
+});
+
 for (const when of ['before it comes', 'when it is there', 'before it is waited for'] as const) {
   test(`a slot fails at a stage that has been halted ${when}`, async () => {
     const arena = new Arena(twoStages());
