@@ -87,7 +87,7 @@ export class Arena {
       const ready = this.#earliestReady(stage, turn);
       if (ready) {
         if (!ready.tryAccept(stage, worker, turn)) continue;
-        if (stage === 0 && this.file === null && this.slots.some(({ isDone }) => isDone)) this.#callCoordinator();
+        if (this.file === null && this.slots.some(({ isDone }) => isDone)) this.#callCoordinator();
         return ready;
       } else if (!(this.slots.some((slot) => slot.isComing(stage, turn)) && bell.watch(seen, STORE_LIMIT))) {
         bell.wait(seen);
@@ -119,12 +119,14 @@ export class Arena {
 
   /**
    * For slots that are DONE. To be woken costs the coordinator more than all that it does then, so among threads it sleeps on while
-   * anything lies ready for each pool of the first stage. Who accepts the last of that calls again.
+   * something lies ready for each pool of the first stage, or half of the slots for later ones, which are the slower then. Who accepts
+   * any of that calls again.
    */
   #callCoordinator(): void {
     const hasWork = (_: Bell, turn: number) => this.slots.some((slot) => slot.isReady(0, turn));
-    const isFed = this.file === null && this.#bells[0]!.every(hasWork);
-    if (!isFed) this.#bells.at(-1)![0]!.ring();
+    const later = this.slots.filter(({ state: { state, stage } }) => state === 'READY' && stage > 0).length;
+    const isFed = this.#bells[0]!.every(hasWork) || (later > 0 && 2 * later >= this.slots.length - 1);
+    if (this.file !== null || !isFed) this.#bells.at(-1)![0]!.ring();
   }
 
   /** Nobody takes what comes to the pool `turn` of `stage` any more; it fails there. */

@@ -131,6 +131,27 @@ test('the coordinator sleeps on while anything lies ready for the first stage, a
   await waiting;
 });
 
+test('it sleeps on as well while half of the slots lie ready for later stages', async () => {
+  const arena = new Arena(layOut([{ name: 'x', dtype: 'float32', shape: [8], born: -1, last: 2 }], 2, 5));
+  for (const slot of arena.slots) {
+    slot.claim();
+    slot.publish(slot.index, 1);
+    arena.advance(arena.accept(0, 1)!, 0);
+  }
+  let isSettled = false;
+  const waiting = settled(arena, arena.slots[0]!).then(() => {
+    isSettled = true;
+  });
+  arena.advance(arena.accept(1, 2)!, 1);
+  for (let left = 4; left > 2; left--) {
+    arena.accept(1, 2);
+    for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate);
+    assert.equal(isSettled, false, `${left - 1} lie ready`);
+  }
+  arena.accept(1, 2);
+  await waiting;
+});
+
 test('a micro-batch that has taken long is told of at once', async () => {
   const arena = arenaOf(3);
   for (const slot of arena.slots) {
