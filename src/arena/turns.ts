@@ -46,3 +46,11 @@ export function orderOf(turns: readonly number[]): readonly number[] {
 export function turnOf(order: readonly number[], microBatch: number): number {
   return order[microBatch % order.length]!;
 }
+
+/** Of all micro-batches, the share that each stage takes. */
+export function sharesOf(stages: readonly Taking[]): number[] {
+  return sectionsOf(stages).flatMap(({ order }) => {
+    const count = Math.max(...order) + 1;
+    return Array.from({ length: count }, (_, n) => order.filter((turn) => turn === n).length / order.length);
+  });
+}

@@ -1,7 +1,9 @@
 /** A rehearsal: a plan is loaded and run on rows of zeros for a moment, to see what it really does. */
+import { sectionsOf } from '../arena/turns.js';
 import { isCpu } from '../engine/registry.js';
 import type { ModelGraph } from '../model/graph.js';
 import type { Plan } from '../plan/plan.js';
+import { sum } from '../plan/sums.js';
 import type { TensorSpec } from '../tensor.js';
 import { type Feed, zeroRowsFrom } from './micro-batch.js';
 import { Pipeline, type PipelineSettings } from './pipeline.js';
@@ -44,7 +46,10 @@ export class Rehearsal {
   /** Watches about so many seconds of steady work, if the plan runs as it expects. */
   async watch(seconds: number): Promise<Seen> {
     const { stages, expected, microBatch } = this.plan;
-    const filling = stages.reduce((sum, { workers }) => sum + workers, 0);
+    const sections = sectionsOf(stages);
+    const filling = sum(
+      sections.map(({ stages: own, order }) => Math.max(order.length, sum(own.map((j) => stages[j]!.workers)))),
+    );
     const interval = expected ? microBatch / expected.rowsPerSecond : 0;
     const enough = interval > 0 ? Math.ceil(seconds / interval) : WATCHED.most;
     const watched = Math.min(WATCHED.most, Math.max(WATCHED.fewest * filling, enough));
@@ -83,7 +88,9 @@ function zeros(count: number): Feed {
 /** Of the `count` micro-batches behind the first `skip`; those at the end find the stages before them idle. */
 function steady(spans: readonly Span[], { stages, microBatch }: Plan, skip: number, count: number) {
   const of = (stage: number) => spans.filter((span) => span.stage === stage);
-  const finished = of(stages.length - 1)
+  const last = sectionsOf(stages).at(-1)!.stages;
+  const finished = spans
+    .filter(({ stage }) => last.includes(stage))
     .map(({ finishedAt }) => finishedAt)
     .sort((a, b) => a - b);
   const micros = finished[skip + count - 1]! - finished[skip - 1]!;

@@ -1,4 +1,5 @@
 /** Shifting the cut: a plan is rehearsed, and its cut moved where the loaded stages say that it helps. */
+import { sharesOf } from '../arena/turns.js';
 import { noFit } from '../plan/budget.js';
 import { candidateOf, type Scales } from '../plan/candidate.js';
 import type { Form } from '../plan/form.js';
@@ -47,7 +48,10 @@ export function shiftCut(search: Search, tried: Pick<Tried, 'form' | 'plan' | 's
 
 /** Rows a second by the stages' times alone, as those of a plan that has not been tried. */
 function paceOf({ plan: { stages, expected, microBatch } }: Pick<Tried, 'plan'>): number {
-  return microBatch / Math.max(...stages.map(({ workers }, j) => expected!.stages[j]!.seconds / workers));
+  const shares = sharesOf(stages);
+  return (
+    microBatch / Math.max(...stages.map(({ workers }, j) => (shares[j]! * expected!.stages[j]!.seconds) / workers))
+  );
 }
 
 /**
@@ -112,8 +116,9 @@ function overBudget({ stages }: Plan, { peakBytes }: Seen): Need | null {
 /** The plan with what was seen of it. */
 export function verified(plan: Plan, { rowsPerSecond, stageSeconds, peakBytes }: Seen): Plan {
   const { expected, stages, microBatch } = plan;
+  const shares = sharesOf(stages);
   const utilisation = stages.map(({ workers }, j) =>
-    Math.min(1, (stageSeconds[j]! / workers / microBatch) * rowsPerSecond),
+    Math.min(1, ((shares[j]! * stageSeconds[j]!) / workers / microBatch) * rowsPerSecond),
   );
   return {
     ...plan,
@@ -134,6 +139,6 @@ export function verified(plan: Plan, { rowsPerSecond, stageSeconds, peakBytes }:
 
 function sameCut(a: Plan, b: Plan): boolean {
   const shape = ({ stages }: Plan) =>
-    stages.map(({ layers, workers, threads }) => [layers.from, workers, threads]).join(' ');
+    stages.map(({ layers, workers, threads, turns = 1 }) => [layers.from, workers, threads, turns]).join(' ');
   return shape(a) === shape(b);
 }

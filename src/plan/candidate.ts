@@ -2,12 +2,12 @@
 import { engineBuild } from '../engine/build.js';
 import { parseDevice } from '../engine/registry.js';
 import { settleThreads } from '../pool/environment.js';
-import { type Form, sharesThreads } from './form.js';
+import { crewOf, type Form, sharesThreads } from './form.js';
 import { isolationFor } from './make-plan.js';
 import { type Need, needOf } from './need.js';
 import { lowerBound, type Partition, partition } from './partition.js';
 import { defaultDepth, opsOf, type Plan } from './plan.js';
-import { problemOf, type Search, type StaffedProblem, staff, withoutBudgets } from './staffing.js';
+import { problemOf, type Search, type StaffedProblem, staff, takings, withoutBudgets, workersOf } from './staffing.js';
 import { sum } from './sums.js';
 
 export interface Candidate {
@@ -29,11 +29,17 @@ export interface Scales {
 /** The best cut of a form that the budgets allow. */
 export function candidateOf(search: Search, form: Form, scales: Scales = {}): Candidate {
   const { microBatch } = search;
-  const staffed = form.stages.map((ways, j) =>
-    ways.map((way) => staff(search, way, { seconds: scales.seconds?.[j] ?? 1, bytes: scales.bytes?.[j] ?? 1 })),
-  );
+  let stage = 0;
+  const staffed = form.stages.map((ways) => {
+    const own = crewOf(ways[0]!).map((_, n) => ({
+      seconds: scales.seconds?.[stage + n] ?? 1,
+      bytes: scales.bytes?.[stage + n] ?? 1,
+    }));
+    stage += own.length;
+    return ways.map((way) => staff(search, way, own));
+  });
   // More workers need more slots, so that fewer may be what fits.
-  const counts = new Set(form.stages.flat().map(({ workers }) => workers));
+  const counts = new Set(form.stages.flat().map(workersOf));
   const problems = [...counts].sort((a, b) => b - a).map((most) => problemOf(search, staffed, most));
   const free = partition(withoutBudgets(problems[0]!));
   let best: { problem: StaffedProblem; found: Partition } | undefined;
@@ -57,14 +63,28 @@ function planOf(
   { starts, staffing, slowest }: Partition,
 ): Plan {
   const bounds = [...starts, problem.layers];
-  const stages = staffing.map((n, j) => {
-    const [from, to] = [bounds[j]!, bounds[j + 1]!];
-    const { way, budget, ...own } = problem.stages[j]![n]!;
-    const seconds = own.seconds(from, to);
-    const utilisation = slowest > 0 ? seconds / slowest : 1;
-    return { way, seconds: seconds * way.workers, bytes: own.bytes(from, to), budget, utilisation };
+  const stages = staffing.flatMap((n, section) => {
+    const [from, to] = [bounds[section]!, bounds[section + 1]!];
+    const staffed = problem.stages[section]![n]!;
+    const shares = takings(staffed, from, to);
+    const round = sum(staffed.turns(from, to));
+    return staffed.crew.map((own, k) => {
+      const { workers, ...taking } = shares[k]!;
+      const seconds = own.seconds(from, to);
+      // Of the time in which a round goes by.
+      const busy = (seconds * (taking.turns ?? 1)) / round;
+      return {
+        way: own.way,
+        range: { from, to: to - 1 },
+        taking,
+        seconds: seconds * workers,
+        bytes: staffed.held(own, from, to),
+        budget: own.budget,
+        utilisation: slowest > 0 ? busy / slowest : 1,
+      };
+    });
   });
-  const ranges = stages.map((_, j) => ({ from: bounds[j]!, to: bounds[j + 1]! - 1 }));
+  const ranges = stages.map(({ range }) => range);
   const ops = opsOf(graph, ranges);
   const ways = stages.map(({ way }) => way);
   const asked = request.isolation ?? 'auto';
@@ -80,11 +100,12 @@ function planOf(
       threads: isolation === 'thread' ? settleThreads(engine, threads, parseDevice(device), false) : threads,
       workers,
       ...(memory === undefined ? {} : { memory }),
+      ...stages[j]!.taking,
       layers: ranges[j]!,
       ops: ops[j]!,
     })),
     microBatch,
-    depth: request.depth ?? defaultDepth(ways),
+    depth: request.depth ?? defaultDepth(stages.map(({ way: { workers }, taking }) => ({ workers, ...taking }))),
     isolation,
     cutBy: 'measured',
     expected: {

@@ -1,4 +1,5 @@
 /** Forms: the shapes that a plan may have before the model is cut: how many stages, on which devices, staffed in which ways. */
+import { sectionsOf } from '../arena/turns.js';
 import type { EngineName } from '../engine/engine.js';
 import { ENGINES, isCpu } from '../engine/registry.js';
 import type { TandemError } from '../errors.js';
@@ -8,6 +9,7 @@ import type { WantedStaffing } from './measure.js';
 import { type Rival, resolveStages, type StageOptions } from './plan.js';
 import { staffingKey } from './profile.js';
 import type { Staffing } from './stopwatch.js';
+import { sum } from './sums.js';
 
 /** One way to staff one stage. */
 export interface Way {
@@ -22,6 +24,15 @@ export interface Way {
   readonly staffing: Staffing;
   /** Left out where it cannot even be measured: there is another that does with less. */
   readonly optional?: boolean;
+  /** Micro-batches of each round that the user gives it beside others. */
+  readonly turns?: number | undefined;
+  /** What stands beside it, on the same layers. */
+  readonly beside?: readonly Way[];
+}
+
+/** All that stand beside each other. */
+export function crewOf(way: Way): readonly Way[] {
+  return [way, ...(way.beside ?? [])];
 }
 
 export interface Form {
@@ -45,13 +56,15 @@ export function namedForms(graph: ModelGraph, stages: readonly StageOptions[], c
   const cpuWorkers = resolved.reduce((sum, { device, workers }) => sum + (isCpu(device) ? workers : 0), 0);
   const ways = stages.map((stage, j): Way[] => {
     const { engine, provider, threads, workers, device } = resolved[j]!;
-    const base = { device, engine, provider, memory: stage.memory };
+    const base = { device, engine, provider, memory: stage.memory, turns: stage.turns };
     if (open(stage)) return cpuWays(base, cores, stages.filter(open).length);
     if (!isCpu(device) && stage.workers === undefined) return cardWays(base, threads);
     const atOnce = isCpu(device) ? Math.max(1, Math.min(cpuWorkers, Math.floor(cores / threads))) : workers;
     return [{ ...base, threads, workers, staffing: { device, engine, provider, threads, atOnce } }];
   });
-  return [{ name: nameOf(stages.map(({ device }) => device)), stages: ways }];
+  const sections = sectionsOf(stages);
+  const names = sections.map(({ stages: own }) => own.map((j) => stages[j]!.device).join(' + '));
+  return [{ name: nameOf(names), stages: sections.map(({ stages: own }) => crews(own.map((j) => ways[j]!))) }];
 }
 
 /** The forms that are tried when nothing is asked: every device alone and together, one stage or several, few workers or many. */
@@ -82,6 +95,10 @@ export function openForms(graph: ModelGraph, cards: readonly string[], cores: nu
     forms.push({ name: nameOf(['cpu', ...cards]), stages: [beside, ...all] });
     if (cards.length > 1) forms.push({ name: nameOf(cards), stages: all });
   }
+  if (cards.length > 0) {
+    const all = [...cards.map((device) => cardWays(base(device))), cpuWays(base('cpu'), spare, 1)];
+    forms.push({ name: nameOf([[...cards, 'cpu'].join(' + ')]), stages: [crews(all)] });
+  }
   return forms;
 }
 
@@ -89,7 +106,7 @@ export function openForms(graph: ModelGraph, cards: readonly string[], cores: nu
 export function staffingsOf(forms: readonly Form[]): [WantedStaffing, ...WantedStaffing[]] {
   const wanted = new Map<string, WantedStaffing>();
   for (const { stages } of forms) {
-    for (const { staffing, optional = false } of stages.flat()) {
+    for (const { staffing, optional = false } of stages.flat().flatMap(crewOf)) {
       const key = staffingKey(staffing);
       const wholeOnly = stages.length === 1 && (wanted.get(key)?.wholeOnly ?? true);
       wanted.set(key, { ...staffing, wholeOnly, optional: optional && (wanted.get(key)?.optional ?? true) });
@@ -105,12 +122,15 @@ export function measuredForms(
   forms: readonly Form[],
   missing: ReadonlyMap<string, TandemError>,
 ): { forms: Form[]; absent: Rival[] } {
-  const isThere = ({ staffing }: Way) => !missing.has(staffingKey(staffing));
+  const isLost = ({ staffing }: Way) => missing.has(staffingKey(staffing));
   const left: Form[] = [];
   const absent: Rival[] = [];
   for (const { name, stages } of forms) {
-    const there = stages.map((ways) => ways.filter(isThere));
-    const lost = stages.find((_, j) => there[j]!.length === 0)?.[0];
+    const there = stages.map((ways) => ways.filter((way) => !crewOf(way).some(isLost)));
+    const lost = stages
+      .find((_, j) => there[j]!.length === 0)
+      ?.flatMap(crewOf)
+      .find(isLost);
     if (!lost) left.push({ name, stages: there });
     else absent.push({ name, rowsPerSecond: null, why: missing.get(staffingKey(lost.staffing))!.message });
   }
@@ -118,8 +138,19 @@ export function measuredForms(
 }
 
 /** Cores that a way keeps busy: a card's stage leaves the cores to others. */
-export function coresOf({ device, threads, workers }: Way): number {
-  return isCpu(device) ? threads * workers : 0;
+export function coresOf(way: Way): number {
+  return sum(crewOf(way).map(({ device, threads, workers }) => (isCpu(device) ? threads * workers : 0)));
+}
+
+/** Every choice of one way for each that stands beside the others. */
+function crews(ways: readonly (readonly Way[])[]): Way[] {
+  const [first = [], ...others] = ways;
+  if (others.length === 0) return [...first];
+  return crews(others).flatMap((rest) => first.map((way) => ({ ...way, beside: crewOf(rest).map(alone) })));
+}
+
+function alone({ beside: _, ...way }: Way): Way {
+  return way;
 }
 
 /** Engines with process-wide thread counts cannot give each stage its own in one process. */

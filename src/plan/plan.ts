@@ -188,9 +188,7 @@ function rangesOfSections(graph: ModelGraph, stages: readonly StageOptions[]): L
 
 /** Whether every stage has its layers named, so that nothing is left to measure. One stage without layers= is the whole model, but how it is staffed is open. */
 export function isSettled(graph: ModelGraph, stages: readonly StageOptions[] = []): boolean {
-  // How stages beside each other share their work is reckoned and not measured.
-  if (stages.some(({ beside }) => beside)) return true;
-  const isOpen = stages.length === 1 && stages[0]!.layers === undefined;
+  const isOpen = sectionsOf(stages).length === 1 && stages[0]!.layers === undefined;
   return stages.length > 0 && !isOpen && rangesFromLayers(graph, stages) !== null;
 }
 

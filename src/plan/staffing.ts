@@ -1,13 +1,15 @@
 /** Staffing: the ways of a form with what they cost, as the problem that the partition solves. */
+import type { Taking } from '../arena/turns.js';
 import { engineBuild } from '../engine/build.js';
 import { isCpu } from '../engine/registry.js';
 import { legalCuts } from '../model/cut.js';
 import { type CostContext, liveAtLayers, stageCost } from './cost.js';
-import { coresOf, type Way } from './form.js';
+import { coresOf, crewOf, type Way } from './form.js';
 import type { PartitionProblem, Staffable } from './partition.js';
 import { defaultDepth } from './plan.js';
 import type { PlanRequest } from './plan-request.js';
 import { factsOfProfile, findCase } from './profile.js';
+import { paceInTurns, shareTurns } from './share-turns.js';
 import { sum } from './sums.js';
 
 /** What holds for all candidates of one search. */
@@ -18,9 +20,13 @@ export interface Search extends CostContext {
   readonly free: (device: string) => number;
 }
 
-/** A way with what it costs. */
+/** A way with what it costs; where several stand beside each other, all of them together. */
 export interface Staff {
   readonly way: Way;
+  /** Each that stands there; itself where it stands alone. */
+  readonly crew: readonly Staff[];
+  /** Of each round of micro-batches on layers [from, to), how many each of them takes. */
+  readonly turns: (from: number, to: number) => readonly number[];
   readonly seconds: Staffable['seconds'];
   readonly work: Staffable['work'];
   /** What the stage's process holds beside slots. */
@@ -28,21 +34,64 @@ export interface Staff {
   readonly budget: number;
 }
 
-export function staff(search: Search, way: Way, scale: { seconds: number; bytes: number }): Staff {
+/** `scales` of each that stands there. */
+export function staff(search: Search, way: Way, scales: readonly Scale[]): Staff {
+  const crew = crewOf(way).map((each, n) => staffAlone(search, each, scales[n]!));
+  return crew.length === 1 ? crew[0]! : together(way, crew);
+}
+
+interface Scale {
+  readonly seconds: number;
+  readonly bytes: number;
+}
+
+function together(way: Way, crew: readonly Staff[]): Staff {
+  const asked = crew.some((each) => each.way.turns !== undefined);
+  const known = new Map<string, readonly number[]>();
+  const times = (from: number, to: number) => crew.map(({ seconds }) => seconds(from, to));
+  const turns = (from: number, to: number) => {
+    if (asked) return crew.map((each) => each.way.turns ?? 1);
+    const key = `${from} ${to}`;
+    const found = known.get(key) ?? shareTurns(times(from, to));
+    known.set(key, found);
+    return found;
+  };
+  return {
+    way,
+    crew,
+    turns,
+    seconds: (from, to) => paceInTurns(times(from, to), turns(from, to)),
+    work: (from, to) => 1 / sum(crew.map(({ work }) => 1 / work(from, to))),
+    ownBytes: (from, to) => sum(crew.map(({ ownBytes }) => ownBytes(from, to))),
+    budget: sum(crew.map(({ budget }) => budget)),
+  };
+}
+
+function staffAlone(search: Search, way: Way, scale: Scale): Staff {
   const { profile, microBatch, free } = search;
   const measured = findCase(profile, way.staffing, microBatch, engineBuild(way.engine, way.provider))!;
   const cost = stageCost(search, measured);
-  return {
+  const own: Staff = {
     way,
+    get crew() {
+      return [own];
+    },
+    turns: () => [1],
     seconds: (from, to) => (cost.seconds(from, to) * scale.seconds) / way.workers,
     work: (from, to) => (cost.work(from, to) * scale.seconds) / way.workers,
     ownBytes: (from, to) => cost.bytes(from, to, way.workers) * scale.bytes,
     budget: way.memory ?? free(way.device),
   };
+  return own;
 }
 
-/** `bytes`: what the stage's process holds. */
-export type Staffed = Staff & Staffable & { readonly bytes: (from: number, to: number) => number };
+/** `bytes`: what its processes hold. */
+export type Staffed = Staff &
+  Staffable & {
+    readonly bytes: (from: number, to: number) => number;
+    /** Likewise of one of its crew. */
+    readonly held: (own: Staff, from: number, to: number) => number;
+  };
 
 export interface StaffedProblem extends PartitionProblem {
   readonly stages: readonly (readonly Staffed[])[];
@@ -55,11 +104,12 @@ export function problemOf(
   most: number,
 ): StaffedProblem {
   const few = staffs.map((ways) => {
-    const limit = Math.max(most, Math.min(...ways.map(({ way }) => way.workers)));
-    return ways.filter(({ way }) => way.workers <= limit);
+    const limit = Math.max(most, Math.min(...ways.map(({ way }) => workersOf(way))));
+    return ways.filter(({ way }) => workersOf(way) <= limit);
   });
-  const largest = few.map((ways) => ({ workers: Math.max(...ways.map(({ way }) => way.workers)) }));
-  const depth = request.depth ?? defaultDepth(largest);
+  const deepest = few.map((ways) => Math.max(...ways.map((own) => defaultDepth(takings(own, 0, graph.layers.length)))));
+  // Each counts the slot that is being filled.
+  const depth = request.depth ?? sum(deepest) - (deepest.length - 1);
   const live = liveAtLayers(graph, factsOfProfile(profile), microBatch);
   const slots = (k: number) => depth * (live[k] ?? 0);
   const legal = new Set(legalCuts(graph));
@@ -73,19 +123,34 @@ export function problemOf(
   };
 }
 
+/** Workers of all that stand beside each other. */
+export function workersOf(way: Way): number {
+  return sum(crewOf(way).map(({ workers }) => workers));
+}
+
+/** The stages of a way that is given layers [from, to). */
+export function takings({ crew, turns }: Staff, from: number, to: number): (Taking & { readonly workers: number })[] {
+  const shares = turns(from, to);
+  return crew.map(({ way: { workers } }, n) =>
+    crew.length === 1 ? { workers } : { workers, turns: shares[n]!, ...(n > 0 ? { beside: true } : {}) },
+  );
+}
+
 /** A process holds what it has read out of each slot; what it makes goes straight to where all stages find it. A card holds no slots. */
 function withSlots(staffed: Staff, slots: (k: number) => number, layers: number): Staffed {
-  const { way, ownBytes, budget } = staffed;
-  const bytes = (from: number, to: number) => ownBytes(from, to) + (isCpu(way.device) ? slots(from) : 0);
+  const { way, crew } = staffed;
+  const held = (own: Staff, from: number, to: number) =>
+    own.ownBytes(from, to) + (isCpu(own.way.device) ? slots(from) : 0);
   // The slots themselves lie in memory too.
   const shared = (from: number, to: number) => slots(from) + (to === layers ? slots(to) : 0);
   return {
     ...staffed,
-    bytes,
+    bytes: (from, to) => sum(crew.map((own) => held(own, from, to))),
+    held,
     cores: coresOf(way),
     // What is shared is held to the room.
-    fits: (from, to) => sharesMemory(way) || bytes(from, to) <= budget,
-    takes: (from, to) => (sharesMemory(way) ? bytes(from, to) : 0) + shared(from, to),
+    fits: (from, to) => crew.every((own) => sharesMemory(own.way) || held(own, from, to) <= own.budget),
+    takes: (from, to) => sum(crew.map((own) => (sharesMemory(own.way) ? held(own, from, to) : 0))) + shared(from, to),
   };
 }
 

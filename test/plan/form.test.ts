@@ -8,7 +8,7 @@ import { makeOnnx } from '../../scripts/make-onnx.js';
 import { type ModelGraph, weightBytes } from '../../src/model/graph.js';
 import { openModel } from '../../src/model/open.js';
 import { settlePlan } from '../../src/pipeline/settle-plan.js';
-import { type Form, namedForms, openForms, staffingsOf } from '../../src/plan/form.js';
+import { crewOf, type Form, namedForms, openForms, staffingsOf } from '../../src/plan/form.js';
 import type { StageOptions } from '../../src/plan/plan.js';
 import { chainGraph } from '../fixtures/chain.js';
 
@@ -73,19 +73,41 @@ test('where copies overlap with computing two workers win; they lose where the c
   assert.equal((await settled({ ...card, device: 'gpu:1' })).workers, 1, 'by what happened');
 });
 
-test('stages beside each other are planned as one, with turns by their threads', async () => {
+test('of two devices beside each other the faster one is given more of the micro-batches, by what was measured', async () => {
+  process.env.TANDEM_ENGINE_MODULE = new URL('../fixtures/slow-engine.js', import.meta.url).href;
   const rowSpecs = graph.inputs.map((input) => ({ ...input, shape: [8] }));
+  const device = { provider: 'custom', threads: 1, workers: 1 };
   const stages = [
-    { device: 'cpu', threads: 2 },
-    { device: 'cpu', threads: 1, beside: true },
+    { ...device, device: 'cpu:12' },
+    { ...device, device: 'cpu:3', beside: true },
   ];
-  const plan = await settlePlan(graph, { rowSpecs, deadline: 60_000, allowFallback: false, stages });
+  const request = { rowSpecs, deadline: 60_000, allowFallback: false, microBatch: 64, stages };
+  const plan = await settlePlan(graph, request);
   const last = graph.layers.length - 1;
   assert.deepEqual(
-    plan.stages.map(({ layers, beside, turns }) => [layers, beside ?? false, turns]),
+    plan.stages.map(({ layers, beside = false }) => [layers, beside]),
     [
-      [{ from: 0, to: last }, false, 2],
-      [{ from: 0, to: last }, true, 1],
+      [{ from: 0, to: last }, false],
+      [{ from: 0, to: last }, true],
     ],
   );
+  const [slow, fast] = plan.stages.map(({ turns }) => turns!);
+  assert.ok(fast! > slow!, `${fast} turns of the fast one, ${slow} of the slow one`);
+  assert.ok(plan.expected!.verified);
+  assert.ok(plan.depth >= (fast! + slow!) / slow!, 'what the fast one does meanwhile has room');
+  const named = await settlePlan(graph, { ...request, stages: [{ ...stages[0]!, turns: 2 }, stages[1]!] });
+  assert.deepEqual(
+    named.stages.map(({ turns }) => turns),
+    [2, 1],
+  );
+});
+
+test('a card and the CPU beside each other are considered', () => {
+  const forms = openForms({ ...chainGraph(3), format: 'graph-model' }, ['gpu'], 2);
+  const form = forms.find(({ name }) => name === '1 stage: gpu + cpu')!;
+  const crews = form.stages[0]!.map((way) => crewOf(way).map(({ device, workers }) => `${workers} ${device}`));
+  assert.deepEqual(crews, [
+    ['1 gpu', '1 cpu'],
+    ['2 gpu', '1 cpu'],
+  ]);
 });
