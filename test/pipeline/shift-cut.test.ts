@@ -7,7 +7,7 @@ import { candidateOf } from '../../src/plan/candidate.js';
 import type { Form } from '../../src/plan/form.js';
 import { STAFFING, searchOf } from '../fixtures/measured-chain.js';
 
-const millis = fc.array(fc.integer({ min: 1, max: 50 }), { minLength: 2, maxLength: 8 });
+const millis = fc.array(fc.integer({ min: 20, max: 500 }), { minLength: 2, maxLength: 8 });
 const WAY = {
   device: 'cpu',
   engine: 'onnxruntime',
