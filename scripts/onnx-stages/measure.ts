@@ -53,8 +53,8 @@ async function pipelineRun({ path, cuts, facts, isolation }: PipelineAsk): Promi
   const microBatch = facts[graph.inputs[0]!.name]!.shape[0]!;
   const deadline = 600_000;
   const plan = await makePlan(graph, { stages, isolation, microBatch, rowSpecs, deadline });
-  const pipeline = await Pipeline.open(graph, plan, { allowFallback: false, deadline });
-  await pipeline.warmUp(rowSpecs, { compute: false });
+  const settings = { allowFallback: false, deadline };
+  const pipeline = await Pipeline.openWarm(graph, plan, rowSpecs, settings, { compute: false });
   let left = RUNS;
   const fill = async () => (left-- > 0 ? microBatch : 0);
   for await (const _ of pipeline.run({ fill }));

@@ -69,7 +69,9 @@ export async function openRun(request: Request, opened: Opened, { bar, signals }
     bar.line('reading rows from this terminal; Ctrl-D ends them\n');
   }
   const toStream = request.output === STANDARD_STREAM;
-  const fingerprint = toStream ? null : await signals.race(fingerprintOf({ ...request, graph, input }));
+  // A new output needs it only once the stages are loaded, and whoever waits for it meets its failure.
+  const fingerprint = toStream ? null : fingerprintOf({ ...request, graph, input });
+  fingerprint?.catch(() => {});
   if (!toStream) opened.claim = await claim(request, graph, input, fingerprint);
   if (opened.claim?.complete) return;
   const earlier = opened.claim?.earlier ?? null;
@@ -90,14 +92,15 @@ export async function openRun(request: Request, opened: Opened, { bar, signals }
   }
   const pipeline = await signals.race(load(graph, source, request, earlier, bar));
   opened.pipeline = pipeline;
-  opened.sink ??= await opened.claim!.open(fingerprint && beginning(fingerprint, pipeline, source, request, input));
+  const identified = await fingerprint;
+  opened.sink ??= await opened.claim!.open(identified && beginning(identified, pipeline, source, request, input));
 }
 
 function claim(
   { output, outputFormat, force, forceNew }: Request,
   graph: ModelGraph,
   input: SourceInput,
-  fingerprint: Fingerprint | null,
+  fingerprint: Promise<Fingerprint | null> | null,
 ): Promise<OutputClaim> {
   const inputs = typeof input === 'string' ? [input] : [...input.values()];
   return OutputClaim.take(output, {

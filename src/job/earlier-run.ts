@@ -11,8 +11,8 @@ export interface LookOptions {
   readonly force?: boolean;
   /** Start over, whatever an earlier run has left. */
   readonly forceNew?: boolean;
-  /** What the job is, as far as it is known yet; `null` or absent for one that cannot be gone on with. */
-  readonly fingerprint?: Fingerprint | null;
+  /** What the job is, as far as it is known yet; `null` or absent for one that cannot be gone on with. Waited for only where there is an earlier one. */
+  readonly fingerprint?: Fingerprint | null | Promise<Fingerprint | null>;
   readonly disk?: Disk;
 }
 
@@ -28,12 +28,13 @@ export interface Found {
  * Throws TANDEM_OUTPUT_EXISTS, TANDEM_JOURNAL_MISMATCH, TANDEM_JOURNAL_DAMAGED, and the system's errors.
  */
 export async function findEarlier(output: string, options: LookOptions): Promise<Found> {
-  const { force = false, forceNew = false, fingerprint = null, disk = DISK } = options;
+  const { force = false, forceNew = false, disk = DISK } = options;
   if (forceNew) {
     await forget(output, await Journal.read(output, disk).catch(() => null), disk);
     return {};
   }
   const journal = await Journal.read(output, disk);
+  const fingerprint = journal && ((await options.fingerprint) ?? null);
   const commit = journal?.commit ?? null;
   const isNamed = commit?.sealed && (await disk.sizeOf(partialPath(output))) === null;
   if (

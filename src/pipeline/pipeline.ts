@@ -2,7 +2,7 @@
 import { Arena } from '../arena/arena.js';
 import { layOut, type Resident } from '../arena/layout.js';
 import { type Section, sectionsOf } from '../arena/turns.js';
-import { ENGINES, isCpu, parseDevice } from '../engine/registry.js';
+import { isCpu, parseDevice } from '../engine/registry.js';
 import { TandemError } from '../errors.js';
 import type { ModelGraph } from '../model/graph.js';
 import { type Slice, slicesOf } from '../model/slice.js';
@@ -12,11 +12,12 @@ import { checkDevice } from '../pool/device-truth.js';
 import { closePools, openPools, type Pools } from '../pool/isolation.js';
 import type { Pool } from '../pool/pool.js';
 import { type Loaded, micros } from '../pool/protocol.js';
-import { type Tensor, type TensorSpec, zeroRows } from '../tensor.js';
+import { type TensorSpec, zeroRows } from '../tensor.js';
 import { Coordinator } from './coordinator.js';
+import { type Foreseen, foreseeAll, type Live, startLoading } from './load.js';
 import type { Feed, MicroBatch } from './micro-batch.js';
 import { Relief } from './relief.js';
-import { startRunSpan } from './telemetry.js';
+import { findApi, startRunSpan } from './telemetry.js';
 import { Timeline } from './timeline.js';
 
 export interface PipelineSettings {
@@ -27,9 +28,6 @@ export interface PipelineSettings {
   /** Refuse to run once a stage's process has held more than its `memory`; default true. */
   readonly holdBudgets?: boolean;
 }
-
-/** What lies in a slot, at its largest. */
-type Live = Pick<Tensor, 'dtype' | 'shape'>;
 
 interface Warm {
   readonly arena: Arena;
@@ -51,6 +49,7 @@ export class Pipeline {
   readonly #holdBudgets: boolean;
   readonly #deadline: number;
   readonly #arenaFile: number | null;
+  readonly #foreseen: Foreseen | null;
   #warm: Warm | undefined;
   #timeline: Timeline;
   #running = false;
@@ -62,6 +61,7 @@ export class Pipeline {
     slices: readonly Slice[],
     { pools, arenaFile }: Pools,
     loaded: readonly Loaded[],
+    foreseen: Foreseen | null,
     { holdBudgets = true, deadline }: PipelineSettings,
   ) {
     this.graph = graph;
@@ -73,11 +73,20 @@ export class Pipeline {
     this.#deadline = deadline;
     this.#arenaFile = arenaFile;
     this.loaded = loaded;
+    this.#foreseen = foreseen;
     this.#timeline = this.#newTimeline();
   }
 
-  /** Starts the pools and loads the slices. Throws coded errors; nothing is left running then. */
-  static async open(graph: ModelGraph, plan: Plan, settings: PipelineSettings): Promise<Pipeline> {
+  /**
+   * Starts the pools and loads the slices. With `foresee`, the shape of one row for each input, a stage tells what it would give of them as
+   * soon as it is loaded, while others still load. Throws coded errors; nothing is left running then.
+   */
+  static async open(
+    graph: ModelGraph,
+    plan: Plan,
+    settings: PipelineSettings,
+    foresee?: readonly TensorSpec[],
+  ): Promise<Pipeline> {
     const sections = sectionsOf(plan.stages);
     const cuts = sections.slice(1).map(({ stages: [first] }) => plan.stages[first!]!.ops.from);
     const slices = slicesOf(graph, cuts).flatMap((slice, n) => sections[n]!.stages.map(() => slice));
@@ -92,28 +101,34 @@ export class Pipeline {
       })),
     );
     try {
-      const loaded = await loadAll(plan, opened.pools, slices);
+      const loading = startLoading(plan, opened.pools, slices);
+      void findApi();
+      const foreseeing = foresee && foreseeAll({ plan, sections, slices, pools: opened.pools }, foresee, loading);
+      foreseeing?.catch(() => {});
+      const loaded = await Promise.all(loading);
       if (!settings.allowFallback) {
         for (const [j, pool] of opened.pools.entries()) checkDevice(`stage ${j}`, pool.options, loaded[j]!);
       }
-      return new Pipeline(graph, plan, slices, opened, loaded, settings);
+      const found = await foreseeing;
+      const foreseen = found && foresee ? { rowSpecs: foresee, found } : null;
+      return new Pipeline(graph, plan, slices, opened, loaded, foreseen, settings);
     } catch (error) {
       await closePools(opened);
       throw error;
     }
   }
 
-  /** Opens and warms up. Errors as of both; nothing is left running then. */
+  /** Opens and warms up, without computing where `compute` is false and engines can foresee. Errors as of both; nothing is left running then. */
   static async openWarm(
     graph: ModelGraph,
     plan: Plan,
     rowSpecs: readonly TensorSpec[],
     settings: PipelineSettings,
-    warmth: { readonly compute?: boolean } = {},
+    { compute = true } = {},
   ): Promise<Pipeline> {
-    const pipeline = await Pipeline.open(graph, plan, settings);
+    const pipeline = await Pipeline.open(graph, plan, settings, compute ? undefined : rowSpecs);
     try {
-      await pipeline.warmUp(rowSpecs, warmth);
+      await pipeline.warmUp(rowSpecs);
       return pipeline;
     } catch (error) {
       await pipeline.close();
@@ -154,16 +169,16 @@ export class Pipeline {
   }
 
   /**
-   * Learns what lives across each cut and lays the arena out: by running a micro-batch of zeros through every worker, or, where
-   * `compute` is false and no stage has a budget to prove, without it when all engines know what they would give; the first micro-batch
-   * then finds them cold.
+   * Learns what lives across each cut and lays the arena out: by running a micro-batch of zeros through every worker, unless that has been
+   * foreseen for these rows and no stage has a budget to prove; the first micro-batch then finds them cold.
    * `rowSpecs` follow the graph's inputs: the shape of one row each. Nothing is done when they have not changed.
    */
-  async warmUp(rowSpecs: readonly TensorSpec[], { compute = true } = {}): Promise<void> {
+  async warmUp(rowSpecs: readonly TensorSpec[]): Promise<void> {
     if (this.#warm && sameShapes(this.#warm.rowSpecs, rowSpecs)) return;
     const { microBatch, depth, stages } = this.plan;
-    const mustCompute = compute || (this.#holdBudgets && stages.some(({ memory }) => memory !== undefined));
-    const found = (mustCompute ? null : await this.#foresee(rowSpecs)) ?? (await this.#probe(rowSpecs));
+    const mustProve = this.#holdBudgets && stages.some(({ memory }) => memory !== undefined);
+    const foreseen = this.#foreseen && sameShapes(this.#foreseen.rowSpecs, rowSpecs) ? this.#foreseen.found : null;
+    const found = (mustProve ? null : foreseen) ?? (await this.#probe(rowSpecs));
     for (const name of this.graph.outputs) checkRowsAxis(name, found.get(name)!, microBatch);
 
     const { sections } = this;
@@ -240,21 +255,6 @@ export class Pipeline {
     return found;
   }
 
-  /** `null` where an engine cannot tell without computing. */
-  async #foresee(rowSpecs: readonly TensorSpec[]): Promise<Map<string, Live> | null> {
-    const { microBatch } = this.plan;
-    const found = new Map(rowSpecs.map((spec) => [spec.name, { ...spec, shape: [microBatch, ...spec.shape] }]));
-    for (const {
-      stages: [j = 0],
-    } of this.sections) {
-      const slice = this.slices[j]!;
-      const outputs = await this.#pools[j]!.foresee(slice.inputs.map((name) => found.get(name)!));
-      if (!outputs) return null;
-      for (const spec of outputs) found.set(spec.name, { ...spec, shape: [...spec.shape] });
-    }
-    return found as Map<string, Live & { name: string }>;
-  }
-
   /** Every tensor that must lie in a slot, from the stage that makes it to the last that reads it. */
   #residents(found: ReadonlyMap<string, Live>): Resident[] {
     const sink = this.sections.length;
@@ -273,15 +273,6 @@ export class Pipeline {
       return { name, dtype, shape, born: stage, last: last.get(name)! };
     });
   }
-}
-
-/** One after another where the engine cannot stand being started twice at once, else side by side. */
-async function loadAll(plan: Plan, pools: readonly Pool[], slices: readonly Slice[]): Promise<Loaded[]> {
-  const serial = plan.isolation === 'thread' && plan.stages.some(({ engine }) => ENGINES[engine].startsAlone);
-  if (!serial) return Promise.all(pools.map((pool, j) => pool.load(slices[j]!)));
-  const loaded: Loaded[] = [];
-  for (const [j, pool] of pools.entries()) loaded.push(await pool.load(slices[j]!));
-  return loaded;
 }
 
 /** What a stage really held while it was loaded and warmed up, against what it may. */

@@ -9,7 +9,8 @@ type Api = typeof import('@opentelemetry/api');
 /** Looked for once; a program without it pays nothing. */
 let found: Promise<Api | null> | undefined;
 
-function findApi(): Promise<Api | null> {
+/** To be called early: the search takes some milliseconds. */
+export function findApi(): Promise<Api | null> {
   found ??= import('@opentelemetry/api').catch(() => null);
   return found;
 }

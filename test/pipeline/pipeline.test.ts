@@ -22,9 +22,9 @@ for (const isolation of ['thread', 'process'] as const) {
     const plan = await makePlan(graph, { stages, isolation, microBatch: 4, rowSpecs, deadline: 60_000 });
     const bytes: number[] = [];
     for (const compute of [true, false]) {
-      const pipeline = await Pipeline.open(graph, plan, { allowFallback: false, deadline: 60_000 });
+      const settings = { allowFallback: false, deadline: 60_000 };
+      const pipeline = await Pipeline.openWarm(graph, plan, rowSpecs, settings, { compute });
       try {
-        await pipeline.warmUp(rowSpecs, { compute });
         bytes.push(pipeline.arenaBytes);
         const feeds = feedsOf(graph, 4, 6);
         const [results] = await outputsOf(pipeline, [feeds]);
