@@ -74,7 +74,7 @@ export const serve = answering<'serve'>(async () => {
     if (!slot) return null;
     const acceptedAt = micros();
     try {
-      const outputs = await compute(stage.inputs.map((region) => slot.tensor(region)));
+      const outputs = await compute(stage.inputs.map((region) => slot.tensors.at(region)));
       slot.announce(index);
       for (const [n, region] of stage.outputs.entries()) arena.store(slot, region, outputs[n]!);
     } catch (error) {

@@ -175,7 +175,7 @@ export class Arena {
   flush(slot: Slot, regions: readonly Region[]): void {
     if (this.file === null) return;
     for (const region of regions) {
-      const { bytes, offset } = slot.place(region);
+      const { bytes, offset } = slot.tensors.place(region);
       writeAt(this.file, bytes, offset);
     }
   }
@@ -183,10 +183,10 @@ export class Arena {
   /** Puts a result where the next stage finds it: into the slot, or straight into the file. Errors as of `Slot.admit` and `flush`. */
   store(slot: Slot, region: Region, tensor: Tensor): void {
     if (this.file === null) {
-      slot.store(region, tensor);
+      slot.tensors.store(region, tensor);
     } else {
-      slot.admit(region, tensor);
-      writeAt(this.file, bytesOf(tensor.data), slot.place(region).offset);
+      slot.tensors.admit(region, tensor);
+      writeAt(this.file, bytesOf(tensor.data), slot.tensors.place(region).offset);
     }
   }
 
@@ -194,7 +194,7 @@ export class Arena {
   async fetch(slot: Slot, regions: readonly Region[]): Promise<void> {
     if (this.file === null) return;
     for (const region of regions) {
-      const { bytes, offset } = slot.place(region);
+      const { bytes, offset } = slot.tensors.place(region);
       await readAt(this.file, bytes, offset);
     }
   }

@@ -26,9 +26,9 @@
  * any        -> FREE      [giveBack] when the coordinator is told the result, or that the worker is gone
  */
 import { TandemError } from '../errors.js';
-import { bytesOf, type Tensor, viewOf } from '../tensor.js';
 import type { Bell } from './bell.js';
-import { HEADER_WORDS, type Layout, RAN_WORDS, type Region } from './layout.js';
+import { HEADER_WORDS, type Layout, RAN_WORDS } from './layout.js';
+import { SlotTensors } from './slot-tensors.js';
 import { turnOf } from './turns.js';
 
 export const STATES = ['FREE', 'FILLING', 'READY', 'RUNNING', 'DONE', 'FAILED'] as const;
@@ -71,25 +71,22 @@ export interface Ran {
 
 export class Slot {
   readonly index: number;
+  /** What it holds. */
+  readonly tensors: SlotTensors;
   readonly #layout: Layout;
-  readonly #memory: SharedArrayBuffer;
   readonly #header: Int32Array;
   /** The header once more, two words at a time. */
   readonly #times: Float64Array;
   readonly #bells: readonly (readonly Bell[])[];
-  readonly #dataOffset: number;
-  /** Views are made once: making them costs more than looking them up. */
-  readonly #rooms = new Map<Region, Tensor>();
 
   /** `bells` are those of the arena: for each stage one for each pool, and one for whoever takes the slots after the last. */
   constructor(memory: SharedArrayBuffer, layout: Layout, index: number, bells: readonly (readonly Bell[])[]) {
     this.index = index;
-    this.#memory = memory;
     this.#layout = layout;
     this.#bells = bells;
     this.#header = new Int32Array(memory, index * layout.headerBytes, layout.headerBytes / 4);
     this.#times = new Float64Array(memory, index * layout.headerBytes, layout.headerBytes / 8);
-    this.#dataOffset = layout.slots * layout.headerBytes + index * layout.dataBytes;
+    this.tensors = new SlotTensors(memory, this.#header, layout.slots * layout.headerBytes + index * layout.dataBytes);
   }
 
   get state(): { state: State; stage: number } {
@@ -263,64 +260,6 @@ export class Slot {
   /** Takes over the words of the same slot in another process. */
   setWords(words: readonly number[]): void {
     this.#header.set(words, kBatch);
-  }
-
-  /** Where the tensor of `region` lies in the arena: its bytes at their own offset. */
-  place(region: Region): { bytes: Uint8Array; offset: number } {
-    const { data } = this.tensor(region);
-    return { bytes: bytesOf(data), offset: data.byteOffset };
-  }
-
-  /** The tensor in `region` with the dims that its writer left; a view, valid while the slot is owned. */
-  tensor(region: Region): Tensor {
-    const { dimsAt, shape, dtype, offset } = region;
-    if (shape.every((dim, axis) => dim === this.#header[dimsAt + axis])) return this.room(region);
-    const dims = shape.map((_, axis) => this.#header[dimsAt + axis]!);
-    return viewOf(dtype, dims, this.#memory, this.#dataOffset + offset);
-  }
-
-  /** The whole of `region`, at its largest shape, to be filled. */
-  room(region: Region): Tensor {
-    let room = this.#rooms.get(region);
-    if (!room) {
-      room = viewOf(region.dtype, region.shape, this.#memory, this.#dataOffset + region.offset);
-      this.#rooms.set(region, room);
-    }
-    return room;
-  }
-
-  /** Says which part of `region` holds values: `dims` are at most its largest shape in bytes. */
-  setDims(region: Region, dims: readonly number[]): void {
-    this.#header.set(dims, region.dimsAt);
-  }
-
-  /** The same for `rows` rows of its largest shape. */
-  setRows({ dimsAt, shape }: Region, rows: number): void {
-    this.#header[dimsAt] = rows;
-    for (let axis = 1; axis < shape.length; axis++) this.#header[dimsAt + axis] = shape[axis]!;
-  }
-
-  /** Copies a result into its region. Errors as of `admit`. */
-  store(region: Region, tensor: Tensor): void {
-    this.admit(region, tensor);
-    (this.room(region).data as Float32Array).set(tensor.data as Float32Array);
-  }
-
-  /** Notes that `region` will hold `tensor`. Throws TANDEM_STAGE_FAILED when that is not what it was laid out for. */
-  admit(region: Region, tensor: Tensor): void {
-    const room = this.room(region);
-    const fits = tensor.dtype === region.dtype && tensor.shape.length === region.shape.length;
-    if (!fits || tensor.data.length > room.data.length) {
-      throw new TandemError(
-        'TANDEM_STAGE_FAILED',
-        `tensor ${region.name} came out as ${tensor.dtype} [${tensor.shape.join(', ')}], but its room is ${region.dtype} [${region.shape.join(', ')}]`,
-        {
-          remedy:
-            'a model whose shapes depend on the values of the rows cannot be pipelined across this cut: cut elsewhere with layers=',
-        },
-      );
-    }
-    this.setDims(region, tensor.shape);
   }
 
   /** What the stage before left of itself; by the owner, before it gives the slot to the next. */

@@ -101,18 +101,19 @@ export class Coordinator {
     const { arena, fixedRows, relief } = this.#options;
     for (let microBatch = first; ; microBatch++) {
       const slot = await arena.claim();
-      let rows = 0;
+      let takeoff: Takeoff | undefined;
       try {
-        const rooms = this.#inputs.map((region) => slot.room(region));
-        rows = run.stopped ? 0 : await feed.fill(rooms);
-        if (rows > 0 && fixedRows !== null) for (const room of rooms) zeroRowsFrom(room, rows);
+        const rooms = this.#inputs.map((region) => slot.tensors.room(region));
+        const rows = run.stopped ? 0 : await feed.fill(rooms);
+        if (rows === 0) return;
+        if (fixedRows !== null) for (const room of rooms) zeroRowsFrom(room, rows);
+        while (run.pause) await run.pause;
+        for (const region of this.#inputs) slot.tensors.setRows(region, fixedRows ?? rows);
+        takeoff = this.#publish(slot, microBatch, rows);
+        run.line.push({ slot, reliefs: relief.count, takeoff });
       } finally {
-        if (rows === 0) arena.release(slot);
+        if (!takeoff) arena.release(slot);
       }
-      if (rows === 0) return;
-      while (run.pause) await run.pause;
-      for (const region of this.#inputs) slot.setRows(region, fixedRows ?? rows);
-      run.line.push({ slot, reliefs: relief.count, takeoff: this.#publish(slot, microBatch, rows) });
     }
   }
 
@@ -186,7 +187,7 @@ export class Coordinator {
   async #runAlone(flight: Flight): Promise<ReadonlyMap<number, TandemError>> {
     const { slot } = flight;
     const { microBatch, rows } = slot;
-    const tensors = this.#inputs.map((region) => slot.tensor(region));
+    const tensors = this.#inputs.map((region) => slot.tensors.at(region));
     const values = tensors.map(({ data }) => data.slice());
     const attempt: Attempt = async (kept) => {
       slot.refill();
@@ -205,7 +206,7 @@ export class Coordinator {
     const { rows, microBatch } = slot;
     const outputs = new Map<string, Tensor>();
     for (const region of this.#outputs) {
-      const tensor = slot.tensor(region);
+      const tensor = slot.tensors.at(region);
       outputs.set(region.name, fixedRows === null ? tensor : firstRows(tensor, rows));
     }
     return { index: microBatch, rows, outputs, failed };

@@ -32,10 +32,10 @@ test('claim waits while every slot is taken, and the longest waiter is served fi
 test('slots do not touch each other', async () => {
   const arena = arenaOf(3);
   const region = arena.region('x');
-  for (const slot of arena.slots) (slot.room(region).data as Float32Array).fill(slot.index + 1);
+  for (const slot of arena.slots) (slot.tensors.room(region).data as Float32Array).fill(slot.index + 1);
   for (const slot of arena.slots) {
-    slot.setDims(region, [8]);
-    assert.deepEqual([...slot.tensor(region).data], new Array(8).fill(slot.index + 1));
+    slot.tensors.setDims(region, [8]);
+    assert.deepEqual([...slot.tensors.at(region).data], new Array(8).fill(slot.index + 1));
     assert.equal(slot.state.state, 'FREE');
   }
 });

@@ -145,7 +145,7 @@ test('arena/slot I3: a thread that accepts sees the bytes, dims and rows that we
       const slot = new Arena(workerData.layout, { memory: workerData.memory }).slots[1];
       while (slot.state.state !== 'READY');
       slot.accept(0);
-      const { shape, data } = slot.tensor(workerData.layout.regions[0]);
+      const { shape, data } = slot.tensors.at(workerData.layout.regions[0]);
       parentPort.postMessage({ shape, data: [...data], rows: slot.rows });
     });`;
   const arenaModule = new URL('../../src/arena/arena.js', import.meta.url).href;
@@ -156,8 +156,8 @@ test('arena/slot I3: a thread that accepts sees the bytes, dims and rows that we
   const seen = new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject));
   slot.claim();
   const region = arena.region('in');
-  (slot.room(region).data as Float32Array).set([1, 2, 3, 4, 5, 6]);
-  slot.setDims(region, [3, 2]);
+  (slot.tensors.room(region).data as Float32Array).set([1, 2, 3, 4, 5, 6]);
+  slot.tensors.setDims(region, [3, 2]);
   slot.publish(0, 3);
   assert.deepEqual(await seen, { shape: [3, 2], data: [1, 2, 3, 4, 5, 6], rows: 3 });
 });
@@ -167,16 +167,16 @@ test('arena/slot I4: after a stage failed half-way the inputs still stand, and c
   const slot = arena.slots[0]!;
   const [input, middle] = [arena.region('in'), arena.region('mid')];
   slot.claim();
-  (slot.room(input).data as Float32Array).fill(5);
-  slot.setDims(input, [4, 2]);
+  (slot.tensors.room(input).data as Float32Array).fill(5);
+  slot.tensors.setDims(input, [4, 2]);
   slot.publish(0, 4);
   slot.accept(0);
-  slot.store(middle, { dtype: 'int32', shape: [4, 3], data: new Int32Array(12).fill(9) });
+  slot.tensors.store(middle, { dtype: 'int32', shape: [4, 3], data: new Int32Array(12).fill(9) });
   slot.fail(0);
   slot.refill();
   slot.publish(0, 4);
   slot.accept(0);
-  assert.deepEqual([...slot.tensor(input).data], new Array(8).fill(5));
+  assert.deepEqual([...slot.tensors.at(input).data], new Array(8).fill(5));
 });
 
 test('what a stage ran, and who holds the slot, can be read by whoever has the slot next', () => {
@@ -208,7 +208,7 @@ test('a result that is not what the room was laid out for is refused', () => {
     { dtype: 'int32' as const, shape: [12], data: new Int32Array(12) },
   ]) {
     assert.throws(
-      () => arena.slots[0]!.store(region, tensor),
+      () => arena.slots[0]!.tensors.store(region, tensor),
       (error) => error instanceof TandemError && error.code === 'TANDEM_STAGE_FAILED',
     );
   }
