@@ -24,7 +24,7 @@ export class ThreadPool implements Pool {
   /** By worker id: settles when it serves no more, however that came. */
   readonly #serving = new Map<number, Promise<void>>();
   /** The calls that brought the workers to where they are, in order: what a replacement must be told again. */
-  readonly #history: Step[] = [];
+  readonly #history: (() => Promise<unknown>)[] = [];
   readonly #revival = new Revival(
     () => this.#bringBack(),
     (reason) => this.#end(reason),
@@ -179,7 +179,7 @@ export class ThreadPool implements Pool {
       await Promise.all(this.#serving.values());
       this.#threads = this.#start();
     }
-    await this.#tellAll(this.#history);
+    for (const step of this.#history) await step();
     this.#serveAll();
   }
 
@@ -199,32 +199,24 @@ export class ThreadPool implements Pool {
     return this.#call(name, ask, this.#threads.ids[0]);
   }
 
-  /** One call on every worker; the answer of the one that had it first. */
+  /** One call on every worker that has not had it, one worker at a time; the first one's answer. */
   async #prepare<K extends 'load' | 'probe' | 'attach'>(name: K, ask: () => Ask<K>): Promise<Answer<K>> {
     await this.#halt();
+    const told = new Set<number>();
     let first: { answer: Answer<K> } | undefined;
-    const tell = async (worker: number) => {
-      const answer = await this.#call(name, ask(), worker);
-      first ??= { answer };
-    };
-    const step: Step = { told: new Set(), tell };
-    await this.#tellAll([...this.#history, step]);
-    this.#history.push(step);
-    return first!.answer;
-  }
-
-  /** Leads every worker through these calls in their order, one worker at a time, and whoever comes in the place of one that dies meanwhile. */
-  async #tellAll(steps: readonly Step[]): Promise<void> {
-    for (;;) {
+    const tellAll = async () => {
       if (this.#ended) throw this.#ended;
-      const { ids } = this.#threads;
-      if (ids.length === 0) throw new TandemError('TANDEM_STAGE_DIED', 'no worker could be started');
-      const worker = ids.find((id) => steps.some(({ told }) => !told.has(id)));
-      if (worker === undefined) return;
-      const next = steps.find(({ told }) => !told.has(worker))!;
-      await next.tell(worker);
-      next.told.add(worker);
-    }
+      if (this.#threads.ids.length === 0) throw new TandemError('TANDEM_STAGE_DIED', 'no worker could be started');
+      for (const id of this.#threads.ids) {
+        if (told.has(id)) continue;
+        const answer = await this.#call(name, ask(), id);
+        told.add(id);
+        first ??= { answer };
+      }
+    };
+    await tellAll();
+    this.#history.push(tellAll);
+    return first!.answer;
   }
 
   async #call<K extends CallName>(name: K, ask: Ask<K>, worker: number | undefined): Promise<Answer<K>> {
@@ -243,13 +235,6 @@ export class ThreadPool implements Pool {
       callOff();
     }
   }
-}
-
-/** A call that each worker must have had once. */
-interface Step {
-  /** Worker ids. */
-  readonly told: Set<number>;
-  readonly tell: (worker: number) => Promise<void>;
 }
 
 function died(how: string, cause?: unknown): TandemError {
