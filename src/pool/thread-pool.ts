@@ -24,7 +24,7 @@ export class ThreadPool implements Pool {
   /** By worker id: settles when it serves no more, however that came. */
   readonly #serving = new Map<number, Promise<void>>();
   /** The calls that brought the workers to where they are, in order: what a replacement must be told again. */
-  readonly #history: (() => Promise<unknown>)[] = [];
+  readonly #history: Step[] = [];
   readonly #revival = new Revival(
     () => this.#bringBack(),
     (reason) => this.#end(reason),
@@ -169,8 +169,9 @@ export class ThreadPool implements Pool {
     this.#callOff = undefined;
     const { deadline } = this.options;
     const late = this.#running().filter((slot) => slot.runningFor(this.#stage) >= deadline);
-    this.#fail(late, timedOut('run', deadline));
+    // First of all: who is told of a failure asks for replacements within the telling.
     void this.#threads.end();
+    this.#fail(late, timedOut('run', deadline));
   }
 
   async #bringBack(): Promise<void> {
@@ -179,7 +180,7 @@ export class ThreadPool implements Pool {
       await Promise.all(this.#serving.values());
       this.#threads = this.#start();
     }
-    for (const step of this.#history) await step();
+    await this.#tellAll(this.#history);
     this.#serveAll();
   }
 
@@ -199,24 +200,32 @@ export class ThreadPool implements Pool {
     return this.#call(name, ask, this.#threads.ids[0]);
   }
 
-  /** One call on every worker that has not had it, one worker at a time; the first one's answer. */
+  /** One call on every worker; the answer of the one that had it first. */
   async #prepare<K extends 'load' | 'probe' | 'attach'>(name: K, ask: () => Ask<K>): Promise<Answer<K>> {
     await this.#halt();
-    const told = new Set<number>();
     let first: { answer: Answer<K> } | undefined;
-    const tellAll = async () => {
-      if (this.#ended) throw this.#ended;
-      if (this.#threads.ids.length === 0) throw new TandemError('TANDEM_STAGE_DIED', 'no worker could be started');
-      for (const id of this.#threads.ids) {
-        if (told.has(id)) continue;
-        const answer = await this.#call(name, ask(), id);
-        told.add(id);
-        first ??= { answer };
-      }
+    const tell = async (worker: number) => {
+      const answer = await this.#call(name, ask(), worker);
+      first ??= { answer };
     };
-    await tellAll();
-    this.#history.push(tellAll);
+    const step: Step = { told: new Set(), tell };
+    await this.#tellAll([...this.#history, step]);
+    this.#history.push(step);
     return first!.answer;
+  }
+
+  /** Leads every worker through these calls in their order, one worker at a time, and whoever comes in the place of one that dies meanwhile. */
+  async #tellAll(steps: readonly Step[]): Promise<void> {
+    for (;;) {
+      if (this.#ended) throw this.#ended;
+      const { ids } = this.#threads;
+      if (ids.length === 0) throw new TandemError('TANDEM_STAGE_DIED', 'no worker could be started');
+      const worker = ids.find((id) => steps.some(({ told }) => !told.has(id)));
+      if (worker === undefined) return;
+      const next = steps.find(({ told }) => !told.has(worker))!;
+      await next.tell(worker);
+      next.told.add(worker);
+    }
   }
 
   async #call<K extends CallName>(name: K, ask: Ask<K>, worker: number | undefined): Promise<Answer<K>> {
@@ -235,6 +244,13 @@ export class ThreadPool implements Pool {
       callOff();
     }
   }
+}
+
+/** A call that each worker must have had once. */
+interface Step {
+  /** Worker ids. */
+  readonly told: Set<number>;
+  readonly tell: (worker: number) => Promise<void>;
 }
 
 function died(how: string, cause?: unknown): TandemError {

@@ -205,3 +205,10 @@ for (const isolation of ['thread', 'process'] as const) {
     });
   });
 }
+
+// Workers of a process end together.
+test('thread: a worker that exits while another is being replaced is replaced as well', async () => {
+  await withChain({ providers: [`exit-in-turn@${flag()}`, 'ok'], workers: [2, 1] }, async (pipeline) => {
+    assert.deepEqual(await firstsOf(pipeline, new CountingFeed(120)), expected(120, 2));
+  });
+});
