@@ -1,4 +1,4 @@
-/** Bench: the planned cut against every cut, tried one after another; how true the plan's promise was; how long planning took. */
+/** Bench: the planned cut against every cut that could be better, tried one after another; how true the plan's promise was; how long planning took. */
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,6 +14,8 @@ import { makePlan } from '../src/plan/make-plan.js';
 import { median } from '../src/plan/median.js';
 import type { Plan, StageOptions } from '../src/plan/plan.js';
 import { writePlanFile } from '../src/plan/plan-file.js';
+import { stageAlone } from './plan-search/alone.js';
+import { excludedCuts } from './plan-search/bound.js';
 import { bestCut, cutsLeft, type Found, plannedCut, shareOf } from './plan-search/found.js';
 import { tandem, zeroInputs } from './zero-run.js';
 
@@ -24,8 +26,8 @@ const { values: flags, positionals } = parseArgs({
     slower: { type: 'string', multiple: true, default: ['1'] },
     /** Of dimensions that the model leaves open. */
     free: { type: 'string', default: '128' },
-    /** Cuts whose share of the layers lies further than this from the planned one's are not tried. */
-    within: { type: 'string', default: '1' },
+    /** A cut is not watched where a stage of it, by itself, is slower than the planned pipeline by more than this share; `Infinity` watches all. */
+    margin: { type: 'string', default: '0.1' },
     repetitions: { type: 'string', default: '3' },
     /** Of steady work that each look watches. */
     watched: { type: 'string', default: '1' },
@@ -87,9 +89,7 @@ async function plan(graph: ModelGraph, stages: readonly StageOptions[]) {
     const settle = () => settlePlan(graph, { stages, rowSpecs: rowSpecsOf(graph), isolation: 'process', ...SETTINGS });
     const [plan, coldSeconds] = await timed(settle);
     const [, cachedSeconds] = await timed(settle);
-    const planned = plan.stages[1]!.layers.from;
-    const within = (k: number) => Math.abs(k - planned) / graph.layers.length <= Number(flags.within);
-    const cuts = graph.layers.filter(({ index, from }) => isLegalCut(graph, from) && within(index));
+    const cuts = graph.layers.filter(({ index, from }) => index > 0 && isLegalCut(graph, from));
     const { rowsPerSecond, planned: promise } = run(folder, graph, plan);
     return {
       plan,
@@ -143,6 +143,8 @@ async function look(graph: ModelGraph, found: Found, stages: readonly StageOptio
   const next = () => cutsLeft(found, Number(flags.repetitions))[0];
   if (next() === undefined) return;
   const ours = await open(plannedCut(found));
+  found.excluded ??= await exclude(graph, found, async () => microBatch / (await watch(ours)));
+  save();
   for (let k = next(); k !== undefined && timeLeft() > longest; k = next()) {
     const start = timeLeft();
     const theirs = await open(k);
@@ -162,6 +164,14 @@ async function look(graph: ModelGraph, found: Found, stages: readonly StageOptio
   if (left > 0) process.stderr.write(`no time for ${left} more; the same command goes on\n`);
 }
 
+/** The cuts that cannot be the best. */
+async function exclude(graph: ModelGraph, found: Found, interval: () => Promise<number>) {
+  const margin = Number(flags.margin);
+  if (margin === Number.POSITIVE_INFINITY) return {};
+  const alone = await stageAlone(graph, found.plan, rowSpecsOf(graph));
+  return excludedCuts({ cuts: found.cuts, planned: plannedCut(found), margin, interval, alone });
+}
+
 async function timed<T>(work: () => Promise<T>): Promise<[T, number]> {
   const start = performance.now();
   return [await work(), (performance.now() - start) / 1e3];
@@ -172,7 +182,18 @@ function save(): void {
 }
 
 function report(): void {
-  const titles = ['model', 'second device', 'batch', 'planned cut', 'best cut', 'of cuts', 'rows/s', 'of best'];
+  const titles = [
+    'model',
+    'second device',
+    'batch',
+    'planned cut',
+    'best cut',
+    'watched',
+    'excluded',
+    'of cuts',
+    'rows/s',
+    'of best',
+  ];
   const more = ['promise', 'of the run', 'cold s', 'cached s'];
   const rows = kept.map((found) => [
     found.model,
@@ -180,7 +201,9 @@ function report(): void {
     String(found.plan.microBatch),
     String(plannedCut(found)),
     String(bestCut(found)),
-    `${1 + Object.keys(found.shares).length}/${found.cuts.length}`,
+    String(1 + Object.keys(found.shares).length),
+    String(Object.keys(found.excluded ?? {}).length),
+    String(found.cuts.length),
     median(found.own).toPrecision(4),
     (1 / shareOf(found, bestCut(found))).toFixed(3),
     found.promised.toPrecision(4),
@@ -189,5 +212,21 @@ function report(): void {
     found.cachedSeconds.toFixed(2),
   ]);
   const columns = [...titles, ...more].map((title, c) => ({ title, right: c > 1 }));
-  process.stdout.write(`${formatTable(columns, rows)}\n`);
+  const bounds = kept.flatMap((found) => formatBounds(found));
+  process.stdout.write(`${[formatTable(columns, rows), ...bounds].join('\n')}\n`);
+}
+
+/** Why cuts were left out, a line for each stage that was too slow. */
+function formatBounds({ model, slower, excluded = {} }: Found): string[] {
+  const entries = Object.entries(excluded);
+  return [0, 1].flatMap((stage) => {
+    const own = entries.filter(([, why]) => why.stage === stage);
+    const [, why] = own[0] ?? [];
+    if (!why) return [];
+    const cuts = own.map(([cut]) => Number(cut)).sort((a, b) => a - b);
+    const [alone, planned] = [why.alone, why.planned].map((seconds) => (seconds * 1e3).toPrecision(3));
+    return [
+      `${model}, ${slower} x: cut before ${[...new Set([cuts[0], cuts.at(-1)])].join(' to ')} stage ${stage} takes ${alone} ms or more by itself, and the planned pipeline ${planned} ms`,
+    ];
+  });
 }

@@ -1,6 +1,7 @@
 /** What a search has found so far, plain data that later commands add to: the plan, and looks at other cuts beside it. */
 import { median } from '../../src/plan/median.js';
 import type { Plan } from '../../src/plan/plan.js';
+import type { Excluded } from './bound.js';
 
 export interface Found {
   readonly model: string;
@@ -16,8 +17,10 @@ export interface Found {
   readonly own: number[];
   /** By first layer of the second stage: rows/s as shares of what the planned cut did around the same time. */
   readonly shares: Record<number, number[]>;
-  /** Cuts that are looked at. */
+  /** All legal cuts. */
   readonly cuts: readonly number[];
+  /** Those that need not be watched, by first layer of the second stage; left out until the bound has been looked for. */
+  excluded?: Record<number, Excluded>;
 }
 
 /** The best ones are looked at again, as often as is asked for. */
@@ -36,7 +39,7 @@ export function bestCut(found: Found): number {
   return seen(found).reduce((a, b) => (shareOf(found, b) > shareOf(found, a) ? b : a), plannedCut(found));
 }
 
-/** The cuts still to be looked at: all once, then the best ones again. */
+/** The cuts still to be watched: all once, then the best ones again. */
 export function cutsLeft(found: Found, repetitions: number): number[] {
   const left = others(found).filter((cut) => !found.shares[cut]);
   if (left.length > 0) return left;
@@ -48,7 +51,7 @@ export function cutsLeft(found: Found, repetitions: number): number[] {
 }
 
 function others(found: Found): number[] {
-  return found.cuts.filter((cut) => cut !== plannedCut(found));
+  return found.cuts.filter((cut) => cut !== plannedCut(found) && !found.excluded?.[cut]);
 }
 
 function seen(found: Found): number[] {

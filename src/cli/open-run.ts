@@ -175,7 +175,7 @@ async function planOf(
   const { rowSpecs, rows } = source;
   const { plan: asked = 'auto', allowFallback = false } = request;
   if (asked !== 'auto' && asked !== 'quick') return (await import('../plan/plan-file.js')).readPlanFile(asked, graph);
-  if (asked === 'quick' || isSettled(graph, request.stages)) return makePlan(graph, { ...request, rowSpecs });
+  if (asked === 'quick' || isSettled(graph, request.stages)) return makePlan(graph, { ...request, rowSpecs, rows });
   const { settlePlan } = await import('../pipeline/settle-plan.js');
   return settlePlan(graph, { ...request, rowSpecs, rows, allowFallback, onProgress: (text) => bar.note(text) });
 }

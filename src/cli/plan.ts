@@ -4,15 +4,16 @@ import { TandemError } from '../errors.js';
 import { openSource } from '../job/open-source.js';
 import { type ModelGraph, weightBytes } from '../model/graph.js';
 import { openModel } from '../model/open.js';
-import { settlePlan } from '../pipeline/settle-plan.js';
-import { namedForms, openForms, staffingsOf } from '../plan/form.js';
+import { settlePlan, usableForms } from '../pipeline/settle-plan.js';
+import { staffingsOf } from '../plan/form.js';
 import { readMachine } from '../plan/machine.js';
 import { rowSpecsOf } from '../plan/make-plan.js';
-import { type Measured, measure, type WantedStaffing } from '../plan/measure.js';
+import { measure, type WantedStaffing } from '../plan/measure.js';
 import type { StageOptions } from '../plan/plan.js';
 import type { TensorSpec } from '../tensor.js';
 import { formatBytes } from './bytes.js';
 import { FROM_TEXT, settingsOf } from './config.js';
+import { printable } from './fail.js';
 import { inputsOf } from './input-flag.js';
 import { formatLayerName } from './layer-name.js';
 import { formatMeasuredPlan } from './print-plan.js';
@@ -56,19 +57,25 @@ export function profileCommand(): Command {
   ).action(async (path: string, flags: Flags) => {
     const bar = new ProgressBar(process.stderr);
     const { graph, request } = await requestOf(path, flags);
-    const { cores } = readMachine();
-    const { stages } = request;
-    const forms = stages?.length ? namedForms(graph, stages, cores) : openForms(graph, [], cores);
-    const [first, ...others] = staffingsOf(forms);
-    const onProgress = (done: number, total: number, what: string) => bar.note(`measuring ${done}/${total}: ${what}`);
-    const measured = await measure(graph, {
-      ...request,
-      staffings: [inParts(first), ...others.map(inParts)],
-      onProgress,
-    }).finally(() => bar.clear());
-    const { missing: _, ...told } = measured;
-    process.stdout.write(flags.json ? `${JSON.stringify(told)}\n` : formatProfile(graph, measured));
+    const told = await profileOf(graph, request, bar).finally(() => bar.clear());
+    process.stdout.write(flags.json ? `${JSON.stringify(told)}\n` : formatProfile(graph, told));
   });
+}
+
+/** Every device that a plan may use, and why others cannot be. */
+async function profileOf(
+  graph: ModelGraph,
+  request: Awaited<ReturnType<typeof requestOf>>['request'],
+  bar: ProgressBar,
+) {
+  const looking = { ...request, onProgress: (text: string) => bar.note(text) };
+  const { forms, absent } = await usableForms(graph, looking, readMachine().cores);
+  const [first, ...others] = staffingsOf(forms);
+  const onProgress = (done: number, total: number, what: string) => bar.note(`measuring ${done}/${total}: ${what}`);
+  const staffings = [inParts(first), ...others.map(inParts)] as const;
+  const { missing, ...measured } = await measure(graph, { ...request, staffings, onProgress });
+  const lost = [...missing].map(([name, error]) => ({ name, why: error.message }));
+  return { ...measured, absent: [...absent.map(({ name, why }) => ({ name, why })), ...lost] };
 }
 
 const inParts = (staffing: WantedStaffing): WantedStaffing => ({ ...staffing, wholeOnly: false });
@@ -125,7 +132,9 @@ async function rowsOf(
   });
 }
 
-function formatProfile(graph: ModelGraph, { profile, cases, microBatch }: Measured): string {
+type Told = Awaited<ReturnType<typeof profileOf>>;
+
+function formatProfile(graph: ModelGraph, { profile, cases, microBatch, absent }: Told): string {
   const columns = [
     { title: 'layers' },
     { title: 'times', right: true },
@@ -147,5 +156,6 @@ function formatProfile(graph: ModelGraph, { profile, cases, microBatch }: Measur
   rows.push(['the whole model', '1', formatBytes(weightBytes(graph, 0, graph.ops.length)), ...whole]);
   const peaks = cases.map(({ whole: timing }) => (timing?.peakBytes ? formatBytes(timing.peakBytes) : ''));
   rows.push(['its process holds', '', '', ...peaks]);
-  return `${formatTable(columns, rows)}\nmicro-batches of ${microBatch}; a x b: a workers of b threads at once\n`;
+  const missing = absent.map(({ name, why }) => `${printable(name)}: ${printable(why)}\n`).join('');
+  return `${formatTable(columns, rows)}\nmicro-batches of ${microBatch}; a x b: a workers of b threads at once\n${missing}`;
 }

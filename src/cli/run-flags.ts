@@ -56,7 +56,7 @@ export function runCommand(action: (model: string, flags: RunFlags) => Promise<v
       'a stage, in order: cpu, gpu or gpu:1, then any of layers=A..B threads= workers= provider= memory=; gpu+cpu: one beside the other, in turn',
       (text, before: readonly StageOptions[] = []) => [...before, ...stages(text, '--stage')],
     )
-    .addOption(setting('-b, --micro-batch <rows>', 'rows that travel together (default: 32)', microBatch))
+    .addOption(setting('-b, --micro-batch <rows>', 'rows that travel together (default: measured)', microBatch))
     .addOption(
       setting('--depth <n>', 'micro-batches in flight; 1: one stage works at a time (default: enough for all)', depth),
     )

@@ -17,9 +17,12 @@ import type { RowFailure, RowId, RowsRead, Source } from './source.js';
 
 /** The options of `tandem run`, in camelCase. */
 export interface PipelineOptions {
-  /** `quick` (default) cuts by counted FLOPs, `auto` measures as `tandem run` does, anything else is the path of a plan. */
+  /**
+   * `quick` (default) cuts by counted FLOPs, as does `auto` where a model leaves dimensions to the rows; else `auto` measures as `tandem run`
+   * does. Anything else is the path of a plan.
+   */
   readonly plan?: string;
-  /** In order; default: two on the CPU. */
+  /** In order; default: two on the CPU, or with `auto` what is fastest here. */
   readonly stages?: readonly StageOptions[];
   /** Rows that travel together; default 32, or what the model fixes. */
   readonly microBatch?: number;

@@ -1,8 +1,8 @@
 /** The summary of a job: what `--json` prints; its fields are stable, and `schema` changes when their meaning does. */
 import type { Pipeline } from '../pipeline/pipeline.js';
+import { promiseOf } from '../pipeline/promise.js';
 import { predict } from '../pipeline/schedule.js';
 import type { CutBy, Plan } from '../plan/plan.js';
-import { sum } from '../plan/sums.js';
 import type { JobResult } from './job.js';
 
 /** Bytes and seconds; shares are 0 … 1. */
@@ -119,7 +119,7 @@ export async function summarise(
     }),
     bubble: timeline.bubble(plan.depth),
     predicted: { rowsPerSecond: perSecond(result.rows - result.rowsBefore, ideal) },
-    planned: plannedFor(plan, result.microBatches),
+    planned: plannedFor(plan, result.rows - result.rowsBefore),
     arenaBytes: pipeline.arenaBytes,
     peakRssBytes: peaks.reduce<number>((sum, peak) => sum + (peak ?? 0), process.resourceUsage().maxRSS * 1024),
     stopped: result.stopped,
@@ -127,14 +127,10 @@ export async function summarise(
   };
 }
 
-/** The promised pace, with the time in which the pipeline fills. */
-function plannedFor({ expected, stages, microBatch }: Plan, microBatches: number): Summary['planned'] {
-  if (!expected || microBatches === 0) return null;
-  const interval = microBatch / expected.rowsPerSecond;
-  const inFill = expected.stages.map(({ seconds }, j) => (stages[j]!.beside ? 0 : seconds / stages[j]!.workers));
-  const fill = sum(inFill) - interval;
-  const seconds = Math.max(0, fill) + microBatches * interval;
-  return { rowsPerSecond: (microBatches * microBatch) / seconds, bubble: expected.bubble };
+/** For as many rows as were done. */
+function plannedFor(plan: Plan, rows: number): Summary['planned'] {
+  const promised = promiseOf(plan, rows);
+  return promised && { rowsPerSecond: promised.rowsPerSecond, bubble: promised.bubble };
 }
 
 function perSecond(rows: number, seconds: number): number {

@@ -7,11 +7,14 @@ import { sum } from '../plan/sums.js';
 import type { TensorSpec } from '../tensor.js';
 import { type Feed, zeroRowsFrom } from './micro-batch.js';
 import { Pipeline, type PipelineSettings } from './pipeline.js';
+import type { Whole } from './promise.js';
 import type { Span } from './timeline.js';
 
 export interface Seen {
   /** That were watched. */
   readonly microBatches: number;
+  /** All that ran, before and after those too. */
+  readonly whole: Whole;
   /** In the steady state: while every stage had work. */
   readonly rowsPerSecond: number;
   /** Mean seconds of a micro-batch in each stage, then. */
@@ -40,7 +43,9 @@ export class Rehearsal {
     rowSpecs: readonly TensorSpec[],
     settings: PipelineSettings,
   ): Promise<Rehearsal> {
-    return new Rehearsal(plan, await Pipeline.openWarm(graph, plan, rowSpecs, settings));
+    // As cold as a run finds its stages.
+    const compute = plan.stages.some(({ memory }) => memory !== undefined);
+    return new Rehearsal(plan, await Pipeline.openWarm(graph, plan, rowSpecs, settings, { compute }));
   }
 
   /** Watches about so many seconds of steady work, if the plan runs as it expects. */
@@ -55,12 +60,15 @@ export class Rehearsal {
     const watched = Math.min(WATCHED.most, Math.max(WATCHED.fewest * filling, enough));
     // Workers of one stage finish together: whole rounds are watched.
     const rounds = Math.ceil(watched / filling) * filling;
-    for await (const _ of this.#pipeline.run(zeros(rounds + 2 * filling)));
+    const count = rounds + 2 * filling;
+    const start = performance.now();
+    for await (const _ of this.#pipeline.run(zeros(count)));
+    const whole = { microBatches: count, seconds: (performance.now() - start) / 1e3 };
     const { spans } = this.#pipeline.timeline;
     const peaks = await this.#pipeline.peakRss();
     // What a card holds does not show in the process.
     const peakBytes = peaks.map((peak, j) => (isCpu(stages[j]!.device) ? peak : null));
-    return { ...steady(spans, this.plan, filling, rounds), peakBytes };
+    return { ...steady(spans, this.plan, filling, rounds), whole, peakBytes };
   }
 
   get closed(): boolean {

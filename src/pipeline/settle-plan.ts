@@ -5,7 +5,7 @@ import { asTandemError, TandemError } from '../errors.js';
 import type { ModelGraph } from '../model/graph.js';
 import { freeBudget, freeBudgets, noFit } from '../plan/budget.js';
 import { type Candidate, candidateOf } from '../plan/candidate.js';
-import { type Form, measuredForms, namedForms, openForms, staffingsOf } from '../plan/form.js';
+import { crewOf, type Form, measuredForms, namedForms, openForms, staffingsOf } from '../plan/form.js';
 import { readMachine } from '../plan/machine.js';
 import { makePlan } from '../plan/make-plan.js';
 import { type Measured, measure } from '../plan/measure.js';
@@ -20,8 +20,6 @@ import type { TrialSettings } from './shift-cut.js';
 import { fastestOf } from './verify.js';
 
 export interface SettleRequest extends PlanRequest {
-  /** Rows of the job, where they are known. */
-  readonly rows?: number | null;
   readonly allowFallback: boolean;
   /** What is being done, for a person who waits. */
   readonly onProgress?: (text: string) => void;
@@ -47,6 +45,7 @@ export async function settlePlan(graph: ModelGraph, request: SettleRequest): Pro
   return settled;
 }
 
+/** What can be measured: rows whose shapes are known. */
 type Known = SettleRequest & TrialSettings;
 
 async function settle(graph: ModelGraph, request: Known): Promise<Plan> {
@@ -66,7 +65,23 @@ async function settle(graph: ModelGraph, request: Known): Promise<Plan> {
   }
   const { search, candidates, missing } = sizes.reduce((a, b) => (paceOf(b.candidates) > paceOf(a.candidates) ? b : a));
   if (paceOf(candidates) === 0) throw nothingFits(sizes.at(-1)!.candidates);
-  return fastestOf(search, candidates, [...absent, ...missing], request);
+  const plan = await fastestOf(search, candidates, [...absent, ...missing], request);
+  return request.stages?.length ? withEachAlone(plan, search, candidates) : plan;
+}
+
+/** Whoever names several stages is told what each would do with the whole model, where it may hold that: one may be faster than all of them. */
+function withEachAlone(plan: Plan, search: Search, candidates: readonly Candidate[]): Plan {
+  const expected = plan.expected!;
+  const ways = candidates.flatMap(({ form: { stages } }) => (stages.length > 1 ? stages.flat().flatMap(crewOf) : []));
+  const alone = new Map<string, Rival>();
+  for (const way of ways) {
+    const name = `1 stage: ${way.device}, ${way.workers} x ${way.threads} thread${way.threads === 1 ? '' : 's'}`;
+    const rate = candidateOf(search, { name, stages: [[way]] }).plan?.expected?.rowsPerSecond ?? 0;
+    const faster = rate > expected.rowsPerSecond;
+    const why = faster ? 'one device is faster: leave out the other stages' : 'slower by what was measured';
+    if (rate > 0) alone.set(name, { name, rowsPerSecond: rate, why });
+  }
+  return { ...plan, expected: { ...expected, others: [...(expected.others ?? []), ...alone.values()] } };
 }
 
 /** Rows a second of the best that fits; 0 when nothing does. */
@@ -79,8 +94,11 @@ function isHeld(candidates: readonly Candidate[]): boolean {
   return paceOf(candidates) < HELD * Math.max(...candidates.map(({ unlimited }) => unlimited));
 }
 
-/** Without stages that were asked for, a card that nothing can compute on is no reason to fail. */
-async function usableForms(
+/**
+ * The forms that may be taken, and the devices that cannot: without stages that were asked for, a card that nothing can compute on is no reason to
+ * fail. Errors as of `measure`.
+ */
+export async function usableForms(
   graph: ModelGraph,
   request: Known,
   cores: number,

@@ -1,5 +1,6 @@
 /** Shifting the cut: a plan is rehearsed, and its cut moved where the loaded stages say that it helps. */
 import { sharesOf } from '../arena/turns.js';
+import { isCpu } from '../engine/registry.js';
 import { noFit } from '../plan/budget.js';
 import { candidateOf, type Scales } from '../plan/candidate.js';
 import type { Form } from '../plan/form.js';
@@ -8,6 +9,7 @@ import type { Plan } from '../plan/plan.js';
 import type { Search } from '../plan/staffing.js';
 import { sum } from '../plan/sums.js';
 import type { TensorSpec } from '../tensor.js';
+import type { Whole } from './promise.js';
 import { Rehearsal, type Seen } from './rehearsal.js';
 
 export interface TrialSettings {
@@ -23,6 +25,8 @@ export interface Tried {
   /** With what its rehearsal has shown. */
   readonly plan: Plan;
   readonly scales: Required<Scales>;
+  /** Its first runs, until it was steady. */
+  readonly first: readonly Whole[];
   /** Still loaded, unless it had to make room. */
   readonly rehearsal: Rehearsal;
 }
@@ -36,6 +40,9 @@ const GAIN = 0.02;
  */
 const WATCHED = { seconds: 0.5, gain: 0.05, looks: 5, longest: 0.1 };
 
+/** Seconds of work after which a process is held to its budget: what the language runtime keeps grows for a while. */
+const GROWN = 1.5;
+
 /**
  * The plan with the cut that would be best if all layers of a stage differed from the profile as the stage did; `null` where that gains nothing
  * or would still not reach `toBeat` rows a second.
@@ -44,6 +51,33 @@ export function shiftCut(search: Search, tried: Pick<Tried, 'form' | 'plan' | 's
   const { plan: next } = candidateOf(search, tried.form, tried.scales);
   if (!next || sameCut(next, tried.plan)) return null;
   return next.expected!.rowsPerSecond < Math.max(toBeat, paceOf(tried) * (1 + GAIN)) ? null : next;
+}
+
+/** Cuts of one form that are tried at most, besides the first. */
+const MOST_SHIFTS = 3;
+
+/**
+ * Shifts the cut for as long as that makes the plan faster; no cut is tried twice. `attempt` tries one, reckoned with such scales; `toBeat` tells
+ * the rows a second of the fastest plan so far, of any form. The last that was tried is returned, which need not be the fastest.
+ */
+export async function shiftWhileFaster<T extends Pick<Tried, 'form' | 'plan' | 'scales'>>(
+  search: Search,
+  first: T,
+  toBeat: () => number,
+  attempt: (plan: Plan, scales: Scales) => Promise<T>,
+): Promise<T> {
+  const before = [first.plan];
+  let last = first;
+  for (let shifts = 0; shifts < MOST_SHIFTS; shifts++) {
+    const shifted = shiftCut(search, last, toBeat());
+    if (!shifted || before.some((plan) => sameCut(plan, shifted))) break;
+    const next = await attempt(shifted, last.scales);
+    before.push(shifted);
+    const gains = next.plan.expected!.rowsPerSecond > last.plan.expected!.rowsPerSecond;
+    last = next;
+    if (!gains) break;
+  }
+  return last;
 }
 
 /** Rows a second by the stages' times alone, as those of a plan that has not been tried. */
@@ -70,12 +104,14 @@ export async function tryOut(
   let over: Need | null;
   let bytes: readonly number[];
   try {
-    const seen = await watchSteady(rehearsal);
+    const { seen, first } = await watchSteady(rehearsal);
     const { stages } = plan.expected!;
+    const peakBytes = hasBudget(plan) ? (await rehearsal.watch(GROWN)).peakBytes : seen.peakBytes;
     const seconds = stages.map((stage, j) => times(before.seconds, j) * ratio(seen.stageSeconds[j]!, stage.seconds));
-    bytes = stages.map((stage, j) => times(before.bytes, j) * Math.max(1, ratio(seen.peakBytes[j] ?? 0, stage.bytes)));
-    over = overBudget(plan, seen);
-    if (!over) return { form, plan: verified(plan, seen), scales: { seconds, bytes }, rehearsal };
+    bytes = stages.map((stage, j) => times(before.bytes, j) * Math.max(1, ratio(peakBytes[j] ?? 0, stage.bytes)));
+    over = overBudget(plan, peakBytes, search.free('cpu'));
+    if (!over)
+      return { form, plan: verified(plan, { ...seen, peakBytes }), scales: { seconds, bytes }, first, rehearsal };
   } catch (error) {
     await rehearsal.close();
     throw error;
@@ -86,15 +122,17 @@ export async function tryOut(
   return tryOut(search, form, next, { bytes }, request);
 }
 
-async function watchSteady(rehearsal: Rehearsal): Promise<Seen> {
+async function watchSteady(rehearsal: Rehearsal): Promise<{ seen: Seen; first: Whole[] }> {
   let seen = await rehearsal.watch(WATCHED.seconds);
-  if (rehearsal.plan.microBatch / seen.rowsPerSecond > WATCHED.longest) return seen;
+  const first = [seen.whole];
+  if (rehearsal.plan.microBatch / seen.rowsPerSecond > WATCHED.longest) return { seen, first };
   for (let looks = 1; looks < WATCHED.looks; looks++) {
     const before = seen.rowsPerSecond;
     seen = await rehearsal.watch(WATCHED.seconds);
     if (seen.rowsPerSecond < before * (1 + WATCHED.gain)) break;
+    first.push(seen.whole);
   }
-  return seen;
+  return { seen, first };
 }
 
 function times(scales: readonly number[] | undefined, j: number): number {
@@ -105,16 +143,23 @@ function ratio(seen: number, expected: number): number {
   return expected > 0 && seen > 0 ? seen / expected : 1;
 }
 
-function overBudget({ stages }: Plan, { peakBytes }: Seen): Need | null {
-  for (const [stage, { memory }] of stages.entries()) {
-    const bytes = peakBytes[stage];
-    if (memory !== undefined && bytes != null && bytes > memory) return { stage, bytes, given: memory };
+function hasBudget({ stages }: Plan): boolean {
+  return stages.some(({ memory }) => memory !== undefined);
+}
+
+/** What its processes held, above what they may: each its own budget, and those without one all together `room` bytes. */
+export function overBudget({ stages }: Plan, peakBytes: Seen['peakBytes'], room: number): Need | null {
+  let together = 0;
+  for (const [stage, { memory, device }] of stages.entries()) {
+    const bytes = peakBytes[stage] ?? 0;
+    if (memory !== undefined && bytes > memory) return { stage, bytes, given: memory };
+    if (memory === undefined && isCpu(device)) together += bytes;
   }
-  return null;
+  return together > room ? { stage: null, bytes: together, given: null } : null;
 }
 
 /** The plan with what was seen of it. */
-export function verified(plan: Plan, { rowsPerSecond, stageSeconds, peakBytes }: Seen): Plan {
+export function verified(plan: Plan, { rowsPerSecond, stageSeconds, peakBytes }: Omit<Seen, 'whole'>): Plan {
   const { expected, stages, microBatch } = plan;
   const shares = sharesOf(stages);
   const utilisation = stages.map(({ workers }, j) =>

@@ -1,15 +1,16 @@
 /** Verification: the likeliest plans are tried on loaded pipelines, and the fastest is taken. */
 import { isCpu } from '../engine/registry.js';
 import { asTandemError } from '../errors.js';
-import { mebibytes } from '../plan/budget.js';
+import { mebibytes, noFit } from '../plan/budget.js';
 import type { Candidate, Scales } from '../plan/candidate.js';
 import type { Form } from '../plan/form.js';
 import { median } from '../plan/median.js';
 import type { Plan, Rival } from '../plan/plan.js';
 import type { Search } from '../plan/staffing.js';
 import { sum } from '../plan/sums.js';
+import { withStart } from './promise.js';
 import type { Seen } from './rehearsal.js';
-import { shiftCut, type TrialSettings, type Tried, tryOut, verified } from './shift-cut.js';
+import { overBudget, shiftWhileFaster, type TrialSettings, type Tried, tryOut, verified } from './shift-cut.js';
 
 /** Plans that come so near to the best, by the profile, are tried; at most so many. */
 const LIKELY = { share: 0.85, most: 3 };
@@ -48,14 +49,19 @@ export async function fastestOf(
       request.onProgress?.(`trying ${tried.length + failures.length + 1} of ${likely.length}: ${form.name}`);
       try {
         const own = await tryBeside(search, tried, form, plan, {}, request);
-        const shifted = shiftCut(search, own, Math.max(...tried.map((each) => rateOf(each.plan))));
-        if (shifted) await tryBeside(search, tried, form, shifted, own.scales, request);
+        await shiftWhileFaster(
+          search,
+          own,
+          () => Math.max(...tried.map((each) => rateOf(each.plan))),
+          (shifted, scales) => tryBeside(search, tried, form, shifted, scales, request),
+        );
       } catch (error) {
         failures.push({ name: form.name, error });
       }
     }
     if (tried.length === 0) throw failures[0]!.error;
     const [winner, ...losers] = await inTurn(tried, request);
+    checkGrown(winner!.form, winner!.plan);
     const worked = new Set(tried.map(({ form }) => form.name));
     const failed = failures
       .filter(({ name }) => !worked.has(name))
@@ -71,10 +77,18 @@ export async function fastestOf(
       candidates,
       [...failed, ...absent],
     );
-    return { ...winner!.plan, expected: { ...winner!.plan.expected!, others } };
+    const plan = withStart(winner!.plan, winner!.first);
+    return { ...plan, expected: { ...plan.expected!, others } };
   } finally {
     await closeAll(tried);
   }
+}
+
+/** A process may have grown since its plan was first tried. Throws TANDEM_PLAN_IMPOSSIBLE. */
+function checkGrown({ name }: Form, plan: Plan): void {
+  const held = plan.stages.map(({ memory }, j) => (memory === undefined ? null : plan.expected!.stages[j]!.bytes));
+  const over = overBudget(plan, held, Number.POSITIVE_INFINITY);
+  if (over) throw noFit(`a plan of ${name}`, over);
 }
 
 function rateOf({ expected }: Plan): number {
@@ -136,7 +150,7 @@ async function inTurn(tried: readonly Tried[], { onProgress }: TrialSettings): P
     for (const each of open) if (!stays(each)) behind.push({ tried: each.tried, share: bestLook(each) / most });
     open = open.filter(stays);
   }
-  if (open.length === 0) return ranked.toSorted(faster);
+  if (open.length === 0) return promised(ranked.toSorted(faster));
   const shares = sharesOf(open.map(({ seen }) => seen));
   const most = Math.max(...shares);
   const winner = await watchLong(open[shares.indexOf(most)]!);
@@ -148,13 +162,24 @@ async function inTurn(tried: readonly Tried[], { onProgress }: TrialSettings): P
   return [{ ...winner.tried, plan: winner.plan }, ...ranked].toSorted(faster);
 }
 
+/** The first of them is watched for as long as any whose pace is promised, if it is still loaded. */
+async function promised([fastest, ...others]: readonly Tried[]): Promise<Tried[]> {
+  if (fastest!.rehearsal.closed) return [fastest!, ...others];
+  const { plan } = await watchLong({ tried: fastest!, seen: [] });
+  return [{ ...fastest!, plan }, ...others];
+}
+
 /** What it will do is what it did, all in all: other work slows the run too. */
 async function watchLong({ tried, seen }: Contender): Promise<{ tried: Tried; plan: Plan }> {
   const { microBatch } = tried.plan;
   const watched = () => sum(seen.map(({ microBatches, rowsPerSecond }) => (microBatches * microBatch) / rowsPerSecond));
   if (watched() < PROMISED) seen.push(await tried.rehearsal.watch(PROMISED - watched()));
-  const rows = sum(seen.map(({ microBatches }) => microBatches * microBatch));
-  return { tried, plan: verified(tried.plan, { ...seen.at(-1)!, rowsPerSecond: rows / watched() }) };
+  const count = sum(seen.map(({ microBatches }) => microBatches));
+  const meanOf = (stage: number) =>
+    sum(seen.map(({ microBatches, stageSeconds }) => microBatches * stageSeconds[stage]!)) / count;
+  const stageSeconds = tried.plan.stages.map((_, stage) => meanOf(stage));
+  const rowsPerSecond = (count * microBatch) / watched();
+  return { tried, plan: verified(tried.plan, { ...seen.at(-1)!, rowsPerSecond, stageSeconds }) };
 }
 
 function bestLook({ tried, seen }: Contender): number {

@@ -10,6 +10,7 @@ import { factsOf } from '../pool/protocol.js';
 import { type TensorSpec, zeroRows } from '../tensor.js';
 import { mebibytes } from './budget.js';
 import { estimateRanges, speedOf } from './estimate.js';
+import { largestMicroBatch } from './job-rows.js';
 import {
   DEFAULT_MICRO_BATCH,
   defaultDepth,
@@ -39,7 +40,7 @@ export async function makePlan(graph: ModelGraph, request: PlanRequest): Promise
   checkMemory(graph, asked, ops);
   return {
     stages: stages.map((stage, j) => ({ ...stage, layers: ranges[j]!, ops: ops[j]! })),
-    microBatch: microBatchOf(graph, request.microBatch),
+    microBatch: microBatchOf(graph, request),
     depth: request.depth ?? defaultDepth(stages),
     isolation,
     cutBy: named ? 'layers' : facts ? 'flops' : 'weights',
@@ -90,8 +91,8 @@ function fittingStages(graph: ModelGraph): StageOptions[] {
   return defaultStages().slice(0, Math.max(1, graph.layers.length));
 }
 
-function microBatchOf({ fixedBatch }: ModelGraph, asked: number | undefined): number {
-  if (fixedBatch === null) return asked ?? DEFAULT_MICRO_BATCH;
+function microBatchOf({ fixedBatch }: ModelGraph, { microBatch: asked, rows }: PlanRequest): number {
+  if (fixedBatch === null) return asked ?? Math.min(DEFAULT_MICRO_BATCH, largestMicroBatch(rows));
   if (asked !== undefined && asked !== fixedBatch) {
     throw new TandemError('TANDEM_USAGE', `the model takes exactly ${fixedBatch} rows at a time, not ${asked}`, {
       remedy: `leave --micro-batch out, or set it to ${fixedBatch}`,

@@ -4,6 +4,7 @@ import { asTandemError, type TandemError } from '../errors.js';
 import { liveBytes } from '../model/cut.js';
 import { type ModelGraph, type TensorFacts, weightBytes } from '../model/graph.js';
 import type { TensorSpec } from '../tensor.js';
+import { largestMicroBatch } from './job-rows.js';
 import { readMachine } from './machine.js';
 import { describe } from './make-plan.js';
 import { readStored, store } from './measurement-store.js';
@@ -61,7 +62,7 @@ export async function measure(graph: ModelGraph, request: MeasureRequest): Promi
 
   const [first] = request.staffings;
   const swept = `${staffingKey(first)}, ${engineBuild(first.engine, first.provider)}`;
-  const fewer = (rows: number) => Math.min(rows, largestFor(request.rows));
+  const fewer = (rows: number) => Math.min(rows, largestMicroBatch(request.rows));
   const known = profile.microBatches[swept];
   let microBatch = graph.fixedBatch ?? request.microBatch ?? (known && fewer(known));
   const cases: MeasuredCase[] = [];
@@ -175,14 +176,6 @@ const MOST_ROWS = 1024;
 function largestThatTravels(graph: ModelGraph, facts: TensorFacts): number {
   const perRow = Math.max(1, ...liveBytes(graph, facts, 1).map((bytes) => bytes ?? 0));
   return Math.max(1, Math.min(MOST_ROWS, Math.floor(MOST_LIVE_BYTES / perRow)));
-}
-
-/** A job of few rows still has some micro-batches for the stages to share. */
-const FEWEST_MICRO_BATCHES = 8;
-
-function largestFor(rows: number | null | undefined): number {
-  if (rows == null) return Number.POSITIVE_INFINITY;
-  return 2 ** Math.floor(Math.log2(Math.max(1, rows / FEWEST_MICRO_BATCHES)));
 }
 
 /** Seconds in which a byte goes from one place in memory to another that was written before. */

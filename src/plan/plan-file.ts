@@ -36,6 +36,7 @@ const AMOUNT = z.number().min(0);
 const EXPECTED = z.object({
   name: z.string(),
   rowsPerSecond: AMOUNT,
+  start: z.object({ seconds: AMOUNT, microBatches: z.int().min(0) }).optional(),
   bubble: z.number(),
   lowerBound: AMOUNT,
   verified: z.boolean(),

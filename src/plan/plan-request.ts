@@ -11,6 +11,8 @@ export interface PlanRequest {
   readonly isolation?: (typeof ISOLATIONS)[number];
   /** The shape of one row for each graph input, in order, where it is known; what `describe` computes with. */
   readonly rowSpecs: readonly TensorSpec[] | null;
+  /** Rows of the job, where they are known. */
+  readonly rows?: number | null;
   /** Milliseconds. */
   readonly deadline: number;
 }

@@ -69,6 +69,8 @@ export interface Expectation {
   readonly name: string;
   /** In the steady state: filling and emptying the pipeline apart. */
   readonly rowsPerSecond: number;
+  /** What the first micro-batches of a run take longer, all together: engines compile, and memory is touched for the first time. Where it was tried. */
+  readonly start?: { readonly seconds: number; readonly microBatches: number };
   /** The share of the stages' time that they wait in the steady state. */
   readonly bubble: number;
   /** Seconds between two micro-batches that no cut with these devices could beat. */

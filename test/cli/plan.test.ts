@@ -59,3 +59,17 @@ test('a run with nothing said measures once; a memory that nothing fits into is 
   const tight = await type('run', 'mlp', '-i', 'some.npy', '-o', 'no.npy', '--stage', 'cpu,memory=1MiB');
   assertFails(tight, { status: 78, code: 'TANDEM_PLAN_IMPOSSIBLE', says: /memory=\d+MiB/ });
 });
+
+test('a job of few rows is given small micro-batches without measuring too, so that both stages have something to do', async () => {
+  const rowsAtOnce = async (rows: number) => {
+    makeRows(join(folder, 'few.npy'), rows, [WIDTH]);
+    const run = ['run', 'mlp', '-i', 'few.npy', '-o', `few-${rows}.npy`, '--plan', 'quick', '--json'];
+    const { status, stdout, stderr } = await type(...run);
+    assert.equal(status, 0, stderr);
+    const { microBatchRows, microBatches } = JSON.parse(stdout.toString());
+    return [microBatchRows, microBatches];
+  };
+  assert.deepEqual(await rowsAtOnce(20), [2, 10]);
+  assert.deepEqual(await rowsAtOnce(3), [1, 3]);
+  assert.deepEqual(await rowsAtOnce(300), [32, 10]);
+});

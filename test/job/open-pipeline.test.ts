@@ -130,3 +130,24 @@ test('leaving a run early ends the source and leaves the pipeline usable; after 
     (error) => error instanceof TandemError && error.code === 'TANDEM_CLOSED',
   );
 });
+
+test('with plan: auto and no stages everything is measured and chosen, and the rows come out as by any plan', async (t) => {
+  const cache = process.env.XDG_CACHE_HOME;
+  process.env.XDG_CACHE_HOME = join(folder, 'cache');
+  t.after(() => {
+    if (cache === undefined) delete process.env.XDG_CACHE_HOME;
+    else process.env.XDG_CACHE_HOME = cache;
+  });
+  await using quick = await openPipeline(mlp);
+  await using pipeline = await openPipeline(mlp, { plan: 'auto' });
+  const { plan } = pipeline;
+  assert.equal(plan.cutBy, 'measured');
+  assert.ok(plan.expected!.verified && plan.expected!.others!.length > 0, 'tried, beside others');
+  const width = pipeline.inputs[0]!.shape[1]!;
+  const rows = Array.from({ length: 9 }, (_, row) => Array.from({ length: width }, (_, k) => Math.sin(row + k)));
+  const [expected, actual] = [await all(quick.run(rows)), await all(pipeline.run(rows))].map((each) =>
+    each.map(valuesOf),
+  );
+  for (const [row, values] of actual!.flat().entries())
+    for (const [n, value] of values.entries()) assert.ok(Math.abs(value - expected!.flat()[row]![n]!) < 1e-5);
+});

@@ -1,6 +1,6 @@
 /** Settling on a plan: measured, tried, kept; budgets are held to, and what cannot be done is refused with what would do. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -62,6 +62,9 @@ test('named stages keep their devices, order and staffing; only the cut is sough
       ['cpu', 1, 1],
     ],
   );
+  const alone = plan.expected!.others!.find(({ name }) => name === '1 stage: cpu, 1 x 1 thread')!;
+  const faster = alone.rowsPerSecond! > plan.expected!.rowsPerSecond;
+  assert.match(alone.why, faster ? /one device is faster/ : /slower/);
   assert.ok(plan.expected!.lowerBound <= Math.max(...plan.expected!.stages.map(({ seconds }) => seconds)) * 1.5);
 });
 
@@ -140,4 +143,37 @@ test('a plan is written and read back; for another model, machine or engine buil
     changed(() => 'no'),
     failure('TANDEM_USAGE', /is not a plan/),
   );
+});
+
+test('a plan whose processes hold more than was promised is made again once, with what was measured; then it is refused', async () => {
+  const heavy = await openModel(makeOnnx('mlp', join(folder, 'heavy'), { layers: 8, hidden: 1400 }));
+  const specs = [{ ...heavy.inputs[0]!, shape: [1400] }];
+  const make = (memory: number, depth: number) => {
+    const stages = [
+      { device: 'cpu', threads: 1, memory },
+      { device: 'cpu', threads: 1 },
+    ];
+    // Another depth is another plan, so that it does not come from the cache.
+    return settlePlan(heavy, { rowSpecs: specs, deadline: 60_000, allowFallback: false, microBatch: 4, stages, depth });
+  };
+  const honest = await make(2 ** 40, 4);
+  const pipeline = await Pipeline.openWarm(heavy, honest, specs, { allowFallback: false, deadline: 60_000 });
+  const [held] = await pipeline.peakRss().finally(() => pipeline.close());
+
+  const profiles = join(folder, 'tandem', 'profiles');
+  for (const name of readdirSync(profiles)) {
+    const text = readFileSync(join(profiles, name), 'utf8');
+    const halved = text.replace(
+      /"(emptyBytes|loadedBytes|peakBytes)":(\d+)/g,
+      (_, key, n) => `"${key}":${Number(n) / 2}`,
+    );
+    writeFileSync(join(profiles, name), halved);
+  }
+  const memory = Math.floor(held! - 6 * 2 ** 20);
+  const leaner = await make(memory, 5);
+  assert.ok(leaner.stages[0]!.layers.to < honest.stages[0]!.layers.to, JSON.stringify(leaner.expected));
+  assert.ok(leaner.expected!.verified && leaner.expected!.stages[0]!.bytes <= memory);
+
+  const empty = held! - (leaner.stages[0]!.layers.to + 1) * 8 * 2 ** 20;
+  await assert.rejects(make(empty * 0.9, 6), failure('TANDEM_PLAN_IMPOSSIBLE', /needs \d+MiB in stage 0/));
 });

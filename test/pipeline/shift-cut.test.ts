@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { shiftCut, verified } from '../../src/pipeline/shift-cut.js';
-import { candidateOf } from '../../src/plan/candidate.js';
+import { shiftCut, shiftWhileFaster, verified } from '../../src/pipeline/shift-cut.js';
+import { candidateOf, type Scales } from '../../src/plan/candidate.js';
 import type { Form } from '../../src/plan/form.js';
+import type { Plan } from '../../src/plan/plan.js';
 import { STAFFING, searchOf } from '../fixtures/measured-chain.js';
 
 const millis = fc.array(fc.integer({ min: 20, max: 500 }), { minLength: 2, maxLength: 8 });
@@ -55,6 +56,41 @@ test('the cut moves to where it is best if all layers of a stage are as much slo
       const most = tried.plan.microBatch / best(times, [a, b]);
       assert.ok(pace <= most * 1.001 && pace >= (next ? 0.999 : 0.979) * most, `${pace} of ${most}`);
       if (next) assert.equal(shiftCut(search, tried, pace * 1.01), null, 'not where another plan is faster still');
+    }),
+  );
+});
+
+test('the cut is shifted while it helps: no cut twice, each faster than the one before it but perhaps the last, and then it ends', async () => {
+  const factors = fc.array(fc.double({ min: 0.3, max: 3, noNaN: true }), { minLength: 8, maxLength: 8 });
+  await fc.assert(
+    fc.asyncProperty(millis, factors, async (times, factors) => {
+      const { search, tried } = triedWith(times, [1, 1]);
+      // What each layer really takes is known to the trial alone.
+      const truth = times.map((millis, n) => (millis * factors[n]!) / 1e3);
+      const cuts: number[] = [];
+      const paces: number[] = [];
+      const attempt = async (plan: Plan, { seconds = [1, 1] }: Scales) => {
+        const stageSeconds = plan.stages.map(({ layers: { from, to } }) =>
+          truth.slice(from, to + 1).reduce((sum, each) => sum + each, 0),
+        );
+        const rowsPerSecond = plan.microBatch / Math.max(...stageSeconds);
+        cuts.push(plan.stages[1]!.layers.from);
+        paces.push(rowsPerSecond);
+        const scales = {
+          seconds: stageSeconds.map((own, j) => (seconds[j]! * own) / plan.expected!.stages[j]!.seconds),
+          bytes: [1, 1],
+        };
+        const seen = { microBatches: 1, rowsPerSecond, stageSeconds, peakBytes: [null, null] };
+        return { form: FORM, plan: verified(plan, seen), scales };
+      };
+      const first = await attempt(candidateOf(search, tried.form).plan!, {});
+      const last = await shiftWhileFaster(search, first, () => Math.max(...paces), attempt);
+      assert.equal(new Set(cuts).size, cuts.length);
+      for (let n = 1; n < paces.length - 1; n++) assert.ok(paces[n]! > paces[n - 1]!);
+      assert.equal(last.plan.expected!.rowsPerSecond, paces.at(-1));
+      const next = shiftCut(search, last, Math.max(...paces));
+      const untried = next && !cuts.includes(next.stages[1]!.layers.from);
+      assert.ok(!untried || cuts.length > 3 || paces.at(-1)! <= paces.at(-2)!, 'it went on where that promised more');
     }),
   );
 });

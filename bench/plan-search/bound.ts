@@ -1,0 +1,46 @@
+/**
+ * The bound: a pipeline is no faster than its slowest stage computing by itself, so a cut with a stage that alone is slower than the whole planned
+ * pipeline cannot be the best. Nor can a cut that gives that stage more layers still.
+ */
+
+/** Why a cut need not be watched. */
+export interface Excluded {
+  readonly stage: number;
+  /** Seconds of a micro-batch in that stage alone, with these layers or with fewer. */
+  readonly alone: number;
+  /** Seconds between two micro-batches of the planned pipeline, seen right before. */
+  readonly planned: number;
+}
+
+export interface Search {
+  /** First layers of the second stage, ascending. */
+  readonly cuts: readonly number[];
+  readonly planned: number;
+  /** By this share slower than the planned pipeline, because a machine changes its speed between two looks. */
+  readonly margin: number;
+  /** Seconds between two micro-batches of the planned pipeline. */
+  interval(): Promise<number>;
+  /** Seconds of a micro-batch in a stage of that cut, with nothing else at work. */
+  alone(stage: number, cut: number): Promise<number>;
+}
+
+/** Walks from the planned cut to both sides, where one stage grows with each step, until it is too slow. */
+export async function excludedCuts(search: Search): Promise<Record<number, Excluded>> {
+  const { cuts, planned } = search;
+  const excluded: Record<number, Excluded> = {};
+  const sides = [cuts.filter((cut) => cut > planned), cuts.filter((cut) => cut < planned).toReversed()];
+  for (const [stage, side] of sides.entries()) {
+    let why: Excluded | null = null;
+    for (const cut of side) {
+      why ??= await tooSlow(search, stage, cut);
+      if (why) excluded[cut] = why;
+    }
+  }
+  return excluded;
+}
+
+async function tooSlow({ margin, interval, alone }: Search, stage: number, cut: number): Promise<Excluded | null> {
+  const planned = await interval();
+  const seconds = await alone(stage, cut);
+  return seconds > planned * (1 + margin) ? { stage, alone: seconds, planned } : null;
+}
