@@ -152,7 +152,8 @@ async function load(
   bar.note('planning …');
   const plan = await planOf(graph, source, { ...request, deadline }, earlier?.begin.plan ?? null, bar);
   const { expected } = plan;
-  if (!request.quiet) bar.line(expected ? formatMeasuredPlan(graph, plan, expected) : formatPlan(graph, plan));
+  const left = source.rows === null ? null : source.rows - (earlier?.commit?.rows ?? 0);
+  if (!request.quiet) bar.line(expected ? formatMeasuredPlan(graph, plan, expected, left) : formatPlan(graph, plan));
   bar.note('loading …');
   const settings = { allowFallback: request.allowFallback ?? false, deadline };
   return Pipeline.openWarm(graph, plan, source.rowSpecs, settings, { compute: false });

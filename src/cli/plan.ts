@@ -4,6 +4,7 @@ import { TandemError } from '../errors.js';
 import { openSource } from '../job/open-source.js';
 import { type ModelGraph, weightBytes } from '../model/graph.js';
 import { openModel } from '../model/open.js';
+import { promiseOf } from '../pipeline/promise.js';
 import { settlePlan, usableForms } from '../pipeline/settle-plan.js';
 import { staffingsOf } from '../plan/form.js';
 import { readMachine } from '../plan/machine.js';
@@ -45,8 +46,11 @@ export function planCommand(): Command {
         bar.clear(),
       );
       if (flags.output) (await import('../plan/plan-file.js')).writePlanFile(flags.output, graph, plan);
-      const text = plan.expected ? formatMeasuredPlan(graph, plan, plan.expected) : formatPlan(graph, plan);
-      process.stdout.write(flags.json ? `${JSON.stringify({ schema: 1, ...plan })}\n` : text);
+      const { rows } = request;
+      const text = plan.expected ? formatMeasuredPlan(graph, plan, plan.expected, rows) : formatPlan(graph, plan);
+      const promised = rows === null ? null : promiseOf(plan, rows);
+      const told = { schema: 1, ...plan, ...(promised ? { job: { rows, ...promised } } : {}) };
+      process.stdout.write(flags.json ? `${JSON.stringify(told)}\n` : text);
     });
 }
 

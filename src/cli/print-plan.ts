@@ -1,12 +1,13 @@
 /** A measured plan as a person reads it: what each stage does, why it is cut there, and what was not taken. */
 import { sectionsOf } from '../arena/turns.js';
 import { type ModelGraph, weightBytes } from '../model/graph.js';
+import { promiseOf } from '../pipeline/promise.js';
 import type { Expectation, Plan, Rival } from '../plan/plan.js';
 import { formatBytes } from './bytes.js';
 import { printable } from './fail.js';
 import { formatLayerName } from './layer-name.js';
 import { stageName } from './print-run.js';
-import { formatRate, formatRows, formatShare } from './progress.js';
+import { formatClock, formatRate, formatRows, formatShare } from './progress.js';
 import { formatTable } from './table.js';
 
 const COLUMNS = [
@@ -23,8 +24,13 @@ const COLUMNS = [
   { title: 'why' },
 ];
 
-/** For a plan that was measured. */
-export function formatMeasuredPlan(graph: ModelGraph, plan: Plan, expected: Expectation): string {
+/** For a plan that was measured; `rows` of the job, where they are known. */
+export function formatMeasuredPlan(
+  graph: ModelGraph,
+  plan: Plan,
+  expected: Expectation,
+  rowsOfJob: number | null = null,
+): string {
   const slowest = Math.max(...expected.stages.map(({ utilisation }) => utilisation));
   const rows = plan.stages.map(({ device, threads, workers, layers, ops }, j) => {
     const { seconds, bytes, budget, utilisation } = expected.stages[j]!;
@@ -49,6 +55,7 @@ export function formatMeasuredPlan(graph: ModelGraph, plan: Plan, expected: Expe
     formatTable(COLUMNS, rows),
     `micro-batches of ${formatRows(plan.microBatch)}, at most ${plan.depth} in flight, stages as ${plan.isolation === 'process' ? 'processes' : 'threads'}`,
     `${formatRate(expected.rowsPerSecond)} rows/s ${expected.verified ? 'seen in a trial' : 'reckoned from the profile'}, bubble ${formatShare(expected.bubble)}: a micro-batch every ${(interval * 1e3).toPrecision(3)} ms${bound}`,
+    ...formatPromise(plan, rowsOfJob),
     ...verdict(plan),
     ...formatRivals(expected),
     '',
@@ -61,6 +68,15 @@ function why({ stages }: Plan, j: number, isSlowest: boolean): string {
   if (own.length > 1) return `${stages[j]!.turns ?? 1} of ${order.length} micro-batches, in turn`;
   if (sections.length === 1) return 'the whole model';
   return isSlowest ? 'the slowest: sets the pace' : 'as much as keeps up';
+}
+
+/** What the job will take, filling and emptying and its first runs taken in. */
+function formatPromise(plan: Plan, rows: number | null): string[] {
+  const promised = rows === null ? null : promiseOf(plan, rows);
+  if (!promised) return [];
+  const { seconds } = promised;
+  const time = seconds < 100 ? `${seconds.toPrecision(3)} s` : formatClock(seconds);
+  return [`${formatRows(rows!)} in ${time}: ${formatRate(promised.rowsPerSecond)} rows/s`];
 }
 
 function verdict({ stages }: Plan): string[] {

@@ -33,6 +33,15 @@ test('plan tells stages, pace and what was not taken; its file runs the model an
   assert.match(text.stdout.toString(), /not taken/);
 
   makeRows(join(folder, 'rows.npy'), 50, [WIDTH]);
+  const forJob = await type('plan', 'mlp', '--micro-batch', '8', '-i', 'rows.npy', '--json');
+  const { job, expected } = JSON.parse(forJob.stdout.toString());
+  assert.equal(job.rows, 50);
+  assert.ok(job.rowsPerSecond < expected.rowsPerSecond, 'seven micro-batches must fill the pipeline first');
+  assert.match(
+    (await type('plan', 'mlp', '--micro-batch', '8', '-i', 'rows.npy')).stdout.toString(),
+    /50 rows in .* s:/,
+  );
+
   const ran = await type('run', 'mlp', '-i', 'rows.npy', '-o', 'out.npy', '--plan', 'plan.json', '--json');
   assert.equal(ran.status, 0, ran.stderr);
   const summary = JSON.parse(ran.stdout.toString());
