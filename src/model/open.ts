@@ -1,5 +1,5 @@
 /** Opens a model by path: finds the file, looks which format it is, and reads its graph (never its weights). */
-import { readFile, stat } from 'node:fs/promises';
+import { open, readdir, readFile, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { TandemError } from '../errors.js';
 import type { ModelGraph } from './graph.js';
@@ -8,7 +8,8 @@ import type { ModelGraph } from './graph.js';
 const FILES_IN_FOLDER = ['model.json', 'model.onnx', 'onnx/model.onnx'];
 
 /**
- * The model graph at `path`: a `model.json` (LayersModel or GraphModel), a `.onnx` file, or a folder with one of them.
+ * The model graph at `path`: a `model.json` (LayersModel or GraphModel), a `.onnx` file, or a folder with one of them: under its usual
+ * name, or as the only `.onnx` file there or in `onnx/`.
  * Throws TANDEM_MODEL_MISSING, TANDEM_MODEL_INVALID, TANDEM_MODEL_UNSUPPORTED, TANDEM_WEIGHTS_*.
  */
 export async function openModel(path: string): Promise<ModelGraph> {
@@ -23,12 +24,42 @@ export async function openModel(path: string): Promise<ModelGraph> {
 async function findModelFile(path: string): Promise<string> {
   const candidates = [path, ...FILES_IN_FOLDER.map((name) => join(path, name))];
   for (const candidate of candidates) {
-    const found = await stat(candidate).catch(() => null);
     // Links stay: in the hub's cache they lead to blobs, whose names tell neither format nor neighbours.
-    if (found?.isFile()) return resolve(candidate);
+    if (await isFile(candidate)) return checkFetched(resolve(candidate));
   }
+  const others = [...(await onnxFiles(path)), ...(await onnxFiles(join(path, 'onnx')))];
+  if (others.length === 1) return checkFetched(resolve(others[0]!));
   throw new TandemError('TANDEM_MODEL_MISSING', `no model at ${path}`, {
-    remedy: 'give the path of a model.json, a .onnx file, or a folder that holds one',
+    remedy:
+      others.length > 1
+        ? `give one of the files: ${others.join(', ')}`
+        : 'give the path of a model.json, a .onnx file, or a folder that holds one',
+  });
+}
+
+async function isFile(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => null))?.isFile() ?? false;
+}
+
+async function onnxFiles(folder: string): Promise<string[]> {
+  const names = await readdir(folder).catch((): string[] => []);
+  const paths = names.filter((name) => name.endsWith('.onnx')).map((name) => join(folder, name));
+  return paths.sort();
+}
+
+const LFS_POINTER = 'version https://git-lfs.github.com/';
+
+/** Model hubs are git repositories: without Git LFS a clone has notes in place of its large files. */
+async function checkFetched(file: string): Promise<string> {
+  const handle = await open(file);
+  try {
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(LFS_POINTER.length), 0, LFS_POINTER.length, 0);
+    if (buffer.toString('latin1', 0, bytesRead) !== LFS_POINTER) return file;
+  } finally {
+    await handle.close();
+  }
+  throw new TandemError('TANDEM_MODEL_MISSING', `${file} is a pointer of Git LFS, not the model itself`, {
+    remedy: 'fetch the large files with: git lfs pull',
   });
 }
 

@@ -94,9 +94,13 @@ function fittingStages(graph: ModelGraph): StageOptions[] {
 function microBatchOf({ fixedBatch }: ModelGraph, { microBatch: asked, rows }: PlanRequest): number {
   if (fixedBatch === null) return asked ?? Math.min(DEFAULT_MICRO_BATCH, largestMicroBatch(rows));
   if (asked !== undefined && asked !== fixedBatch) {
-    throw new TandemError('TANDEM_USAGE', `the model takes exactly ${fixedBatch} rows at a time, not ${asked}`, {
-      remedy: `leave --micro-batch out, or set it to ${fixedBatch}`,
-    });
+    throw new TandemError(
+      'TANDEM_USAGE',
+      `the model takes exactly ${fixedBatch} row${fixedBatch === 1 ? '' : 's'} at a time, not ${asked}`,
+      {
+        remedy: `leave --micro-batch out, or set it to ${fixedBatch}`,
+      },
+    );
   }
   return fixedBatch;
 }

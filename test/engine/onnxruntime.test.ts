@@ -9,6 +9,8 @@ import { compare } from '../../scripts/onnx-suite/compare.js';
 import type { LoadedSlice } from '../../src/engine/engine.js';
 import { onnxruntime } from '../../src/engine/onnxruntime/onnxruntime.js';
 import { onCard } from '../../src/engine/onnxruntime/placement.js';
+import { ortError } from '../../src/engine/onnxruntime/session.js';
+import { TandemError } from '../../src/errors.js';
 import { legalCuts } from '../../src/model/cut.js';
 import { openModel } from '../../src/model/open.js';
 import { slicesOf } from '../../src/model/slice.js';
@@ -132,7 +134,11 @@ test('bfloat16 at the edge is refused: onnxruntime-node does not hand it out', a
   const g = new Graph('brain');
   g.output(g.node('Neg', [g.input('x', 'bfloat16', ['n'])]), 'bfloat16', ['n']);
   const path = writeModel(join(folder.path, 'brain.onnx'), g);
-  await assert.rejects(openModel(path), { code: 'TANDEM_MODEL_UNSUPPORTED', message: /bfloat16/ });
+  await assert.rejects(openModel(path), {
+    code: 'TANDEM_MODEL_UNSUPPORTED',
+    message: /bfloat16/,
+    remedy: /Cast to float32/,
+  });
 });
 
 test('what a slice gives is foreseen from the shapes alone as it comes out, and not where the values of the rows decide', async () => {
@@ -186,6 +192,25 @@ test('a provider that the package lacks is a missing engine', async () => {
   const graph = await openModel(made(folder.path, 'mlp'));
   const [slice] = slicesOf(graph, []);
   await assert.rejects(onnxruntime.load(slice!, { provider: 'tpu', threads: 1 }), { code: 'TANDEM_ENGINE_MISSING' });
+});
+
+test('an operator that ORT does not know is unsupported, without a place in its sources', async () => {
+  const g = new Graph('foreign');
+  g.output(g.node('NotAnOperator', [g.input('x', 'float32', ['n', 4])]), 'float32', ['n', 4]);
+  const graph = await openModel(writeModel(join(folder.path, 'foreign.onnx'), g));
+  const refused = await onnxruntime.load(slicesOf(graph, [])[0]!, CPU).catch((error: TandemError) => error);
+  assert.ok(refused instanceof TandemError);
+  assert.equal(refused.code, 'TANDEM_MODEL_UNSUPPORTED');
+  assert.match(refused.message, /NotAnOperator/);
+  const newer = ortError(
+    new Error(
+      '/onnxruntime_src/onnxruntime/core/graph/model.cc:202 onnxruntime::Model::Model(onnx::ModelProto&&, const X*) Unsupported model IR version: 14, max supported IR version: 13',
+    ),
+    'TANDEM_MODEL_INVALID',
+  );
+  assert.equal(newer.code, 'TANDEM_MODEL_UNSUPPORTED');
+  assert.ok(newer.message.endsWith(': Unsupported model IR version: 14, max supported IR version: 13'));
+  assert.doesNotMatch(newer.message, /onnxruntime_src/);
 });
 
 test('an input of another width is refused by code, and the slice goes on', async () => {

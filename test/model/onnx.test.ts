@@ -84,6 +84,8 @@ test('initialisers that are inputs too are weights, sparse ones and Constants as
     ['x'],
   );
   assert.deepEqual([...graph.weights.keys()].sort(), ['/constant_output_0', 'overridable', 'sparse', 'turned']);
+  // ORT fills it up, and that is what the stage holds.
+  assert.equal(graph.weights.get('sparse')!.bytes, 16 * 16 * 4);
 });
 
 test('what is made of weights alone travels with its readers: no cut carries it', async () => {

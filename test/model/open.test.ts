@@ -38,6 +38,27 @@ test('a folder of links into blobs, as the hub keeps models, is read like any ot
   assert.equal((await openModel(join(folder, 'snapshot'))).format, 'onnx');
 });
 
+test('the only .onnx file of a folder is its model; of several one must be named', async () => {
+  const hub = join(folder, 'variants');
+  await mkdir(join(hub, 'onnx'), { recursive: true });
+  const made = await makeOnnx('mlp', hub);
+  await rename(made, join(hub, 'onnx', 'model_fp16.onnx'));
+  assert.equal((await openModel(hub)).format, 'onnx');
+  await writeFile(join(hub, 'onnx', 'model_q4.onnx'), '');
+  const refused = await openModel(hub).catch((error: TandemError) => error);
+  assert.ok(refused instanceof TandemError);
+  assert.match(refused.remedy, /model_fp16\.onnx, .*model_q4\.onnx/);
+});
+
+test('a pointer of Git LFS is known as one', async () => {
+  const pointer = join(folder, 'pointer.onnx');
+  await writeFile(pointer, `version https://git-lfs.github.com/spec/v1\noid sha256:${'0'.repeat(64)}\nsize 4096\n`);
+  const refused = await openModel(pointer).catch((error: TandemError) => error);
+  assert.ok(refused instanceof TandemError);
+  assert.equal(refused.code, 'TANDEM_MODEL_MISSING');
+  assert.match(refused.remedy, /git lfs pull/);
+});
+
 test('what is no model is said to be none', async () => {
   const text = join(folder, 'text.json');
   await writeFile(text, 'hello');

@@ -94,7 +94,7 @@ const NO_ADAPTER = /WebGPU adapter|WebGpuContext::Initialize/;
 /** ORT's own words, without the place in its sources. */
 function saidBy(cause: unknown): string {
   const message = cause instanceof Error ? cause.message : String(cause);
-  return message.replace(/\/onnxruntime_src\/\S+:\d+ .*? was false\. /s, '').trim();
+  return message.replace(/\/onnxruntime_src\/\S+:\d+ (.*? was false\. |.*?\) (?=[A-Z"']))/s, '').trim();
 }
 
 function loadError(cause: unknown, { provider }: EngineOptions): TandemError {
@@ -124,9 +124,13 @@ export function ortError(cause: unknown, code: ErrorCode): TandemError {
       cause,
     });
   }
-  if (/Unsupported data type|is not implemented|NOT_IMPLEMENTED|Could not find an implementation/i.test(message)) {
+  if (
+    /Unsupported (data type|model)|is not a registered|is not implemented|NOT_IMPLEMENTED|Could not find an implementation/i.test(
+      message,
+    )
+  ) {
     return new TandemError('TANDEM_MODEL_UNSUPPORTED', `ONNX Runtime cannot run this: ${message}`, {
-      remedy: 'export the model with an opset that onnxruntime-node implements',
+      remedy: 'export the model without operators of its own, with an opset and IR version that onnxruntime-node knows',
       cause,
     });
   }

@@ -68,7 +68,7 @@ export class ExternalData {
         'TANDEM_WEIGHTS_SHORT',
         `weight "${name}" ends at byte ${offset + length} of ${location}, which has ${size}`,
         {
-          remedy: `copy ${location} again, whole`,
+          remedy: `copy ${location} again, whole (where git brought it: git lfs pull)`,
         },
       );
     }

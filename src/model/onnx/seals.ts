@@ -46,9 +46,11 @@ export function sealedCuts(
 export function cannotCarry(name: string, type: Holds, verb: 'takes' | 'returns'): TandemError {
   return new TandemError(
     'TANDEM_MODEL_UNSUPPORTED',
-    `the model ${verb} "${name}", which holds ${type}; only numbers can be pipelined`,
+    `the model ${verb} "${name}", which holds ${type} and cannot be pipelined`,
     {
-      remedy: 'cut the text or sequence part off the model and run it before or after',
+      remedy: /^(bfloat|float|u?int|complex)\d/.test(type)
+        ? 'onnxruntime-node hands out no such numbers; put a Cast to float32 there, and export the model with it'
+        : 'cut the text or sequence part off the model and run it before or after',
     },
   );
 }

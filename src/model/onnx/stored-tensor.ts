@@ -17,7 +17,7 @@ export interface StoredTensor {
   /** TensorProto.DataType. */
   readonly element: number;
   readonly dims: readonly number[];
-  /** Bytes of the values on disk. */
+  /** Bytes of the values on disk; of a sparse one as ORT holds it, which fills it up. */
   readonly bytes: number;
   readonly storage: Storage;
 }
@@ -96,9 +96,9 @@ export function readSparseTensor(file: FileBytes, message: ByteRange): StoredTen
     if (field.number === SPARSE.values) values = part;
   }
   if (!values) throw invalid(file, 'a sparse weight without values');
-  countOf(file, values.name, dims);
-  const storage: Storage = { kind: 'sparse', message };
-  return { name: values.name, element: values.element, dims, bytes: message.to - message.from, storage };
+  const { name, element } = values;
+  const bytes = Math.ceil((countOf(file, name, dims) * (elementOf(element)?.bits ?? 0)) / 8);
+  return { name, element, dims, bytes, storage: { kind: 'sparse', message } };
 }
 
 function readHead(file: FileBytes, message: ByteRange): Head {
