@@ -34,6 +34,9 @@ const SUMMARY = z.object({
     .array(
       z.object({
         stage: COUNT,
+        /** Whether it computes the layers of the stage before it, in turn with it; `turns` of each round are its own. */
+        beside: z.boolean().optional(),
+        turns: COUNT.optional(),
         device: NAME,
         provider: NAME,
         ranOn: NAME,

@@ -9,6 +9,7 @@ import { RECORD_ELEMENT, type RunRecord } from './record.js';
 const PARTS = [
   'element',
   'figures',
+  'stage-groups',
   'theme',
   'lanes',
   'scale',

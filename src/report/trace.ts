@@ -80,9 +80,9 @@ function names({ summary, timeline: { lanes } }: RunPart): TraceEvent[] {
   });
   return [
     name('process_name', JOB_PID, 0, { name: 'job' }),
-    ...summary.stages.flatMap(({ stage, device, deviceName, layers }) => [
+    ...summary.stages.flatMap(({ stage, device, deviceName, layers, beside }) => [
       name('process_name', FIRST_STAGE_PID + stage, 0, {
-        name: `stage ${stage} · ${device} (${deviceName}), layers ${layers.from}..${layers.to}`,
+        name: `stage ${stage} · ${device} (${deviceName}), layers ${layers.from}..${layers.to}${beside ? `, beside stage ${stage - 1}` : ''}`,
       }),
       name('process_sort_index', FIRST_STAGE_PID + stage, 0, { sort_index: stage + 1 }),
     ]),

@@ -230,6 +230,20 @@ suite('the report page', { skip: noBrowser }, () => {
     });
   });
 
+  test('stages beside each other share one part of the bar and tell their turns', async () => {
+    const parts = (page: Page) =>
+      page.getByRole('list', { name: 'Layers by stage' }).getByRole('listitem').allTextContents();
+    await look(sampleRecord(), async (page) => assert.deepEqual(await parts(page), ['gpu0–6', 'cpu7–13']));
+    await look(sampleRecord({ beside: true }), async (page) => {
+      assert.deepEqual(await parts(page), ['gpu0–6cpu0–6']);
+      const facts = await page.locator('#plan article').allTextContents();
+      assert.match(facts[0]!, /besidestage 1: 3 of 4 micro-batches/);
+      assert.match(facts[1]!, /besidestage 0: 1 of 4 micro-batches/);
+      assert.doesNotMatch((await page.locator('#plan').textContent())!, /cut by/);
+      assert.match((await page.locator('#timeline .labels').first().textContent())!, /1 cpubeside 0/);
+    });
+  });
+
   test('a budget that was not kept is said', async () => {
     await look(sampleRecord({ budgetBytes: 2 ** 29 }), async (page) => {
       assert.equal(await page.locator('.memory.over').count(), 2);

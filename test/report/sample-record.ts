@@ -13,6 +13,8 @@ export interface Sample {
   readonly deviceName?: string;
   readonly layerName?: string;
   readonly budgetBytes?: number | null;
+  /** All stages compute the same layers, in turn. */
+  readonly beside?: boolean;
 }
 
 const ROWS = 64;
@@ -45,7 +47,7 @@ export function sampleTimeline({
 }
 
 export function sampleRecord(sample: Sample = {}): RunRecord {
-  const { title = 'bert-base', errors = [], deviceName = 'AMD EPYC', layerName = 'encoder' } = sample;
+  const { title = 'bert-base', errors = [], deviceName = 'AMD EPYC', layerName = 'encoder', beside = false } = sample;
   const timeline = sampleTimeline(sample);
   const uses = timeline.uses();
   const failedRows = errors.reduce((sum, { count }) => sum + count, 0);
@@ -79,7 +81,8 @@ export function sampleRecord(sample: Sample = {}): RunRecord {
           ...{
             ranOn: stage === 0 ? 'gpu' : 'cpu',
             deviceName,
-            layers: { from: stage * 7, to: stage * 7 + 6, of: uses.length * 7 },
+            ...(beside ? { beside: stage > 0, turns: stage === 0 ? 3 : 1 } : {}),
+            layers: beside ? { from: 0, to: 6, of: 7 } : { from: stage * 7, to: stage * 7 + 6, of: uses.length * 7 },
           },
           ...{ threads: 1, workers: timeline.workers[stage]!, busySeconds, waitSeconds, utilisation },
           ...{ peakRssBytes: (1.2 + stage * 0.4) * 2 ** 30, weightBytes: 0.8 * 2 ** 30 },

@@ -125,7 +125,7 @@ export function ortError(cause: unknown, code: ErrorCode): TandemError {
     });
   }
   if (
-    /Unsupported (data type|model)|is not a registered|is not implemented|NOT_IMPLEMENTED|Could not find an implementation/i.test(
+    /Unsupported (data type|model)|is not a registered|No Op registered|is not implemented|NOT_IMPLEMENTED|Could not find an implementation/i.test(
       message,
     )
   ) {

@@ -2,6 +2,7 @@
 import type { RunPart, RunRecord } from '../record.js';
 import { drawing, element } from './element.js';
 import { bytes, count, duration, percent, rate, several } from './figures.js';
+import { companyOf } from './stage-groups.js';
 
 export function masthead(theme: HTMLElement): HTMLElement {
   return element('header', { class: 'masthead' }, element('p', { class: 'brand' }, bicycle(), 'tandem'), theme);
@@ -58,10 +59,12 @@ function verdictOf({ summary }: RunPart): string[] {
   const fastest = stages.reduce((a, b) => (pace(b) < pace(a) ? b : a));
   if (pace(slowest) < EVEN * pace(fastest))
     said.push('The stages take equally long, which is the best cut that there can be.');
-  else
+  else {
+    const less = companyOf(stages, slowest).others.length > 0 ? 'turns' : 'layers';
     said.push(
-      `Stage ${slowest.stage} on ${slowest.device} sets the pace; fewer layers or another worker there would help most.`,
+      `Stage ${slowest.stage} on ${slowest.device} sets the pace; fewer ${less} or another worker there would help most.`,
     );
+  }
   return said;
 }
 

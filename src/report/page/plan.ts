@@ -2,8 +2,8 @@
 import type { RunPart } from '../record.js';
 import { element, section } from './element.js';
 import { bytes, count, duration, percent, several } from './figures.js';
+import { companyOf, groupsOf, type Stage } from './stage-groups.js';
 
-type Stage = RunPart['summary']['stages'][number];
 type StagePlan = RunPart['stages'][number];
 
 const CUT_BY: Readonly<Record<string, string>> = {
@@ -16,16 +16,20 @@ const CUT_BY: Readonly<Record<string, string>> = {
 export function plan(run: RunPart): HTMLElement {
   const { summary, stages } = run;
   const of = summary.stages[0]!.layers.of;
-  const segments = summary.stages.map(({ stage, device, layers }) => {
-    const length = layers.to - layers.from + 1;
-    const label = `${layers.from}${length > 1 ? `–${layers.to}` : ''}`;
-    const segment = element('li', { class: `tone-${stage % 6}` }, element('b', {}, device), element('span', {}, label));
-    segment.style.flexGrow = String(length);
+  const groups = groupsOf(summary.stages);
+  const segments = groups.map((group) => {
+    const { from, to } = group[0]!.layers;
+    const label = `${from}${to > from ? `–${to}` : ''}`;
+    const parts = group.map(({ stage, device }) =>
+      element('div', { class: `tone-${stage % 6}` }, element('b', {}, device), element('span', {}, label)),
+    );
+    const segment = element('li', {}, ...parts);
+    segment.style.flexGrow = String(to - from + 1);
     return segment;
   });
   const facts = [
     `${several(of, 'layer')} in ${several(summary.stages.length, 'stage')}`,
-    ...(summary.stages.length > 1 ? [CUT_BY[summary.cutBy] ?? `cut by ${summary.cutBy}`] : []),
+    ...(groups.length > 1 ? [CUT_BY[summary.cutBy] ?? `cut by ${summary.cutBy}`] : []),
     `micro-batches of ${several(summary.microBatchRows, 'row')}, ${several(summary.depth, 'micro-batch')} in flight at most`,
     `stages in ${summary.isolation === 'process' ? 'processes of their own' : 'threads of one process'}`,
     `arena ${bytes(summary.arenaBytes)}`,
@@ -46,6 +50,8 @@ function stageCard(
 ): HTMLElement {
   const { device, deviceName, provider, ranOn, layers, workers, threads, busySeconds, utilisation } = stage;
   const { engine, microBatches } = run.summary;
+  const { others, turns, round } = companyOf(run.summary.stages, stage);
+  const own = (microBatches * turns) / round;
   const fellBack = device.split(':')[0] !== ranOn;
   const names = layers.from === layers.to ? firstLayer : `${firstLayer} … ${lastLayer}`;
   const fact = (name: string, ...value: (Node | string)[]) =>
@@ -62,7 +68,10 @@ function stageCard(
       fact('engine', `${engine} / ${provider}`),
       fact('layers', `${layers.from}–${layers.to}: `, element('bdi', { class: 'name' }, names)),
       fact('workers', `${count(workers)} × ${several(threads, 'thread')}`),
-      fact('a micro-batch', microBatches > 0 ? duration(busySeconds / microBatches) : '–'),
+      fact('a micro-batch', own > 0 ? duration(busySeconds / own) : '–'),
+      others.length > 0
+        ? fact('beside', `stage ${others.map((each) => each.stage).join(', ')}: ${turns} of ${round} micro-batches`)
+        : null,
       fact('takes in', `${bytes(liveBytes)} a micro-batch`),
     ),
     meter('busy', utilisation, `${percent(utilisation)}`, `tone-${stage.stage % 6}`),

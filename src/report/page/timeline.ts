@@ -183,8 +183,9 @@ function assemble({ run, lanes, view, board, strip, spoken, nameOf }: Assembly):
     button('show the end', 'end', () => view.show(view.end - (view.window.to - view.window.from), view.end)),
   );
   const labels = lanes.names.map(({ stage, worker }) => {
-    const { device, workers, utilisation, layers } = run.summary.stages[stage]!;
-    const more = workers > 1 ? `worker ${worker}` : `layers ${layers.from}–${layers.to}`;
+    const { device, workers, utilisation, layers, beside } = run.summary.stages[stage]!;
+    const place = beside ? `beside ${stage - 1}` : `layers ${layers.from}–${layers.to}`;
+    const more = workers > 1 ? `worker ${worker}` : place;
     const tone = `tone-${stage % 6}`;
     const name = element('span', { class: 'lane-name' }, element('i', { class: `dot ${tone}` }), `${stage} ${device}`);
     return element(
