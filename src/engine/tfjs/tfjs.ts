@@ -15,6 +15,7 @@ import { layersFacts } from './layers-facts.js';
 import { loadLayersSlice } from './layers-slice.js';
 import { lend, readOut } from './lend.js';
 import { type Opened, openProvider } from './provider.js';
+import { taped } from './taped-slice.js';
 import type { TfSlice } from './tf-slice.js';
 
 export const tfjs: Engine = { name: 'tfjs', load, describe };
@@ -29,7 +30,7 @@ async function load(slice: Slice, { provider, deviceIndex }: EngineOptions): Pro
       slice.format === 'graph-model'
         ? await loadGraphSlice(tf, await readGraphModel(slice.path, manifest), slice)
         : await loadLayersSlice(tf, await readLayersModel(slice.path, manifest), slice);
-    return { ranOn, deviceName, ...onTensors(opened, loaded) };
+    return { ranOn, deviceName, ...onTensors(opened, taped(tf, loaded)) };
   } catch (cause) {
     throw engineFailure('loading the slice', cause);
   }

@@ -1,0 +1,96 @@
+/** A tape: a recording that is played for other rows of the same shapes, without all that tfjs does around each native call. */
+import type { Binding, Made } from './binding.js';
+import type { Recording } from './recording.js';
+import { withoutReshapes } from './reshapes.js';
+
+interface Stretch {
+  readonly name: string;
+  readonly attrs: Recording['steps'][number]['attrs'];
+  readonly inputs: readonly number[];
+  readonly outputs: readonly number[];
+  readonly shapes: readonly (readonly number[])[];
+  /** Places that are read here for the last time. */
+  readonly spent: readonly number[];
+}
+
+/** What an output is: the input at that index, or what an op has made. */
+export type Played = number | Made;
+
+/**
+ * Plays the same ops on the same values in the same order, so its results are the recorded run's to the bit. What it leaves out changes no
+ * value: a Reshape of a Reshape, a Reshape to the shape that is there.
+ */
+export class Tape {
+  readonly #binding: Binding;
+  readonly #feeds: number;
+  readonly #outputs: readonly number[];
+  readonly #stretches: readonly Stretch[];
+  /** TensorFlow's numbers by place: weights, and the constants, which are the tape's own. */
+  readonly #standing: number[];
+  readonly #own: readonly number[];
+
+  constructor(binding: Binding, recording: Recording) {
+    const { feeds, weights, constants, steps, outputs, shapes } = withoutReshapes(recording);
+    this.#binding = binding;
+    this.#feeds = feeds;
+    this.#outputs = outputs;
+    this.#standing = [];
+    const read = new Set(steps.flatMap(({ inputs }) => inputs));
+    for (const [place, id] of weights) this.#standing[place] = id;
+    for (const [place, { shape, dtype, values }] of constants) {
+      if (read.has(place)) this.#standing[place] = binding.createTensor(shape, dtype, values);
+    }
+    this.#own = [...constants.keys()].flatMap((place) => this.#standing[place] ?? []);
+    const kept = new Set([...outputs, ...Array(feeds).keys(), ...weights.keys(), ...constants.keys()]);
+    const stretches: Stretch[] = [];
+    for (const step of steps.toReversed()) {
+      const spent = [...new Set([...step.inputs, ...step.outputs])].filter((place) => !kept.has(place));
+      for (const place of spent) kept.add(place);
+      stretches.unshift({ ...step, shapes: step.outputs.map((place) => shapes.get(place)!), spent });
+    }
+    this.#stretches = stretches;
+  }
+
+  /** `feeds` are TensorFlow's numbers of the inputs; what is made belongs to the caller. Throws what TensorFlow throws, having deleted what was made. */
+  play(feeds: readonly number[]): Played[] {
+    const made = new Map<number, Made>();
+    try {
+      const ids = [...this.#standing];
+      for (const [place, id] of feeds.entries()) ids[place] = id;
+      for (const stretch of this.#stretches) this.#run(stretch, ids, made);
+      return this.#outputs.map((place) => (place < this.#feeds ? place : made.get(place)!));
+    } catch (cause) {
+      for (const { id } of made.values()) this.#binding.deleteTensor(id);
+      throw cause;
+    }
+  }
+
+  #run({ name, attrs, inputs, outputs, shapes, spent }: Stretch, ids: number[], made: Map<number, Made>): void {
+    const results = this.#binding.executeOp(
+      name,
+      attrs,
+      inputs.map((place) => ids[place]!),
+      outputs.length,
+    );
+    for (const [n, result] of results.entries()) {
+      ids[outputs[n]!] = result.id;
+      made.set(outputs[n]!, result);
+    }
+    for (const [n, { shape }] of results.entries()) {
+      if (!sameShape(shape, shapes[n]!))
+        throw new Error(`${name} made [${shape}], and [${shapes[n]}] when it was recorded`);
+    }
+    for (const place of spent) {
+      this.#binding.deleteTensor(ids[place]!);
+      made.delete(place);
+    }
+  }
+
+  dispose(): void {
+    for (const id of this.#own) this.#binding.deleteTensor(id);
+  }
+}
+
+function sameShape(a: readonly number[], b: readonly number[]): boolean {
+  return a.length === b.length && a.every((dim, n) => dim === b[n]);
+}
