@@ -1,13 +1,9 @@
 /** A tape: a recording that is played for other rows of the same shapes, without all that tfjs does around each native call. */
 import type { Binding, Made } from './binding.js';
-import type { Recording } from './recording.js';
+import type { Recording, Step } from './recording.js';
 import { withoutReshapes } from './reshapes.js';
 
-interface Stretch {
-  readonly name: string;
-  readonly attrs: Recording['steps'][number]['attrs'];
-  readonly inputs: readonly number[];
-  readonly outputs: readonly number[];
+interface TapeStep extends Step {
   readonly shapes: readonly (readonly number[])[];
   /** Places that are read here for the last time. */
   readonly spent: readonly number[];
@@ -24,16 +20,18 @@ export class Tape {
   readonly #binding: Binding;
   readonly #feeds: number;
   readonly #outputs: readonly number[];
-  readonly #stretches: readonly Stretch[];
+  readonly #steps: readonly TapeStep[];
   /** TensorFlow's numbers by place: weights, and the constants, which are the tape's own. */
   readonly #standing: number[];
   readonly #own: readonly number[];
 
   constructor(binding: Binding, recording: Recording) {
-    const { feeds, weights, constants, steps, outputs, shapes } = withoutReshapes(recording);
+    const shorter = withoutReshapes(recording);
+    const { feeds, weights, constants, steps, outputs } = shorter;
     this.#binding = binding;
     this.#feeds = feeds;
     this.#outputs = outputs;
+    this.#steps = tapeSteps(shorter);
     this.#standing = [];
     const read = new Set(steps.flatMap(({ inputs }) => inputs));
     for (const [place, id] of weights) this.#standing[place] = id;
@@ -41,14 +39,6 @@ export class Tape {
       if (read.has(place)) this.#standing[place] = binding.createTensor(shape, dtype, values);
     }
     this.#own = [...constants.keys()].flatMap((place) => this.#standing[place] ?? []);
-    const kept = new Set([...outputs, ...Array(feeds).keys(), ...weights.keys(), ...constants.keys()]);
-    const stretches: Stretch[] = [];
-    for (const step of steps.toReversed()) {
-      const spent = [...new Set([...step.inputs, ...step.outputs])].filter((place) => !kept.has(place));
-      for (const place of spent) kept.add(place);
-      stretches.unshift({ ...step, shapes: step.outputs.map((place) => shapes.get(place)!), spent });
-    }
-    this.#stretches = stretches;
   }
 
   /** `feeds` are TensorFlow's numbers of the inputs; what is made belongs to the caller. Throws what TensorFlow throws, having deleted what was made. */
@@ -57,7 +47,7 @@ export class Tape {
     try {
       const ids = [...this.#standing];
       for (const [place, id] of feeds.entries()) ids[place] = id;
-      for (const stretch of this.#stretches) this.#run(stretch, ids, made);
+      for (const step of this.#steps) this.#run(step, ids, made);
       return this.#outputs.map((place) => (place < this.#feeds ? place : made.get(place)!));
     } catch (cause) {
       for (const { id } of made.values()) this.#binding.deleteTensor(id);
@@ -65,7 +55,7 @@ export class Tape {
     }
   }
 
-  #run({ name, attrs, inputs, outputs, shapes, spent }: Stretch, ids: number[], made: Map<number, Made>): void {
+  #run({ name, attrs, inputs, outputs, shapes, spent }: TapeStep, ids: number[], made: Map<number, Made>): void {
     const results = this.#binding.executeOp(
       name,
       attrs,
@@ -89,6 +79,17 @@ export class Tape {
   dispose(): void {
     for (const id of this.#own) this.#binding.deleteTensor(id);
   }
+}
+
+/** The steps, with what each is the last to read; inputs, weights, constants and outputs stay. */
+function tapeSteps({ feeds, weights, constants, steps, outputs, shapes }: Recording): TapeStep[] {
+  const kept = new Set([...Array(feeds).keys(), ...weights.keys(), ...constants.keys(), ...outputs]);
+  const fromTheEnd = steps.toReversed().map((step): TapeStep => {
+    const spent = [...new Set([...step.inputs, ...step.outputs])].filter((place) => !kept.has(place));
+    for (const place of spent) kept.add(place);
+    return { ...step, shapes: step.outputs.map((place) => shapes.get(place)!), spent };
+  });
+  return fromTheEnd.toReversed();
 }
 
 function sameShape(a: readonly number[], b: readonly number[]): boolean {

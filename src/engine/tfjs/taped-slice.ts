@@ -7,7 +7,7 @@ import { Tape } from './tape.js';
 import type { TfSlice } from './tf-slice.js';
 
 /** How far a slice is with inputs of some kind: run once so that all weights are there, recorded, taped; or found not to be fixed. */
-type Stage = 'new' | 'run once' | Recording | Tape | 'not fixed';
+type Phase = 'new' | 'run once' | Recording | Tape | 'not fixed';
 
 /** Rows of ever other lengths would fill the memory with tapes. */
 const MOST_TAPES = 8;
@@ -25,7 +25,7 @@ class TapedSlice implements TfSlice {
   readonly weightBytes: number;
   readonly #slice: TfSlice;
   readonly #backend: NativeBackend;
-  readonly #stages = new Map<string, Stage>();
+  readonly #phases = new Map<string, Phase>();
 
   constructor(slice: TfSlice, backend: NativeBackend) {
     this.weightBytes = slice.weightBytes;
@@ -35,21 +35,21 @@ class TapedSlice implements TfSlice {
 
   async run(inputs: readonly TfTensor[]): Promise<TfTensor[]> {
     const kind = JSON.stringify(inputs.map(kindOf));
-    const stage = this.#stages.get(kind) ?? (this.#stages.size < MOST_TAPES ? 'new' : 'not fixed');
-    if (stage instanceof Tape) return this.#play(stage, kind, inputs);
-    if (stage === 'not fixed') return this.#slice.run(inputs);
-    if (stage === 'new') {
+    const phase = this.#phases.get(kind) ?? (this.#phases.size < MOST_TAPES ? 'new' : 'not fixed');
+    if (phase instanceof Tape) return this.#play(phase, kind, inputs);
+    if (phase === 'not fixed') return this.#slice.run(inputs);
+    if (phase === 'new') {
       const made = await this.#slice.run(inputs);
-      this.#stages.set(kind, 'run once');
+      this.#phases.set(kind, 'run once');
       return made;
     }
     const { made, recording } = await this.#record(inputs);
     // Another run may have been as far as this one.
-    if (this.#stages.get(kind) === stage) this.#stages.set(kind, this.#next(stage, recording));
+    if (this.#phases.get(kind) === phase) this.#phases.set(kind, this.#next(phase, recording));
     return made;
   }
 
-  #next(before: 'run once' | Recording, recording: Recording | null): Stage {
+  #next(before: 'run once' | Recording, recording: Recording | null): Phase {
     if (recording === null) return 'not fixed';
     if (before === 'run once') return recording;
     return sameCalls(before, recording) ? new Tape(this.#backend.binding, recording) : 'not fixed';
@@ -76,7 +76,7 @@ class TapedSlice implements TfSlice {
     } catch {
       const made = await this.#slice.run(inputs);
       tape.dispose();
-      this.#stages.set(kind, 'not fixed');
+      this.#phases.set(kind, 'not fixed');
       return made;
     }
     const tensors = new Map<unknown, TfTensor>();
@@ -90,8 +90,8 @@ class TapedSlice implements TfSlice {
   }
 
   dispose(): void {
-    for (const stage of this.#stages.values()) if (stage instanceof Tape) stage.dispose();
-    this.#stages.clear();
+    for (const phase of this.#phases.values()) if (phase instanceof Tape) phase.dispose();
+    this.#phases.clear();
     this.#slice.dispose();
   }
 }
