@@ -90,6 +90,11 @@ export class TandemError extends Error {
     this.remedy = remedy;
   }
 
+  /** By name: an engine of the user's own throws the library's class, and the worker around it was bundled with another copy. */
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return value instanceof Error && value.name === 'TandemError' && 'code' in value && 'remedy' in value;
+  }
+
   get exitCode(): number {
     return EXIT_OF[this.code];
   }

@@ -27,6 +27,16 @@ for (const [code, exitCode] of CASES) {
   });
 }
 
+test('an error of another copy of this class is known as one', async () => {
+  const copy = (await import(`${new URL('../src/errors.js', import.meta.url)}?copy`)) as {
+    TandemError: typeof TandemError;
+  };
+  const error = new copy.TandemError('TANDEM_OUT_OF_MEMORY', 'none left');
+  assert.notEqual(copy.TandemError, TandemError);
+  assert.equal(asTandemError(error), error);
+  assert.ok(!(Object.assign(new Error('none left'), { code: 'ENOMEM' }) instanceof TandemError));
+});
+
 test('a foreign error keeps its message and becomes the cause', () => {
   const cause = new RangeError('too far');
   const wrapped = asTandemError(cause, 'TANDEM_ENGINE_FAILED');
