@@ -17,7 +17,7 @@ import { type ProfileSubject, subjectOf } from '../plan/profile.js';
 import type { Search } from '../plan/staffing.js';
 import { sum } from '../plan/sums.js';
 import type { TrialSettings } from './shift-cut.js';
-import { fastestOf } from './verify.js';
+import { fastestOf, keptInTrial } from './verify.js';
 
 export interface SettleRequest extends PlanRequest {
   readonly allowFallback: boolean;
@@ -76,7 +76,8 @@ function withEachAlone(plan: Plan, search: Search, candidates: readonly Candidat
   const alone = new Map<string, Rival>();
   for (const way of ways) {
     const name = `1 stage: ${way.device}, ${way.workers} x ${way.threads} thread${way.threads === 1 ? '' : 's'}`;
-    const rate = candidateOf(search, { name, stages: [[way]] }).plan?.expected?.rowsPerSecond ?? 0;
+    const reckoned = candidateOf(search, { name, stages: [[way]] }).plan?.expected?.rowsPerSecond ?? 0;
+    const rate = reckoned * keptInTrial(plan);
     const faster = rate > expected.rowsPerSecond;
     const why = faster ? 'one device is faster: leave out the other stages' : 'slower by what was measured';
     if (rate > 0) alone.set(name, { name, rowsPerSecond: rate, why });

@@ -81,7 +81,7 @@ export async function shiftWhileFaster<T extends Pick<Tried, 'form' | 'plan' | '
 }
 
 /** Rows a second by the stages' times alone, as those of a plan that has not been tried. */
-function paceOf({ plan: { stages, expected, microBatch } }: Pick<Tried, 'plan'>): number {
+export function paceOf({ plan: { stages, expected, microBatch } }: Pick<Tried, 'plan'>): number {
   const shares = sharesOf(stages);
   return (
     microBatch / Math.max(...stages.map(({ workers }, j) => (shares[j]! * expected!.stages[j]!.seconds) / workers))

@@ -10,7 +10,7 @@ import type { Search } from '../plan/staffing.js';
 import { sum } from '../plan/sums.js';
 import { withStart } from './promise.js';
 import type { Seen } from './rehearsal.js';
-import { overBudget, shiftWhileFaster, type TrialSettings, type Tried, tryOut, verified } from './shift-cut.js';
+import { overBudget, paceOf, shiftWhileFaster, type TrialSettings, type Tried, tryOut, verified } from './shift-cut.js';
 
 /** Plans that come so near to the best, by the profile, are tried; at most so many. */
 const LIKELY = { share: 0.85, most: 3 };
@@ -73,7 +73,7 @@ export async function fastestOf(
     // Another cut of the same form is no rival.
     const others = rivals(
       losers.filter(({ form }) => form !== winner!.form),
-      left,
+      left.map(({ form, plan }) => ({ form, plan: withRate(plan, rateOf(plan) * keptInTrial(winner!.plan)) })),
       candidates,
       [...failed, ...absent],
     );
@@ -82,6 +82,11 @@ export async function fastestOf(
   } finally {
     await closeAll(tried);
   }
+}
+
+/** What a trial has left of the pace that the stages' times alone would give: those that were not tried would hardly keep more. */
+export function keptInTrial(plan: Plan): number {
+  return Math.min(1, rateOf(plan) / paceOf({ plan }));
 }
 
 /** A process may have grown since its plan was first tried. Throws TANDEM_PLAN_IMPOSSIBLE. */

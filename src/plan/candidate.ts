@@ -51,17 +51,24 @@ export function candidateOf(search: Search, form: Form, scales: Scales = {}): Ca
   return {
     form,
     plan: best ? planOf(search, form, best.problem, best.found) : null,
-    unlimited: free ? microBatch / free.slowest : 0,
+    unlimited: free ? microBatch / intervalOf(problems[0]!, free) : 0,
     need: problems.map(needOf).reduce((least, need) => (need.bytes < least.bytes ? need : least)),
   };
+}
+
+/** Seconds between two micro-batches: of the slowest stage, but never less than one needs to be led through. */
+function intervalOf({ stages }: StaffedProblem, { staffing, slowest }: Partition): number {
+  return Math.max(slowest, ...staffing.map((way, j) => stages[j]![way]!.hop));
 }
 
 function planOf(
   { graph, microBatch, request }: Search,
   form: Form,
   problem: StaffedProblem,
-  { starts, staffing, slowest }: Partition,
+  partitioned: Partition,
 ): Plan {
+  const { starts, staffing } = partitioned;
+  const interval = intervalOf(problem, partitioned);
   const bounds = [...starts, problem.layers];
   const stages = staffing.flatMap((n, section) => {
     const [from, to] = [bounds[section]!, bounds[section + 1]!];
@@ -80,7 +87,7 @@ function planOf(
         seconds: seconds * workers,
         bytes: staffed.held(own, from, to),
         budget: own.budget,
-        utilisation: slowest > 0 ? busy / slowest : 1,
+        utilisation: interval > 0 ? busy / interval : 1,
       };
     });
   });
@@ -110,7 +117,7 @@ function planOf(
     cutBy: 'measured',
     expected: {
       name: form.name,
-      rowsPerSecond: microBatch / slowest,
+      rowsPerSecond: microBatch / interval,
       bubble: 1 - sum(stages.map(({ utilisation }) => utilisation)) / stages.length,
       lowerBound: lowerBound(problem),
       verified: false,

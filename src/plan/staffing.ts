@@ -32,6 +32,8 @@ export interface Staff {
   /** What the stage's process holds beside slots. */
   readonly ownBytes: (from: number, to: number) => number;
   readonly budget: number;
+  /** Seconds in which a micro-batch goes to a worker and back: no two of them follow one another faster. */
+  readonly hop: number;
 }
 
 /** `scales` of each that stands there. */
@@ -64,6 +66,7 @@ function together(way: Way, crew: readonly Staff[]): Staff {
     work: (from, to) => 1 / sum(crew.map(({ work }) => 1 / work(from, to))),
     ownBytes: (from, to) => sum(crew.map(({ ownBytes }) => ownBytes(from, to))),
     budget: sum(crew.map(({ budget }) => budget)),
+    hop: Math.max(...crew.map(({ hop }) => hop)),
   };
 }
 
@@ -81,6 +84,7 @@ function staffAlone(search: Search, way: Way, scale: Scale): Staff {
     work: (from, to) => (cost.work(from, to) * scale.seconds) / way.workers,
     ownBytes: (from, to) => cost.bytes(from, to, way.workers) * scale.bytes,
     budget: way.memory ?? free(way.device),
+    hop: measured.roundTrip,
   };
   return own;
 }
