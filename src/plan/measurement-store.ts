@@ -2,6 +2,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { VERSION } from '../package.js';
 import { cacheFolder } from './cache-folder.js';
 
 export type StoreKind = 'profiles' | 'plans';
@@ -10,7 +11,7 @@ export type StoreKind = 'profiles' | 'plans';
 export function readStored<T extends object>(kind: StoreKind, subject: object): T | null {
   try {
     const { of, held } = JSON.parse(readFileSync(fileFor(kind, subject), 'utf8'));
-    return JSON.stringify(of) === JSON.stringify(subject) ? held : null;
+    return JSON.stringify(of) === JSON.stringify(ofThis(subject)) ? held : null;
   } catch {
     return null;
   }
@@ -22,7 +23,7 @@ export function store(kind: StoreKind, subject: object, held: object): void {
   const partial = `${file}.${randomUUID()}`;
   try {
     mkdirSync(join(cacheFolder(), kind), { recursive: true });
-    writeFileSync(partial, JSON.stringify({ of: subject, held }));
+    writeFileSync(partial, JSON.stringify({ of: ofThis(subject), held }));
     // Whoever reads meanwhile sees the old file or the new one, never half of one.
     renameSync(partial, file);
   } catch {
@@ -31,6 +32,14 @@ export function store(kind: StoreKind, subject: object, held: object): void {
 }
 
 function fileFor(kind: StoreKind, subject: object): string {
-  const name = createHash('sha256').update(JSON.stringify(subject)).digest('hex').slice(0, 32);
+  const name = createHash('sha256')
+    .update(JSON.stringify(ofThis(subject)))
+    .digest('hex')
+    .slice(0, 32);
   return join(cacheFolder(), kind, `${name}.json`);
+}
+
+/** Another tandem may run the same engine at another pace. */
+function ofThis(subject: object): object {
+  return { tandem: VERSION, ...subject };
 }
