@@ -2,11 +2,12 @@
 import { Socket } from 'node:net';
 import { Arena } from '../src/arena/arena.js';
 import type { Region } from '../src/arena/layout.js';
+import type { Slot } from '../src/arena/slot.js';
 import { toWire } from '../src/errors.js';
 import type { Slice } from '../src/model/slice.js';
 import { Frames } from '../src/pool/frames.js';
 import type { PoolOptions } from '../src/pool/pool.js';
-import { HOST_ARENA, HOST_PIPE, type HostAsk, type HostCalls } from '../src/pool/protocol.js';
+import { type Failed, HOST_ARENA, HOST_PIPE, type HostAsk, type HostCalls } from '../src/pool/protocol.js';
 import { residentMemory, restartPeak } from '../src/pool/resident-memory.js';
 import { ThreadPool } from '../src/pool/thread-pool.js';
 
@@ -36,20 +37,6 @@ const handlers: Handlers = {
     await pool.attach(stage, arena, turn);
     return null;
   },
-  async run({ slot: number, words }) {
-    const slot = arena.slots[number]!;
-    try {
-      slot.setWords(words);
-      await arena.fetch(slot, inputs);
-      slot.adopt(stage);
-      // The worker itself writes its results into the file.
-      await new Promise<void>((resolve) => arena.whenSettled(slot, resolve));
-      if (slot.state.state === 'FAILED') throw pool.failureOf(number);
-      return { words: slot.words() };
-    } finally {
-      slot.giveBack();
-    }
-  },
   async memory({ restart }) {
     const memory = residentMemory();
     if (restart) restartPeak();
@@ -61,7 +48,35 @@ const socket = new Socket({ fd: HOST_PIPE });
 // The coordinator is gone: nobody is left to compute for, and a thread deep in native code would not let `exit` return.
 socket.on('close', () => process.kill(process.pid, 'SIGKILL'));
 socket.on('error', () => {});
-const frames = new Frames(socket, (frame) => void answer(frame as HostAsk));
+const frames = new Frames(socket, {
+  frame: (frame) => void answer(frame as HostAsk),
+  slot: (slot, words) => void run(slot, words),
+});
+
+async function run(number: number, words: Int32Array): Promise<void> {
+  const slot = arena.slots[number]!;
+  try {
+    slot.setWords(words);
+    await arena.fetch(slot, inputs);
+    slot.adopt(stage);
+    // The worker itself writes its results into the file.
+    arena.whenSettled(slot, () => (slot.isDone ? giveBack(slot) : fail(slot, pool.failureOf(number))));
+  } catch (error) {
+    fail(slot, error);
+  }
+}
+
+function giveBack(slot: Slot): void {
+  const words = slot.words();
+  slot.giveBack();
+  frames.sendSlot(slot.index, words);
+}
+
+function fail(slot: Slot, error: unknown): void {
+  slot.giveBack();
+  const failed: Failed = { slot: slot.index, error: toWire(error) };
+  frames.send(failed);
+}
 
 async function answer({ id, name, ask }: HostAsk): Promise<void> {
   try {

@@ -251,14 +251,12 @@ export class Slot {
   }
 
   /** Everything in the header but the state: what a slot in another process must be told. */
-  words(): number[] {
-    const words: number[] = [];
-    for (let at = kBatch; at < this.#header.length; at++) words.push(this.#header[at]!);
-    return words;
+  words(): Int32Array {
+    return this.#header.slice(kBatch);
   }
 
   /** Takes over the words of the same slot in another process. */
-  setWords(words: readonly number[]): void {
+  setWords(words: Int32Array): void {
     this.#header.set(words, kBatch);
   }
 

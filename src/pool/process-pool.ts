@@ -5,13 +5,13 @@ import { fileURLToPath } from 'node:url';
 import type { Arena } from '../arena/arena.js';
 import type { Slot } from '../arena/slot.js';
 import { ENGINES, parseDevice } from '../engine/registry.js';
-import { asTandemError, fromWire, TandemError } from '../errors.js';
+import { fromWire, TandemError } from '../errors.js';
 import type { Slice } from '../model/slice.js';
 import type { Tensor, TensorSpec } from '../tensor.js';
 import { setDeadline, timedOut } from './deadline.js';
 import { Frames } from './frames.js';
 import { type Pool, type PoolOptions, PREPARE_DEADLINE } from './pool.js';
-import type { Answer, Ask, HostAnswer, HostAsk, HostCalls, Loaded, Probed } from './protocol.js';
+import type { Answer, Ask, Failed, HostAnswer, HostAsk, HostCalls, Loaded, Probed } from './protocol.js';
 import type { ResidentMemory } from './resident-memory.js';
 import { Revival } from './revival.js';
 
@@ -28,8 +28,14 @@ interface Host {
   readonly socket: Socket;
   readonly frames: Frames;
   readonly waiting: Map<number, Waiting>;
-  /** When it was last heard of, on the clock of `performance.now()`. */
+  /** By the number of each slot that it has: since when, on the clock of `performance.now()`; the longest first. */
+  readonly slots: Map<number, number>;
+  /** When it was last heard of, on the same clock. */
   heardAt: number;
+  /** Whether it keeps this process alive, as it does while it owes an answer or a slot, or its end. */
+  held: boolean;
+  /** Calls off the watch over its slots. */
+  callOff: (() => void) | undefined;
 }
 
 export class ProcessPool implements Pool {
@@ -86,7 +92,7 @@ export class ProcessPool implements Pool {
     this.#turn = turn;
     this.#arena = arena;
     // No thread of another process can be woken through this one's memory, so its slots are led there and back.
-    arena.takeAll(stage, turn, (slot) => void this.#lead(arena, slot, stage));
+    arena.takeAll(stage, turn, (slot) => this.#lead(slot));
   }
 
   failureOf(slot: number): TandemError {
@@ -120,17 +126,35 @@ export class ProcessPool implements Pool {
   }
 
   /** The coordinator's own slot follows what the host does to its copy. */
-  async #lead(arena: Arena, slot: Slot, stage: number): Promise<void> {
-    try {
-      // A new host knows nothing of slots until it has been brought to where the old one was.
-      await this.#revival.idle();
-      const { words } = await this.#call('run', { slot: slot.index, words: slot.words() });
-      slot.setWords(words);
-      arena.advance(slot, stage);
-    } catch (error) {
-      this.#failures.set(slot.index, asTandemError(error));
-      slot.fail(stage);
+  #lead(slot: Slot): void {
+    // A new host knows nothing of slots until it has been brought to where the old one was.
+    if (this.#revival.underWay) {
+      void this.#revival.idle().then(() => this.#lead(slot));
+      return;
     }
+    const host = this.#host;
+    if (!host) {
+      this.#fail(slot.index, this.#ended ?? died('had ended before'));
+      return;
+    }
+    host.slots.set(slot.index, performance.now());
+    this.#hold(host);
+    host.callOff ??= this.#watch(host, 'run', this.options.deadline);
+    host.frames.sendSlot(slot.index, slot.words());
+  }
+
+  #takeBack(host: Host, index: number, words: Int32Array): void {
+    host.heardAt = performance.now();
+    if (!host.slots.delete(index)) return;
+    const slot = this.#arena!.slots[index]!;
+    slot.setWords(words);
+    this.#arena!.advance(slot, this.#stage);
+    this.#hold(host);
+  }
+
+  #fail(index: number, reason: TandemError): void {
+    this.#failures.set(index, reason);
+    this.#arena!.slots[index]!.fail(this.#stage);
   }
 
   async #bringBack(): Promise<void> {
@@ -163,33 +187,38 @@ export class ProcessPool implements Pool {
     if (!this.#host && !FIRST_CALLS.has(name)) throw died('had ended before');
     this.#host ??= this.#start();
     const host = this.#host;
-    const { frames, waiting, child, socket } = host;
+    const { frames, waiting } = host;
     const id = this.#nextId++;
     const answer = new Promise((resolve, reject) => waiting.set(id, { resolve, reject }));
-    // Only a call that waits keeps this process alive: for its answer, or for the child's exit.
-    for (const handle of [child, socket]) handle.ref();
+    this.#hold(host);
     const frame: HostAsk<K> = { id, name, ask };
     frames.send(frame);
-    const callOff = this.#watch(host, name);
+    const callOff = this.#watch(host, name, this.options.prepareDeadline ?? PREPARE_DEADLINE);
     try {
       return (await answer) as HostCalls[K]['answer'];
     } finally {
       callOff();
       waiting.delete(id);
-      // A host that is being ended is waited for.
-      if (waiting.size === 0 && this.#host === host) for (const handle of [child, socket]) handle.unref();
+      this.#hold(host);
     }
+  }
+
+  #hold(host: Host): void {
+    const held = host.waiting.size > 0 || host.slots.size > 0;
+    // A host that is being ended is waited for.
+    if (held === host.held || (!held && this.#host !== host)) return;
+    host.held = held;
+    for (const handle of [host.child, host.socket]) held ? handle.ref() : handle.unref();
   }
 
   /**
    * The host keeps the deadlines of its workers, so it answers one call or another within the longest of them. One that is
    * silent for twice as long is stuck as a whole (stopped, or starved of memory) and answers nothing any more.
    */
-  #watch(host: Host, name: keyof HostCalls): () => void {
-    const { deadline, prepareDeadline = PREPARE_DEADLINE } = this.options;
-    const limit = name === 'run' ? deadline : prepareDeadline;
-    const since = performance.now();
-    const left = () => Math.max(since, host.heardAt) + 2 * limit + 1000 - performance.now();
+  #watch(host: Host, name: keyof HostCalls | 'run', limit: number): () => void {
+    const asked = performance.now();
+    const since = () => (name === 'run' ? (host.slots.values().next().value ?? performance.now()) : asked);
+    const left = () => Math.max(since(), host.heardAt) + 2 * limit + 1000 - performance.now();
     return setDeadline(left, () => {
       host.child.kill('SIGKILL');
       this.#bury(host, timedOut(name, limit));
@@ -205,14 +234,12 @@ export class ProcessPool implements Pool {
     });
     const socket = child.stdio[3] as Socket;
     const waiting = new Map<number, Waiting>();
-    const frames = new Frames(socket, (frame) => {
-      host.heardAt = performance.now();
-      const { id, reply } = frame as HostAnswer;
-      const waiter = waiting.get(id);
-      if ('error' in reply) waiter?.reject(fromWire(reply.error));
-      else waiter?.resolve(reply.ok);
+    const frames = new Frames(socket, {
+      frame: (frame) => this.#hear(host, frame as HostAnswer | Failed),
+      slot: (slot, words) => this.#takeBack(host, slot, words),
     });
-    const host: Host = { child, socket, frames, waiting, heardAt: 0 };
+    const slots = new Map<number, number>();
+    const host: Host = { child, socket, frames, waiting, slots, heardAt: 0, held: true, callOff: undefined };
     // A write to a host that is just dying fails too; its exit is what is reported.
     socket.on('error', () => {});
     child.on('error', (error) => this.#bury(host, died(`could not be started: ${error.message}`)));
@@ -220,9 +247,25 @@ export class ProcessPool implements Pool {
     return host;
   }
 
+  #hear(host: Host, frame: HostAnswer | Failed): void {
+    host.heardAt = performance.now();
+    if ('slot' in frame) {
+      if (host.slots.delete(frame.slot)) this.#fail(frame.slot, fromWire(frame.error));
+      this.#hold(host);
+      return;
+    }
+    const waiter = host.waiting.get(frame.id);
+    if ('error' in frame.reply) waiter?.reject(fromWire(frame.reply.error));
+    else waiter?.resolve(frame.reply.ok);
+  }
+
   #bury(host: Host, reason: TandemError): void {
     if (this.#host === host) this.#host = undefined;
+    host.callOff?.();
     for (const { reject } of host.waiting.values()) reject(this.#ended ?? reason);
+    const lost = [...host.slots.keys()];
+    host.slots.clear();
+    for (const slot of lost) this.#fail(slot, this.#ended ?? reason);
   }
 }
 

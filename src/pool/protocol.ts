@@ -42,7 +42,10 @@ export interface Calls {
   describe: { ask: { model: string; feeds: readonly Tensor[] }; answer: [string, Described][] };
 }
 
-/** The calls that a stage's host answers: those of its workers, with what a slot in another process must be told. */
+/**
+ * The calls that a stage's host answers. Once it is attached, slots come to it in frames of their own, and go back so: with the words of
+ * their headers, all but the state. Of one that could not be computed it tells `Failed`.
+ */
 export interface HostCalls {
   load: Calls['load'];
   probe: Calls['probe'];
@@ -50,8 +53,6 @@ export interface HostCalls {
   foresee: Calls['foresee'];
   describe: Calls['describe'];
   attach: { ask: { layout: Layout; stage: number; turn: number }; answer: null };
-  /** `words` are the slot's header but its state. */
-  run: { ask: { slot: number; words: readonly number[] }; answer: { words: readonly number[] } };
   /** What the host's process holds; `restart` makes its peak begin anew, after this answer. */
   memory: { ask: { restart: boolean }; answer: ResidentMemory };
 }

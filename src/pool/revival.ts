@@ -23,6 +23,10 @@ export class Revival {
     return this.#running;
   }
 
+  get underWay(): boolean {
+    return this.#running !== undefined;
+  }
+
   /** Settles when none is under way. */
   async idle(): Promise<void> {
     await this.#running?.catch(() => {});
