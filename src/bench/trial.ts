@@ -17,7 +17,7 @@ export interface Sample {
   readonly steadyRate: number;
   /** Mean of each stage. */
   readonly stageSeconds: readonly number[];
-  /** Seconds of the whole run if these stages took this long and nothing else took time. */
+  /** Seconds of the whole run if each micro-batch took as long in each stage as it did and nothing else took time. */
   readonly idealSeconds: number;
   readonly bubble: { readonly predicted: number; readonly measured: number };
   /** For each stage but the first: median seconds that a micro-batch lay ready while a worker was free for it. */
@@ -88,11 +88,23 @@ export class Trial {
     const { spans } = timeline;
     return {
       stageSeconds,
-      idealSeconds: predict(times, m, depth, sections).seconds,
+      idealSeconds: predict(times, m, depth, sections, ownTimes(spans, m, stageSeconds)).seconds,
       bubble: timeline.bubble(depth),
       hopSeconds: plan.stages.slice(1).map(({ workers }, j) => hopOf(spans, j + 1, workers)),
     };
   }
+}
+
+/** What each micro-batch took in each stage; the stage's mean for one whose span was not kept. */
+function ownTimes(
+  spans: readonly Span[],
+  m: number,
+  means: readonly number[],
+): (stage: number, microBatch: number) => number {
+  const seconds = means.map((mean) => new Array<number>(m).fill(mean));
+  for (const { stage, microBatch, acceptedAt, finishedAt } of spans)
+    seconds[stage]![microBatch] = (finishedAt - acceptedAt) / 1e6;
+  return (stage, microBatch) => seconds[stage]![microBatch]!;
 }
 
 /** Median seconds between "ready for the stage, and a worker free" and "accepted". */

@@ -46,16 +46,18 @@ export interface Prediction {
 
 /**
  * How long m micro-batches take when at most `depth` are in flight: the exact run of the pipeline on stages that always take
- * the same time and hops that take none. With depth enough and one worker a stage this is fill + m x slowest stage.
+ * the same time and hops that take none. With depth enough and one worker a stage this is fill + m x slowest stage. Where each micro-batch
+ * has its own time, `secondsOf` tells it: stages whose times vary wait for each other, as they do in truth.
  */
 export function predict(
   stages: readonly StageTime[],
   m: number,
   depth: number,
   sections: readonly Section[] = sectionsOf(stages.map(() => ({}))),
+  secondsOf: (stage: number, microBatch: number) => number = (stage) => stages[stage]!.seconds,
 ): Prediction {
   const workers = stages.map(({ workers }) => new Array<number>(workers).fill(0));
-  const counts = stages.map(() => 0);
+  const busy = stages.map(() => 0);
   const finished: number[] = [];
   for (let i = 0; i < m; i++) {
     let ready = i < depth ? 0 : finished[i - depth]!;
@@ -63,16 +65,15 @@ export function predict(
       const j = own[turnOf(order, i)]!;
       const freeAt = workers[j]!;
       const earliest = freeAt.indexOf(Math.min(...freeAt));
-      ready = Math.max(ready, freeAt[earliest]!) + stages[j]!.seconds;
+      const took = secondsOf(j, i);
+      ready = Math.max(ready, freeAt[earliest]!) + took;
       freeAt[earliest] = ready;
-      counts[j]! += 1;
+      busy[j]! += took;
     }
     // Output keeps the input's order, so a slot is free only when those before it are.
     finished.push(Math.max(ready, finished.at(-1) ?? 0));
   }
   const seconds = finished.at(-1) ?? 0;
-  const bubbles = stages.map((stage, j) =>
-    seconds === 0 ? 0 : 1 - (counts[j]! * stage.seconds) / (stage.workers * seconds),
-  );
+  const bubbles = stages.map((stage, j) => (seconds === 0 ? 0 : 1 - busy[j]! / (stage.workers * seconds)));
   return { seconds, bubbles };
 }

@@ -53,6 +53,20 @@ test('with depth enough, the prediction is fill + m x slowest stage', () => {
   );
 });
 
+test('where each micro-batch has its own times, the prediction is the longest way through two stages', () => {
+  const times = fc.array(fc.tuple(fc.integer({ min: 1, max: 50 }), fc.integer({ min: 1, max: 50 })), { minLength: 1 });
+  fc.assert(
+    fc.property(times, (own) => {
+      const m = own.length;
+      const stages = [0, 1].map(() => ({ seconds: 1, workers: 1 }));
+      const { seconds } = predict(stages, m, m, undefined, (j, i) => own[i]![j]!);
+      // Johnson 1954: the first stage up to some micro-batch, the second from that one on.
+      const ways = own.map((_, k) => own.reduce((sum, [a, b], i) => sum + (i <= k ? a : 0) + (i >= k ? b : 0), 0));
+      assert.equal(seconds, Math.max(...ways));
+    }),
+  );
+});
+
 test('depth 1 is the sequential split: the plain sum', () => {
   const stages = [3, 5, 2].map((seconds) => ({ seconds, workers: 1 }));
   assert.equal(predict(stages, 7, 1).seconds, 70);
