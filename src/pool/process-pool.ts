@@ -1,5 +1,5 @@
 /** A pool whose workers live in a child process of their own: another library beside ours, a crash that stays theirs, memory that can be told apart. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import type { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import type { Arena } from '../arena/arena.js';
@@ -10,6 +10,7 @@ import type { Slice } from '../model/slice.js';
 import type { Tensor, TensorSpec } from '../tensor.js';
 import { setDeadline, timedOut } from './deadline.js';
 import { Frames } from './frames.js';
+import { died, epitaph, type Host, type Waiting } from './host.js';
 import { type Pool, type PoolOptions, PREPARE_DEADLINE } from './pool.js';
 import type { Answer, Ask, Failed, HostAnswer, HostAsk, HostCalls, Loaded, Probed } from './protocol.js';
 import type { ResidentMemory } from './resident-memory.js';
@@ -20,23 +21,6 @@ const HOST_FILE = fileURLToPath(new URL('../../workers/stage-host.js', import.me
 
 /** What a host can be asked that has been told nothing yet. */
 const FIRST_CALLS: ReadonlySet<keyof HostCalls> = new Set(['load', 'describe']);
-
-type Waiting = { resolve: (answer: unknown) => void; reject: (error: unknown) => void };
-
-interface Host {
-  readonly child: ChildProcess;
-  readonly socket: Socket;
-  readonly frames: Frames;
-  readonly waiting: Map<number, Waiting>;
-  /** By the number of each slot that it has: since when, on the clock of `performance.now()`; the longest first. */
-  readonly slots: Map<number, number>;
-  /** When it was last heard of, on the same clock. */
-  heardAt: number;
-  /** Whether it keeps this process alive, as it does while it owes an answer or a slot, or its end. */
-  held: boolean;
-  /** Calls off the watch over its slots. */
-  callOff: (() => void) | undefined;
-}
 
 export class ProcessPool implements Pool {
   readonly options: PoolOptions;
@@ -267,13 +251,4 @@ export class ProcessPool implements Pool {
     host.slots.clear();
     for (const slot of lost) this.#fail(slot, this.#ended ?? reason);
   }
-}
-
-function died(how: string): TandemError {
-  return new TandemError('TANDEM_STAGE_DIED', `a stage's process ${how}`);
-}
-
-function epitaph(code: number | null, signal: string | null): string {
-  if (signal === 'SIGKILL') return 'was killed (SIGKILL): by somebody, or by the system because memory ran out';
-  return signal ? `died of ${signal}` : `exited with status ${code}`;
 }
