@@ -15,7 +15,7 @@ import { median } from '../src/plan/median.js';
 import type { Plan, StageOptions } from '../src/plan/plan.js';
 import { writePlanFile } from '../src/plan/plan-file.js';
 import { stageAlone } from './plan-search/alone.js';
-import { excludedCuts } from './plan-search/bound.js';
+import { judgeCuts } from './plan-search/bound.js';
 import { bestCut, cutsLeft, type Found, plannedCut, shareOf } from './plan-search/found.js';
 import { tandem, zeroInputs } from './zero-run.js';
 
@@ -67,7 +67,7 @@ async function search(path: string, slower: number): Promise<void> {
   ];
   let found = kept.find((each) => each.model === path && each.slower === slower);
   if (!found) {
-    found = { model: path, slower, own: [], shares: {}, ...(await plan(graph, stages)) };
+    found = { model: path, slower, own: [], shares: {}, judged: {}, ...(await plan(graph, stages)) };
     kept.push(found);
     save();
   }
@@ -143,9 +143,8 @@ async function look(graph: ModelGraph, found: Found, stages: readonly StageOptio
   const next = () => cutsLeft(found, Number(flags.repetitions))[0];
   if (next() === undefined) return;
   const ours = await open(plannedCut(found));
-  found.excluded ??= await exclude(graph, found, async () => microBatch / (await watch(ours)));
-  save();
-  for (let k = next(); k !== undefined && timeLeft() > longest; k = next()) {
+  const judged = await judge(graph, found, microBatch / (await watch(ours)), timeLeft);
+  for (let k = judged ? next() : undefined; k !== undefined && timeLeft() > longest; k = next()) {
     const start = timeLeft();
     const theirs = await open(k);
     const before = await watch(ours);
@@ -161,15 +160,27 @@ async function look(graph: ModelGraph, found: Found, stages: readonly StageOptio
   }
   await ours.close();
   const left = cutsLeft(found, Number(flags.repetitions)).length;
-  if (left > 0) process.stderr.write(`no time for ${left} more; the same command goes on\n`);
+  if (left > 0 || !judged) process.stderr.write(`no time for ${left} more; the same command goes on\n`);
 }
 
-/** The cuts that cannot be the best. */
-async function exclude(graph: ModelGraph, found: Found, interval: () => Promise<number>) {
+/** Finds the cuts that cannot be the best; false when the time is up before all are judged. */
+async function judge(graph: ModelGraph, found: Found, interval: number, timeLeft: () => number): Promise<boolean> {
   const margin = Number(flags.margin);
-  if (margin === Number.POSITIVE_INFINITY) return {};
+  const { cuts, judged } = found;
+  const left = cuts.some((cut) => cut !== plannedCut(found) && judged[cut] === undefined);
+  if (margin === Number.POSITIVE_INFINITY || !left) return true;
   const alone = await stageAlone(graph, found.plan, rowSpecsOf(graph));
-  return excludedCuts({ cuts: found.cuts, planned: plannedCut(found), margin, interval, alone });
+  let longest = 0;
+  let before = timeLeft();
+  const proceed = () => {
+    save();
+    longest = Math.max(longest, before - timeLeft());
+    before = timeLeft();
+    return before > longest;
+  };
+  const all = await judgeCuts({ cuts, planned: plannedCut(found), margin, interval, alone }, judged, proceed);
+  save();
+  return all;
 }
 
 async function timed<T>(work: () => Promise<T>): Promise<[T, number]> {
@@ -202,7 +213,7 @@ function report(): void {
     String(plannedCut(found)),
     String(bestCut(found)),
     String(1 + Object.keys(found.shares).length),
-    String(Object.keys(found.excluded ?? {}).length),
+    String(Object.values(found.judged).filter((why) => why !== null).length),
     String(found.cuts.length),
     median(found.own).toPrecision(4),
     (1 / shareOf(found, bestCut(found))).toFixed(3),
@@ -217,8 +228,8 @@ function report(): void {
 }
 
 /** Why cuts were left out, a line for each stage that was too slow. */
-function formatBounds({ model, slower, excluded = {} }: Found): string[] {
-  const entries = Object.entries(excluded);
+function formatBounds({ model, slower, judged }: Found): string[] {
+  const entries = Object.entries(judged).flatMap(([cut, why]) => (why ? [[cut, why] as const] : []));
   return [0, 1].flatMap((stage) => {
     const own = entries.filter(([, why]) => why.stage === stage);
     const [, why] = own[0] ?? [];

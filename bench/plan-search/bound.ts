@@ -18,29 +18,34 @@ export interface Search {
   readonly planned: number;
   /** By this share slower than the planned pipeline, because a machine changes its speed between two looks. */
   readonly margin: number;
-  /** Seconds between two micro-batches of the planned pipeline. */
-  interval(): Promise<number>;
+  /** Seconds between two micro-batches of the planned pipeline, seen right before. */
+  readonly interval: number;
   /** Seconds of a micro-batch in a stage of that cut, with nothing else at work. */
   alone(stage: number, cut: number): Promise<number>;
 }
 
-/** Walks from the planned cut to both sides, where one stage grows with each step, until it is too slow. */
-export async function excludedCuts(search: Search): Promise<Record<number, Excluded>> {
+/** By cut why it need not be watched; `null` where it must be. */
+export type Judged = Record<number, Excluded | null>;
+
+/**
+ * Walks from the planned cut to both sides, where one stage grows with each step, until it is too slow. Adds to `judged` for as long as `proceed` says
+ * so after each; whether all are judged.
+ */
+export async function judgeCuts(search: Search, judged: Judged, proceed: () => boolean): Promise<boolean> {
   const { cuts, planned } = search;
-  const excluded: Record<number, Excluded> = {};
   const sides = [cuts.filter((cut) => cut > planned), cuts.filter((cut) => cut < planned).toReversed()];
   for (const [stage, side] of sides.entries()) {
     let why: Excluded | null = null;
     for (const cut of side) {
-      why ??= await tooSlow(search, stage, cut);
-      if (why) excluded[cut] = why;
+      if (why === null && judged[cut] === undefined && !proceed()) return false;
+      why ??= judged[cut] === undefined ? await tooSlow(search, stage, cut) : judged[cut];
+      judged[cut] = why;
     }
   }
-  return excluded;
+  return true;
 }
 
 async function tooSlow({ margin, interval, alone }: Search, stage: number, cut: number): Promise<Excluded | null> {
-  const planned = await interval();
   const seconds = await alone(stage, cut);
-  return seconds > planned * (1 + margin) ? { stage, alone: seconds, planned } : null;
+  return seconds > interval * (1 + margin) ? { stage, alone: seconds, planned: interval } : null;
 }

@@ -1,7 +1,7 @@
 /** What a search has found so far, plain data that later commands add to: the plan, and looks at other cuts beside it. */
 import { median } from '../../src/plan/median.js';
 import type { Plan } from '../../src/plan/plan.js';
-import type { Excluded } from './bound.js';
+import type { Judged } from './bound.js';
 
 export interface Found {
   readonly model: string;
@@ -19,8 +19,8 @@ export interface Found {
   readonly shares: Record<number, number[]>;
   /** All legal cuts. */
   readonly cuts: readonly number[];
-  /** Those that need not be watched, by first layer of the second stage; left out until the bound has been looked for. */
-  excluded?: Record<number, Excluded>;
+  /** Whether they need be watched, by first layer of the second stage, as far as that was looked at. */
+  readonly judged: Judged;
 }
 
 /** The best ones are looked at again, as often as is asked for. */
@@ -51,7 +51,7 @@ export function cutsLeft(found: Found, repetitions: number): number[] {
 }
 
 function others(found: Found): number[] {
-  return found.cuts.filter((cut) => cut !== plannedCut(found) && !found.excluded?.[cut]);
+  return found.cuts.filter((cut) => cut !== plannedCut(found) && !found.judged[cut]);
 }
 
 function seen(found: Found): number[] {
