@@ -91,6 +91,9 @@ const BUDGET_POINT = z.object({
   microBatch: z.number(),
   depth: z.number(),
   rowsPerSecond: z.number(),
+  /** What the plan promised that it holds at most, and what its process held; null where it is a thread among others. */
+  promisedBytes: bytes.nullable().default(null),
+  heldBytes: bytes.nullable().default(null),
 });
 
 const HELP = z.object({

@@ -44,7 +44,9 @@ export function casesOf(
         add('whole model, 1 worker of 1 thread', 'whole', trial, alone);
       }
     } else {
-      const deepest = depths.some((each) => each.layout === layout.name) ? bestOf(depths, layout.name) : point;
+      // At depth 1 it would be the case in turn once more.
+      const several = depths.filter((each) => each.layout === layout.name && each.depth > 1);
+      const deepest = several.length > 0 ? bestOf(several, layout.name) : point;
       add(`${layout.name}, in turn`, 'sequential', trial, {
         ...deepest,
         depth: 1,

@@ -1,6 +1,7 @@
 /** The sweep of budgets: what a split comes to when its first device may hold less, each time with the plan that a run would make. */
 import { TandemError } from '../errors.js';
 import { settlePlan } from '../pipeline/settle-plan.js';
+import { mebibytes } from '../plan/budget.js';
 import type { OpenOptions } from './open-layouts.js';
 import type { BenchResult, BudgetPoint } from './result.js';
 import { shortRun } from './sweep.js';
@@ -14,7 +15,7 @@ export async function sweepBudgets(options: OpenOptions, fastest: string, say: (
   const points: BudgetPoint[] = [];
   const skipped: BenchResult['skipped'] = [];
   for (const memory of options.budgets ?? []) {
-    const name = `${layout.name}, ${memory} bytes in stage 0`;
+    const name = `${layout.name}, ${memory < 2 ** 20 ? `${memory} bytes` : mebibytes(memory)} in stage 0`;
     say(`planning ${name} …`);
     try {
       points.push({ layout: layout.name, ...(await measureWithin(memory, options, layout.stages)) });
@@ -39,7 +40,10 @@ async function measureWithin(
     const course = { microBatch: plan.microBatch, depth: plan.depth };
     const takes = [await shortRun(trial, course, true), await shortRun(trial, course, false)];
     const { layers } = plan.stages[0]!;
-    return { memoryBytes: memory, layers, ...course, rowsPerSecond: Math.max(...takes) };
+    const [held = null] = await trial.pipeline.peakRss();
+    const promised = plan.expected?.stages[0]?.bytes ?? null;
+    const rowsPerSecond = Math.max(...takes);
+    return { memoryBytes: memory, layers, ...course, rowsPerSecond, promisedBytes: promised, heldBytes: held };
   } finally {
     await trial.close();
   }

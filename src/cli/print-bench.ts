@@ -127,9 +127,12 @@ function formatSweep({ sweep }: BenchResult): string[] {
       `depth         ${depths[0]!.layout}: ${depths.map((point) => `${point.depth} ${formatRate(point.rowsPerSecond)}`).join(', ')}`,
     );
   }
-  for (const { memoryBytes, layers, microBatch, rowsPerSecond } of sweep.budget) {
+  for (const { memoryBytes, layers, microBatch, rowsPerSecond, promisedBytes, heldBytes } of sweep.budget) {
     const cut = `layers ${layers.from}..${layers.to}, micro-batch ${microBatch}`;
-    lines.push(`budget        stage 0 in ${formatBytes(memoryBytes)}: ${formatRate(rowsPerSecond)} rows/s, ${cut}`);
+    const promise = promisedBytes === null ? '' : `, ${formatBytes(promisedBytes)} promised`;
+    const held = heldBytes === null ? '' : `, ${formatBytes(heldBytes)} held`;
+    const told = `${formatRate(rowsPerSecond)} rows/s, ${cut}${promise}${held}`;
+    lines.push(`budget        stage 0 in ${formatBytes(memoryBytes)}: ${told}`);
   }
   return lines;
 }

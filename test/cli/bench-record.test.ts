@@ -17,7 +17,7 @@ const RESULT = {
     budget: [
       {
         ...{ layout: 'two', memoryBytes: 2 ** 30, layers: { from: 0, to: 2 } },
-        ...{ microBatch: 8, depth: 4, rowsPerSecond: 90 },
+        ...{ microBatch: 8, depth: 4, rowsPerSecond: 90, promisedBytes: 2 ** 29, heldBytes: null },
       },
     ],
   },

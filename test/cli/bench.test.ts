@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { makeOnnx } from '../../scripts/make-onnx.js';
 import { makeRows } from '../../scripts/make-rows.js';
-import { RESULT } from '../../src/bench/result.js';
+import { type BudgetPoint, RESULT } from '../../src/bench/result.js';
 import { parseStageFlag } from '../../src/cli/stage-flag.js';
 import { tandem as start } from './tandem-process.js';
 
@@ -47,7 +47,7 @@ test('the rows of a file, the stages, the sizes and the depth that are asked for
     '--micro-batch',
     '2,3',
     '--depth',
-    '4',
+    '1,4',
   ];
   const { status, stdout } = await tandem([
     'bench',
@@ -80,13 +80,26 @@ test('the rows of a file, the stages, the sizes and the depth that are asked for
 test('budgets of the first stage: each has a plan that is tried, and one that is too small is told', async () => {
   const budgets = ['--budget', '1KiB,2GiB', '-b', '4', '--depth', '3'];
   const asked = ['--stage', 'cpu,threads=1', '--stage', 'cpu,threads=1', ...budgets];
-  const { status, stdout } = await tandem(['bench', model, ...asked, '--seconds', '1', '--json', '--quiet']);
+  const { status, stdout } = await tandem([
+    'bench',
+    model,
+    ...asked,
+    '--isolation',
+    'process',
+    '--seconds',
+    '1',
+    '--json',
+    '--quiet',
+  ]);
   assert.equal(status, 0);
   const { sweep, skipped } = RESULT.parse(JSON.parse(stdout));
   assert.deepEqual(
     sweep.budget.map(({ memoryBytes, layers, rowsPerSecond }) => [memoryBytes, layers.from, rowsPerSecond > 0]),
     [[2 * 2 ** 30, 0, true]],
   );
+  const [{ promisedBytes, heldBytes }] = sweep.budget as [BudgetPoint];
+  assert.ok(promisedBytes! > 0 && promisedBytes! <= 2 * 2 ** 30);
+  assert.ok(heldBytes! > 0);
   assert.deepEqual(
     skipped.map(({ name }) => name),
     ['split, as asked, 1024 bytes in stage 0'],

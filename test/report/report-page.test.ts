@@ -221,6 +221,19 @@ suite('the report page', { skip: noBrowser }, () => {
     });
   });
 
+  test('what would help is told: another cut, or larger micro-batches where the stages are not what is slow', async () => {
+    const verdict = (page: Page) => page.locator('.verdict').textContent();
+    await look(sampleRecord({ stageMicros: [10_000, 30_000] }), async (page) =>
+      assert.match((await verdict(page))!, /Stage 1 on cpu sets the pace; fewer layers/),
+    );
+    const slow = sampleRecord({ stageMicros: [10_000, 30_000] });
+    const { seconds, rowsPerSecond } = slow.run!.summary;
+    const summary = { ...slow.run!.summary, seconds: 4 * seconds, rowsPerSecond: rowsPerSecond / 4 };
+    await look({ ...slow, run: { ...slow.run!, summary } }, async (page) =>
+      assert.match((await verdict(page))!, /larger micro-batches/),
+    );
+  });
+
   test('what the plan promised is told beside what came true', async () => {
     await look(sampleRecord(), async (page) => {
       assert.match(

@@ -39,6 +39,8 @@ export function headline(record: RunRecord): HTMLElement {
 
 /** Stages whose times differ by less than this are called even. */
 const EVEN = 1.1;
+/** Below this share of the best, the stages are not what is slow. */
+const NEAR = 0.75;
 
 /** What the figures say, in sentences. */
 function verdictOf({ summary }: RunPart): string[] {
@@ -54,6 +56,12 @@ function verdictOf({ summary }: RunPart): string[] {
   const busy = stages.reduce((sum, stage) => sum + stage.busySeconds, 0);
   const workers = stages.reduce((sum, stage) => sum + stage.workers, 0);
   said.push(`On average ${(busy / seconds).toFixed(2)} of ${count(workers)} workers computed at once.`);
+  if (best < NEAR) {
+    said.push(
+      'The rest went by while nothing was there to compute: larger micro-batches, or a machine without other work, would help most.',
+    );
+    return said;
+  }
   const pace = (stage: (typeof stages)[number]) => stage.busySeconds / stage.workers;
   const slowest = stages.reduce((a, b) => (pace(b) > pace(a) ? b : a));
   const fastest = stages.reduce((a, b) => (pace(b) < pace(a) ? b : a));
