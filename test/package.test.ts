@@ -61,6 +61,20 @@ test('what is published is the bundle with its doors, the types, the report page
   assert.ok(paths.includes(manifest.exports['.'].types.slice(2)));
 });
 
+test('a start loads only the packages that every start needs; a bundle loads at once what it imports by itself', () => {
+  const allowed = {
+    'src/cli/tandem': ['commander', 'piscina'],
+    'src/behind/stage-host': ['piscina'],
+    'src/behind/stage-worker': [],
+  };
+  for (const [entry, packages] of Object.entries(allowed)) {
+    const code = readFileSync(join(root, `dist/bundle/${entry}.js`), 'utf8');
+    const imports = [...code.matchAll(/^import .*from "([^"]+)";$/gm)].map(([, name]) => name!);
+    assert.ok(imports.length > 0);
+    assert.deepEqual([...new Set(imports.filter((name) => !name.startsWith('node:')))].sort(), packages);
+  }
+});
+
 test('what is published runs by itself: stages as threads and as processes, the report, the probes, the library', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'tandem-package-'));
   try {

@@ -22,13 +22,21 @@ const stage: {
   outputs: readonly Region[];
 } = { inputs: [], outputs: [] };
 
-const { engine: engineName, options } = workerData as WorkerSetup;
+const { engine: engineName, options, model } = workerData as WorkerSetup;
 
 function openEngine(): Promise<Engine> {
   return ENGINES[engineName].open();
 }
 
+// What fails here fails in `load` too, and is told there.
+const prepared =
+  model &&
+  openEngine()
+    .then((engine) => engine.prepare?.(model))
+    .catch(() => {});
+
 export const load = answering<'load'>(async ({ slice, rowsAtOnce }) => {
+  await prepared;
   await stage.loaded?.dispose();
   const loaded = await (await openEngine()).load(slice, options);
   Object.assign(stage, { slice, loaded, rowsAtOnce });

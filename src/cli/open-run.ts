@@ -14,8 +14,9 @@ import type { Source } from '../job/source.js';
 import type { ModelGraph } from '../model/graph.js';
 import { openModel } from '../model/open.js';
 import { Pipeline } from '../pipeline/pipeline.js';
-import { makePlan } from '../plan/make-plan.js';
+import { makePlan, standBy } from '../plan/make-plan.js';
 import { isSettled, type Plan } from '../plan/plan.js';
+import type { Standby } from '../pool/standby.js';
 import type { MetricsServer } from '../report/metrics-server.js';
 import type { RunSettings } from './config.js';
 import { inputsOf, textsOf } from './input-flag.js';
@@ -36,6 +37,7 @@ export interface Request extends RunFlags, RunSettings {
 
 /** What has been opened so far, and must be closed however the run ends. */
 export interface Opened {
+  standby?: Standby | null;
   metrics?: MetricsServer;
   claim?: OutputClaim;
   source?: Source;
@@ -63,6 +65,8 @@ interface Console {
  * at once; what leaves files behind is opened in one go.
  */
 export async function openRun(request: Request, opened: Opened, { bar, signals }: Console): Promise<void> {
+  const planned = PLANNED_HERE.has(request.plan ?? 'auto');
+  if (planned) opened.standby = await standBy(request.model, { ...request, deadline: request.deadline * 1000 });
   const graph = await signals.race(openModel(request.model));
   const input = inputsOf(graph.inputs, request.input);
   if (input === STANDARD_STREAM && process.stdin.isTTY && !request.quiet) {
@@ -90,7 +94,7 @@ export async function openRun(request: Request, opened: Opened, { bar, signals }
     const { outputFormat: format } = request;
     opened.sink = await openSink(request.output, { format, rows: source.rows, outputs: graph.outputs });
   }
-  const pipeline = await signals.race(load(graph, source, request, earlier, bar));
+  const pipeline = await signals.race(load(graph, source, request, { earlier, standby: opened.standby }, bar));
   opened.pipeline = pipeline;
   const identified = await fingerprint;
   opened.sink ??= await opened.claim!.open(identified && beginning(identified, pipeline, source, request, input));
@@ -145,17 +149,23 @@ async function load(
   graph: ModelGraph,
   source: Source,
   request: Request,
-  earlier: JournalText | null,
+  { earlier, standby }: { readonly earlier: JournalText | null; readonly standby?: Standby | null | undefined },
   bar: ProgressBar,
 ): Promise<Pipeline> {
   const deadline = request.deadline * 1000;
   bar.note('planning …');
-  const plan = await planOf(graph, source, { ...request, deadline }, earlier?.begin.plan ?? null, bar);
+  const plan = await planOf(
+    graph,
+    source,
+    { ...request, deadline },
+    { earlier: earlier?.begin.plan ?? null, standby },
+    bar,
+  );
   const { expected } = plan;
   const left = source.rows === null ? null : source.rows - (earlier?.commit?.rows ?? 0);
   if (!request.quiet) bar.line(expected ? formatMeasuredPlan(graph, plan, expected, left) : formatPlan(graph, plan));
   bar.note('loading …');
-  const settings = { allowFallback: request.allowFallback ?? false, deadline };
+  const settings = { allowFallback: request.allowFallback ?? false, deadline, standby };
   return Pipeline.openWarm(graph, plan, source.rowSpecs, settings, { compute: false });
 }
 
@@ -169,7 +179,7 @@ async function planOf(
   graph: ModelGraph,
   source: Source,
   request: Request,
-  earlier: Plan | null,
+  { earlier, standby }: { readonly earlier: Plan | null; readonly standby?: Standby | null | undefined },
   bar: ProgressBar,
 ): Promise<Plan> {
   if (earlier) return goOn(earlier, request);
@@ -177,6 +187,8 @@ async function planOf(
   const { plan: asked = 'auto', allowFallback = false } = request;
   if (asked !== 'auto' && asked !== 'quick') return (await import('../plan/plan-file.js')).readPlanFile(asked, graph);
   if (asked === 'quick' || isSettled(graph, request.stages)) return makePlan(graph, { ...request, rowSpecs, rows });
+  // What measures wants the machine for itself.
+  await standby?.close();
   const { settlePlan } = await import('../pipeline/settle-plan.js');
   return settlePlan(graph, { ...request, rowSpecs, rows, allowFallback, onProgress: (text) => bar.note(text) });
 }

@@ -64,6 +64,7 @@ export async function perform(request: Request): Promise<number> {
   } finally {
     await opened.claim?.release();
     await opened.metrics?.close();
+    await opened.standby?.close();
     await opened.pipeline?.close();
     await opened.source?.close();
     signals.release();

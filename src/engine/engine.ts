@@ -40,6 +40,11 @@ export interface LoadedSlice {
 /** One engine with one provider, in this thread. */
 export interface Engine {
   readonly name: EngineName;
+  /**
+   * What of `load` needs no slice, ahead of it: the native library, and the structure of the `model` that the next slice will be of. For
+   * engines of which several workers may start at once.
+   */
+  prepare?(model: string): Promise<void>;
   /** Read the slice's own weights and make it ready. Throws TANDEM_ENGINE_MISSING, TANDEM_MODEL_*, TANDEM_WEIGHTS_*. */
   load(slice: Slice, options: EngineOptions): Promise<LoadedSlice>;
   /**

@@ -6,6 +6,7 @@ import type { ModelGraph } from './graph.js';
 
 /** Where a folder keeps its model, in order of preference (the last two as on the Hugging Face hub). */
 const FILES_IN_FOLDER = ['model.json', 'model.onnx', 'onnx/model.onnx'];
+const ONNX = '.onnx';
 
 /**
  * The model graph at `path`: a `model.json` (LayersModel or GraphModel), a `.onnx` file, or a folder with one of them: under its usual
@@ -15,10 +16,16 @@ const FILES_IN_FOLDER = ['model.json', 'model.onnx', 'onnx/model.onnx'];
 export async function openModel(path: string): Promise<ModelGraph> {
   const file = await findModelFile(path);
   // A reader is loaded when its format turns up: all of them would cost a start a tenth of a second.
-  if (file.endsWith('.onnx')) return (await import('./onnx.js')).readOnnxModel(file);
+  if (file.endsWith(ONNX)) return (await import('./onnx.js')).readOnnxModel(file);
   const manifest = await readModelJson(file);
   if (isGraphModel(manifest)) return (await import('./graph-model.js')).readGraphModel(file, manifest);
   return (await import('./layers-model.js')).readLayersModel(file, manifest);
+}
+
+/** The file of an ONNX model, which its name tells; `null` for another format's. Throws TANDEM_MODEL_MISSING. */
+export async function findOnnx(path: string): Promise<string | null> {
+  const file = await findModelFile(path);
+  return file.endsWith(ONNX) ? file : null;
 }
 
 async function findModelFile(path: string): Promise<string> {

@@ -2,16 +2,17 @@
 import { Arena } from '../arena/arena.js';
 import { layOut, type Resident } from '../arena/layout.js';
 import { type Section, sectionsOf } from '../arena/turns.js';
-import { isCpu, parseDevice } from '../engine/registry.js';
+import { isCpu } from '../engine/registry.js';
 import { TandemError } from '../errors.js';
 import type { ModelGraph } from '../model/graph.js';
 import { type Slice, slicesOf } from '../model/slice.js';
 import { mebibytes } from '../plan/budget.js';
-import type { Plan } from '../plan/plan.js';
+import { type Plan, poolOptionsOf } from '../plan/plan.js';
 import { checkDevice } from '../pool/device-truth.js';
 import { closePools, openPools, type Pools } from '../pool/isolation.js';
 import type { Pool } from '../pool/pool.js';
 import { type Loaded, micros } from '../pool/protocol.js';
+import type { Standby } from '../pool/standby.js';
 import { type TensorSpec, zeroRows } from '../tensor.js';
 import { Coordinator } from './coordinator.js';
 import { type Foreseen, foreseeAll, type Live, startLoading } from './load.js';
@@ -27,6 +28,8 @@ export interface PipelineSettings {
   readonly deadline: number;
   /** Refuse to run once a stage's process has held more than its `memory`; default true. */
   readonly holdBudgets?: boolean;
+  /** Pools that may be on their way already. */
+  readonly standby?: Standby | null | undefined;
 }
 
 interface Warm {
@@ -90,16 +93,8 @@ export class Pipeline {
     const sections = sectionsOf(plan.stages);
     const cuts = sections.slice(1).map(({ stages: [first] }) => plan.stages[first!]!.ops.from);
     const slices = slicesOf(graph, cuts).flatMap((slice, n) => sections[n]!.stages.map(() => slice));
-    const opened = await openPools(
-      plan.isolation,
-      plan.stages.map(({ engine, provider, threads, workers, device }) => ({
-        device,
-        engine,
-        engineOptions: { provider, threads, deviceIndex: parseDevice(device).index },
-        workers,
-        deadline: settings.deadline,
-      })),
-    );
+    const options = poolOptionsOf(plan.stages, settings);
+    const opened = await (settings.standby?.take(plan.isolation, options) ?? openPools(plan.isolation, options));
     try {
       const loading = startLoading(plan, opened.pools, slices);
       void findApi();

@@ -4,9 +4,11 @@ import { sectionsOf } from '../arena/turns.js';
 import { parseDevice } from '../engine/registry.js';
 import { TandemError } from '../errors.js';
 import { type ModelGraph, type TensorFacts, weightBytes } from '../model/graph.js';
+import { findOnnx } from '../model/open.js';
 import { settleThreads } from '../pool/environment.js';
 import { closePools, type Isolation, openPools, resolveIsolation } from '../pool/isolation.js';
 import { factsOf } from '../pool/protocol.js';
+import { Standby } from '../pool/standby.js';
 import { type TensorSpec, zeroRows } from '../tensor.js';
 import { mebibytes } from './budget.js';
 import { estimateRanges, speedOf } from './estimate.js';
@@ -18,6 +20,7 @@ import {
   type LayerRange,
   opsOf,
   type Plan,
+  poolOptionsOf,
   rangesFromLayers,
   resolveStages,
   type StageOptions,
@@ -45,6 +48,21 @@ export async function makePlan(graph: ModelGraph, request: PlanRequest): Promise
     isolation,
     cutBy: named ? 'layers' : facts ? 'flops' : 'weights',
   };
+}
+
+/**
+ * The pools that a plan of these stages will want, on their way before the model is read. `null` where that cannot be known: where
+ * layers are not named, the stages may be planned otherwise, by measurements that want the machine for themselves. Throws TANDEM_USAGE,
+ * TANDEM_MODEL_MISSING.
+ */
+export async function standBy(
+  model: string,
+  { stages = [], isolation = 'auto', deadline }: Omit<PlanRequest, 'rowSpecs'>,
+): Promise<Standby | null> {
+  const file = stages.some(({ layers }) => layers) ? await findOnnx(model) : null;
+  if (!file) return null;
+  const resolved = resolveStages({ format: 'onnx' }, stages);
+  return new Standby(isolationFor(isolation, resolved), poolOptionsOf(resolved, { deadline }), file);
 }
 
 /** A budget can be held to only where the stage's memory can be told apart. */

@@ -1,11 +1,12 @@
 /** The plan: the ordered stages, the micro-batch size and the depth. */
 import { sectionsOf, type Taking } from '../arena/turns.js';
 import type { EngineName } from '../engine/engine.js';
-import { engineFor, isCpu, providerFor } from '../engine/registry.js';
+import { engineFor, isCpu, parseDevice, providerFor } from '../engine/registry.js';
 import { TandemError } from '../errors.js';
 import { isLegalCut } from '../model/cut.js';
 import type { ModelGraph } from '../model/graph.js';
 import type { Isolation } from '../pool/isolation.js';
+import type { PoolOptions } from '../pool/pool.js';
 import { readMachine } from './machine.js';
 
 /** Layers by the numbers that `tandem inspect` prints, both included. */
@@ -109,8 +110,11 @@ export function defaultStages(): StageOptions[] {
 }
 
 /** Engine, provider, threads and workers of each stage, before the model is cut. Throws TANDEM_USAGE. */
-export function resolveStages(graph: ModelGraph, stages: readonly StageOptions[]): Omit<StagePlan, 'layers' | 'ops'>[] {
-  const engineOf = (provider: string | undefined) => (provider === 'custom' ? 'custom' : engineFor(graph.format));
+export function resolveStages(
+  { format }: Pick<ModelGraph, 'format'>,
+  stages: readonly StageOptions[],
+): Omit<StagePlan, 'layers' | 'ops'>[] {
+  const engineOf = (provider: string | undefined) => (provider === 'custom' ? 'custom' : engineFor(format));
   const onCpu = stages.filter(({ device }) => isCpu(device));
   const cpuWorkers = onCpu.reduce((sum, { workers }) => sum + (workers ?? 1), 0);
   const spare = stages.length > onCpu.length ? readMachine().cores - 1 : readMachine().cores;
@@ -124,6 +128,20 @@ export function resolveStages(graph: ModelGraph, stages: readonly StageOptions[]
     provider: providerFor(engineOf(provider), device, provider),
     threads: threads ?? (isCpu(device) ? fairShare : 1),
     workers,
+  }));
+}
+
+/** What each stage's pool is opened with. */
+export function poolOptionsOf(
+  stages: readonly Omit<StagePlan, 'layers' | 'ops'>[],
+  { deadline }: Pick<PoolOptions, 'deadline'>,
+): PoolOptions[] {
+  return stages.map(({ engine, provider, threads, workers, device }) => ({
+    device,
+    engine,
+    engineOptions: { provider, threads, deviceIndex: parseDevice(device).index },
+    workers,
+    deadline,
   }));
 }
 

@@ -12,6 +12,8 @@ export interface PoolOptions {
   readonly engine: EngineName;
   readonly engineOptions: EngineOptions;
   readonly workers: number;
+  /** The file of the model that the first slice will be of, which workers may read ahead. */
+  readonly model?: string;
   /** Milliseconds that a worker may take for one micro-batch before it counts as hung. */
   readonly deadline: number;
   /** Milliseconds that loading, warming up or describing may take; default 30 minutes. */

@@ -44,6 +44,7 @@ export class ProcessPool implements Pool {
   constructor(options: PoolOptions, arenaFile: number) {
     this.options = options;
     this.#arenaFile = arenaFile;
+    this.#host = this.#start();
   }
 
   load(slice: Slice): Promise<Loaded> {
@@ -223,11 +224,12 @@ export class ProcessPool implements Pool {
       slot: (slot, words) => this.#takeBack(host, slot, words),
     });
     const slots = new Map<number, number>();
-    const host: Host = { child, socket, frames, waiting, slots, heardAt: 0, held: true, callOff: undefined };
+    const host: Host = { child, socket, frames, waiting, slots, heardAt: 0, held: false, callOff: undefined };
     // A write to a host that is just dying fails too; its exit is what is reported.
     socket.on('error', () => {});
     child.on('error', (error) => this.#bury(host, died(`could not be started: ${error.message}`)));
     child.on('exit', (code, signal) => this.#bury(host, died(epitaph(code, signal))));
+    for (const handle of [child, socket]) handle.unref();
     return host;
   }
 

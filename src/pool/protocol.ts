@@ -11,6 +11,8 @@ import type { ResidentMemory } from './resident-memory.js';
 export interface WorkerSetup {
   readonly engine: EngineName;
   readonly options: EngineOptions;
+  /** The file of the model that the first slice will be of, where that is known already. */
+  readonly model?: string | undefined;
 }
 
 /** Errors travel as data: a structured clone of an Error loses its code, and an uncaught one takes the process with it. */

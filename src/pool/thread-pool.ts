@@ -105,8 +105,8 @@ export class ThreadPool implements Pool {
   }
 
   #start(): Threads {
-    const { engine, engineOptions, workers } = this.options;
-    return new Threads({ count: workers, setup: { engine, options: engineOptions } });
+    const { engine, engineOptions, workers, model } = this.options;
+    return new Threads({ count: workers, setup: { engine, options: engineOptions, model } });
   }
 
   /** Sets every worker to work that does not work yet. */

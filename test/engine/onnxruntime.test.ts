@@ -12,6 +12,7 @@ import { onCard } from '../../src/engine/onnxruntime/placement.js';
 import { ortError } from '../../src/engine/onnxruntime/session.js';
 import { TandemError } from '../../src/errors.js';
 import { legalCuts } from '../../src/model/cut.js';
+import type { ModelGraph } from '../../src/model/graph.js';
 import { openModel } from '../../src/model/open.js';
 import { slicesOf } from '../../src/model/slice.js';
 import { allocate, bytesOf, DTYPES, type DType, type TypedArray, viewOf } from '../../src/tensor.js';
@@ -169,6 +170,28 @@ test('what a slice gives is foreseen from the shapes alone as it comes out, and 
   const loaded = await onnxruntime.load(slicesOf(graph, [])[0]!, CPU);
   assert.equal(await loaded.foresee!([{ name: 'x', dtype: 'float32', shape: [2, 3] }]), null);
   await loaded.dispose();
+});
+
+test('a model read ahead serves the next slice if that is of it, and no other; what cannot be read ahead is told by load', async () => {
+  const write = (file: string, op: string) => {
+    const g = new Graph(op);
+    g.output(g.node(op, [g.input('x', 'float32', ['n'])]), 'float32', ['n']);
+    return openModel(writeModel(join(folder.path, file), g));
+  };
+  const results = async (graph: ModelGraph) => {
+    const [output] = await runCut(graph, [], [{ dtype: 'float32', shape: [2], data: Float32Array.of(-1, 2) }]);
+    return [...(output!.data as Float32Array)];
+  };
+  const graph = await write('ahead.onnx', 'Neg');
+  await onnxruntime.prepare!(graph.path);
+  assert.deepEqual(await results(graph), [1, -2]);
+  assert.deepEqual(await results(await write('ahead.onnx', 'Abs')), [1, 2]);
+  await onnxruntime.prepare!(graph.path);
+  assert.deepEqual(await results(await write('other.onnx', 'Neg')), [1, -2]);
+  assert.deepEqual(await results(await write('ahead.onnx', 'Relu')), [0, 2]);
+  const gone = { ...graph, path: join(folder.path, 'gone.onnx') };
+  await assert.rejects(onnxruntime.prepare!(gone.path), { code: 'TANDEM_MODEL_MISSING' });
+  await assert.rejects(results(gone), { code: 'TANDEM_MODEL_MISSING' });
 });
 
 test('describe says dtype and shape of every tensor, with null where the rows decide', async () => {
