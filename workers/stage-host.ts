@@ -27,7 +27,7 @@ const handlers: Handlers = {
   },
   probe: (ask) => pool.probe(ask.inputs),
   time: async (ask) => ({ micros: await pool.time(ask) }),
-  foresee: (ask) => pool.foresee(ask.inputs),
+  foresee: (ask) => pool.foresee(ask.slice, ask.inputs),
   describe: (ask) => pool.describe(ask),
   async attach({ layout, stage: index, turn }) {
     // Nobody here takes a slot after this stage: it is the last one.

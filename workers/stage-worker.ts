@@ -64,7 +64,9 @@ export const time = answering<'time'>(async ({ inputs, runs, millis }) => {
   return { micros: times };
 });
 
-export const foresee = answering<'foresee'>(async ({ inputs }) => (await loadedSlice().foresee?.(inputs)) ?? null);
+export const foresee = answering<'foresee'>(
+  async ({ slice, inputs }) => (await loadedSlice().foresee?.(slice, inputs)) ?? null,
+);
 
 export const attach = answering<'attach'>(async ({ memory, layout, stage: index, turn, file }) => {
   const arena = new Arena(layout, { memory, file });

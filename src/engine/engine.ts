@@ -30,10 +30,10 @@ export interface LoadedSlice {
    */
   run(inputs: readonly Tensor[]): Tensor[] | Promise<Tensor[]>;
   /**
-   * What `run` gives for inputs of these dtypes and shapes (no open dimensions), found without computing; `null` where only computing
-   * can tell. Engines that cannot say do without.
+   * What `run` would give, were it `slice` of the same model, for inputs of these dtypes and shapes (no open dimensions), found without
+   * computing; `null` where only computing can tell. Engines that cannot say do without.
    */
-  foresee?(inputs: readonly TensorSpec[]): Promise<readonly TensorSpec[] | null>;
+  foresee?(slice: Slice, inputs: readonly TensorSpec[]): Promise<readonly TensorSpec[] | null>;
   dispose(): void | Promise<void>;
 }
 

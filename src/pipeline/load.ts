@@ -1,7 +1,7 @@
 /** Loading: the stages of a plan in their pools, side by side, and what they say they would give before any of them has computed. */
-import type { Section } from '../arena/turns.js';
-import { ENGINES } from '../engine/registry.js';
-import type { Slice } from '../model/slice.js';
+import { ENGINES, isCpu } from '../engine/registry.js';
+import type { ModelGraph } from '../model/graph.js';
+import { type Slice, sliceOf } from '../model/slice.js';
 import type { Plan } from '../plan/plan.js';
 import type { Pool } from '../pool/pool.js';
 import type { Loaded } from '../pool/protocol.js';
@@ -17,8 +17,8 @@ export interface Foreseen {
 }
 
 interface Stages {
+  readonly graph: ModelGraph;
   readonly plan: Plan;
-  readonly sections: readonly Section[];
   readonly slices: readonly Slice[];
   readonly pools: readonly Pool[];
 }
@@ -34,21 +34,26 @@ export function startLoading(plan: Plan, pools: readonly Pool[], slices: readonl
   return loading;
 }
 
-/** What lies across each cut, section by section, each once its first stage is loaded; `null` where an engine cannot tell without computing. */
+/**
+ * What lies across all cuts, told by the stage that is loaded first while the others still load: it needs no weights. `null` where an engine
+ * cannot tell without computing, or a stage is on a card, whose first run is no work that anybody should wait for.
+ */
 export async function foreseeAll(
-  { plan, sections, slices, pools }: Stages,
+  { graph, plan, slices, pools }: Stages,
   rowSpecs: readonly TensorSpec[],
   loading: readonly Promise<Loaded>[],
 ): Promise<Foreseen['found'] | null> {
+  if (!plan.stages.every(({ device }) => isCpu(device))) return null;
   const found = new Map<string, TensorSpec>(
     rowSpecs.map((spec) => [spec.name, { ...spec, shape: [plan.microBatch, ...spec.shape] }]),
   );
-  for (const { stages } of sections) {
-    const j = stages[0]!;
-    await loading[j];
-    const outputs = await pools[j]!.foresee(slices[j]!.inputs.map((name) => found.get(name)!));
-    if (!outputs) return null;
-    for (const spec of outputs) found.set(spec.name, { ...spec, shape: [...spec.shape] });
-  }
-  return found as Map<string, Live & { name: string }>;
+  const outputs = [...new Set(slices.flatMap((slice) => slice.outputs))];
+  const all = { ...sliceOf(graph, 0, graph.ops.length), outputs };
+  const first = await Promise.race(loading.map((each, j) => each.then(() => j)));
+  const foreseen = await pools[first]!.foresee(
+    all,
+    all.inputs.map((name) => found.get(name)!),
+  );
+  for (const spec of foreseen ?? []) found.set(spec.name, { ...spec, shape: [...spec.shape] });
+  return foreseen && (found as Map<string, Live & { name: string }>);
 }

@@ -81,8 +81,8 @@ export class Pipeline {
   }
 
   /**
-   * Starts the pools and loads the slices. With `foresee`, the shape of one row for each input, a stage tells what it would give of them as
-   * soon as it is loaded, while others still load. Throws coded errors; nothing is left running then.
+   * Starts the pools and loads the slices. With `foresee`, the shape of one row for each input, the stage that is loaded first tells what all
+   * would give of them while others still load. Throws coded errors; nothing is left running then.
    */
   static async open(
     graph: ModelGraph,
@@ -98,7 +98,7 @@ export class Pipeline {
     try {
       const loading = startLoading(plan, opened.pools, slices);
       void findApi();
-      const foreseeing = foresee && foreseeAll({ plan, sections, slices, pools: opened.pools }, foresee, loading);
+      const foreseeing = foresee && foreseeAll({ graph, plan, slices, pools: opened.pools }, foresee, loading);
       foreseeing?.catch(() => {});
       const loaded = await Promise.all(loading);
       if (!settings.allowFallback) {

@@ -40,8 +40,8 @@ export interface Pool {
   probe(inputs: readonly Tensor[]): Promise<Probed>;
   /** Computes on zeros on all workers at once; the microseconds of every run. */
   time(ask: Ask<'time'>): Promise<number[]>;
-  /** What the slice makes of such inputs (in the order of `slice.inputs`), without computing; `null` where only `probe` can tell. */
-  foresee(inputs: readonly TensorSpec[]): Promise<readonly TensorSpec[] | null>;
+  /** What `slice`, of the model that is loaded, makes of such inputs (in its own order), without computing; `null` where only `probe` can tell. */
+  foresee(slice: Slice, inputs: readonly TensorSpec[]): Promise<readonly TensorSpec[] | null>;
   /**
    * From now on the workers compute whatever comes to `stage` in the slots of `arena`, on whichever is free first; where several pools
    * serve the stage, what it is this one's `turn` to take.

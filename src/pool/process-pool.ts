@@ -66,8 +66,8 @@ export class ProcessPool implements Pool {
     return [...(await this.#call('time', ask)).micros];
   }
 
-  foresee(inputs: readonly TensorSpec[]): Promise<readonly TensorSpec[] | null> {
-    return this.#call('foresee', { inputs });
+  foresee(slice: Slice, inputs: readonly TensorSpec[]): Promise<readonly TensorSpec[] | null> {
+    return this.#call('foresee', { slice, inputs });
   }
 
   async attach(stage: number, arena: Arena, turn = 0): Promise<void> {

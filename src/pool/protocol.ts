@@ -26,8 +26,8 @@ export interface Calls {
   probe: { ask: { inputs: readonly Tensor[] }; answer: Probed };
   /** Compute on zeros again and again: at least `runs` times and `millis` long, after one run that does not count. */
   time: { ask: { inputs: readonly TimedInput[]; runs: number; millis: number }; answer: Timed };
-  /** What the slice makes of such inputs, where its engine knows without computing. */
-  foresee: { ask: { inputs: readonly TensorSpec[] }; answer: readonly TensorSpec[] | null };
+  /** What a slice of the same model makes of such inputs, where the engine knows without computing. */
+  foresee: { ask: { slice: Slice; inputs: readonly TensorSpec[] }; answer: readonly TensorSpec[] | null };
   /** From now on, work on these slots. */
   attach: {
     ask: { memory: SharedArrayBuffer; layout: Layout; stage: number; turn: number; file: number | null };

@@ -61,8 +61,8 @@ export class ThreadPool implements Pool {
     return timed.flatMap(({ micros }) => micros);
   }
 
-  foresee(inputs: readonly TensorSpec[]): Promise<readonly TensorSpec[] | null> {
-    return this.#askOne('foresee', { inputs });
+  foresee(slice: Slice, inputs: readonly TensorSpec[]): Promise<readonly TensorSpec[] | null> {
+    return this.#askOne('foresee', { slice, inputs });
   }
 
   async attach(stage: number, arena: Arena, turn = 0): Promise<void> {

@@ -154,7 +154,7 @@ test('what a slice gives is foreseen from the shapes alone as it comes out, and 
       const loaded = await onnxruntime.load(slice, CPU);
       const inputs = slice.inputs.map((input) => held.get(input)!);
       const specs = inputs.map(({ dtype, shape }, n) => ({ name: slice.inputs[n]!, dtype, shape }));
-      const foreseen = await loaded.foresee!(specs);
+      const foreseen = await loaded.foresee!(slice, specs);
       for (const [n, tensor] of (await loaded.run(inputs)).entries()) held.set(slice.outputs[n]!, tensor);
       const made = slice.outputs.map((output) => ({ name: output, ...held.get(output)! }));
       assert.deepEqual(
@@ -167,8 +167,9 @@ test('what a slice gives is foreseen from the shapes alone as it comes out, and 
   const g = new Graph('counting');
   g.output(g.node('NonZero', [g.input('x', 'float32', ['n', 3])]), 'int64', [2, 'found']);
   const graph = await openModel(writeModel(join(folder.path, 'counting.onnx'), g));
-  const loaded = await onnxruntime.load(slicesOf(graph, [])[0]!, CPU);
-  assert.equal(await loaded.foresee!([{ name: 'x', dtype: 'float32', shape: [2, 3] }]), null);
+  const slice = slicesOf(graph, [])[0]!;
+  const loaded = await onnxruntime.load(slice, CPU);
+  assert.equal(await loaded.foresee!(slice, [{ name: 'x', dtype: 'float32', shape: [2, 3] }]), null);
   await loaded.dispose();
 });
 

@@ -55,7 +55,7 @@ test('a process that dies between two calls is not taken for one that was told w
     while (hostsOf(process.pid).length > 0) await new Promise((resolve) => setTimeout(resolve, 5));
     const died = { code: 'TANDEM_STAGE_DIED' };
     await assert.rejects(pool.probe([input]), died);
-    await assert.rejects(pool.foresee([{ name: 'x', ...input }]), died);
+    await assert.rejects(pool.foresee(slice, [{ name: 'x', ...input }]), died);
     await pool.load(slice);
     assert.deepEqual((await pool.probe([input])).outputs[0]!.data, new Float32Array(4).fill(1));
   } finally {

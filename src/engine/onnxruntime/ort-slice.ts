@@ -88,10 +88,10 @@ class OrtSlice implements LoadedSlice {
     }
   }
 
-  async foresee(inputs: readonly TensorSpec[]): Promise<TensorSpec[] | null> {
+  async foresee(slice: Slice, inputs: readonly TensorSpec[]): Promise<TensorSpec[] | null> {
     // A card builds its kernels in the first run, which nobody should count as work.
     if (this.ranOn !== 'cpu') return null;
-    return foreseenTypes(this.#model, this.#slice, inputs).catch(() => null);
+    return foreseenTypes(this.#model, slice, inputs).catch(() => null);
   }
 
   async dispose(): Promise<void> {
