@@ -2,7 +2,7 @@
 import { isCpu } from '../engine/registry.js';
 import { asTandemError } from '../errors.js';
 import { mebibytes, noFit } from '../plan/budget.js';
-import type { Candidate, Scales } from '../plan/candidate.js';
+import { type Candidate, candidateOf, type Scales } from '../plan/candidate.js';
 import type { Form } from '../plan/form.js';
 import { median } from '../plan/median.js';
 import type { Plan, Rival } from '../plan/plan.js';
@@ -60,8 +60,8 @@ export async function fastestOf(
       }
     }
     if (tried.length === 0) throw failures[0]!.error;
-    const [winner, ...losers] = await inTurn(tried, request);
-    checkGrown(winner!.form, winner!.plan);
+    const [fastest, ...losers] = await inTurn(tried, request);
+    const winner = await lasting(search, tried, fastest!, request);
     const worked = new Set(tried.map(({ form }) => form.name));
     const failed = failures
       .filter(({ name }) => !worked.has(name))
@@ -72,12 +72,12 @@ export async function fastestOf(
       }));
     // Another cut of the same form is no rival.
     const others = rivals(
-      losers.filter(({ form }) => form !== winner!.form),
-      left.map(({ form, plan }) => ({ form, plan: withRate(plan, rateOf(plan) * keptInTrial(winner!.plan)) })),
+      losers.filter(({ form }) => form !== winner.form),
+      left.map(({ form, plan }) => ({ form, plan: withRate(plan, rateOf(plan) * keptInTrial(winner.plan)) })),
       candidates,
       [...failed, ...absent],
     );
-    const plan = withStart(winner!.plan, winner!.first);
+    const plan = withStart(winner.plan, winner.first);
     return { ...plan, expected: { ...plan.expected!, others } };
   } finally {
     await closeAll(tried);
@@ -89,11 +89,20 @@ export function keptInTrial(plan: Plan): number {
   return Math.min(1, rateOf(plan) / paceOf({ plan }));
 }
 
-/** A process may have grown since its plan was first tried. Throws TANDEM_PLAN_IMPOSSIBLE. */
-function checkGrown({ name }: Form, plan: Plan): void {
-  const held = plan.stages.map(({ memory }, j) => (memory === undefined ? null : plan.expected!.stages[j]!.bytes));
+/** A process may have grown since its plan was first tried: then it is planned once more, with what it holds now. Throws TANDEM_PLAN_IMPOSSIBLE. */
+async function lasting(search: Search, tried: Tried[], fastest: Tried, request: TrialSettings): Promise<Tried> {
+  const { form, plan, scales, rehearsal } = fastest;
+  const bytesOf = (each: Plan) => each.expected!.stages.map(({ bytes }) => bytes);
+  const now = bytesOf(plan);
+  const held = plan.stages.map(({ memory }, j) => (memory === undefined ? null : now[j]!));
   const over = overBudget(plan, held, Number.POSITIVE_INFINITY);
-  if (over) throw noFit(`a plan of ${name}`, over);
+  if (!over) return fastest;
+  await rehearsal.close();
+  const then = bytesOf(tried.find((each) => each.rehearsal === rehearsal)!.plan);
+  const bytes = scales.bytes.map((scale, j) => (scale * now[j]!) / then[j]!);
+  const next = candidateOf(search, form, { bytes }).plan;
+  if (!next) throw noFit(`a plan of ${form.name}`, over);
+  return tryBeside(search, tried, form, next, { bytes }, request);
 }
 
 function rateOf({ expected }: Plan): number {

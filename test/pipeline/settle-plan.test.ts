@@ -146,7 +146,7 @@ test('a plan is written and read back; for another model, machine or engine buil
 });
 
 test('a plan whose processes hold more than was promised is made again once, with what was measured; then it is refused', async () => {
-  const width = 2000;
+  const width = 3000;
   const layerBytes = 4 * width ** 2;
   const heavy = await openModel(makeOnnx('mlp', join(folder, 'heavy'), { layers: 6, hidden: width }));
   const specs = [{ ...heavy.inputs[0]!, shape: [width] }];
