@@ -1,4 +1,4 @@
-/** Bench: an ONNX model in two one-thread stages beside its sequential split, the same stages in processes, and one ORT session on two threads, in turn: node dist/bench/onnx-split.js MODEL [--micro-batch 8] [--length 128] [--micro-batches 32] [--rounds 5] [--second LAYER] */
+/** Bench: an ONNX model in two one-thread stages beside its sequential split, the same stages in processes, and one ORT session on two threads, in turn: node dist/bench/onnx-split.js MODEL [--micro-batch 8] [--length 128] [--micro-batches 32] [--rounds 5] [--second LAYER] [--whole-batch ROWS: of the one session, where it is not the micro-batch] */
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { RowBank } from '../src/bench/row-bank.js';
@@ -33,6 +33,7 @@ async function main(): Promise<void> {
       'micro-batches': text('32'),
       rounds: text('5'),
       second: { type: 'string' },
+      'whole-batch': { type: 'string' },
     },
   });
   const [path] = positionals;
@@ -41,6 +42,8 @@ async function main(): Promise<void> {
   const graph = await openModel(path);
   const microBatch = Number(values['micro-batch']);
   const m = Number(values['micro-batches']);
+  const wholeBatch = Number(values['whole-batch'] ?? microBatch);
+  if ((m * microBatch) % wholeBatch !== 0) throw new Error(`${m * microBatch} rows are no multiple of ${wholeBatch}`);
   const bank = RowBank.random(
     graph.inputs.map((input) => ({
       ...input,
@@ -58,13 +61,13 @@ async function main(): Promise<void> {
   const settings = { graph, bank, deadline: DEADLINE, allowFallback: false };
   const trial = await Trial.open({ ...settings, plan });
   const apart = await Trial.open({ ...settings, plan: { ...plan, isolation: 'process' } });
-  const runWhole = await openWhole(graph.path, microBatch, bank);
+  const runWhole = await openWhole(graph.path, wholeBatch, bank);
   const rounds: Round[] = [];
   try {
     for (let n = 0; n <= Number(values.rounds); n++) {
       // The first round warms up and does not count.
       const course = { rows: microBatch * (n === 0 ? DEPTH : m), microBatch };
-      const whole = await runWhole(course.rows / microBatch);
+      const whole = await runWhole(Math.ceil(course.rows / wholeBatch));
       const inTurn = await trial.run({ ...course, depth: 1 });
       const pipelined = await trial.run({ ...course, depth: DEPTH });
       const processes = await apart.run({ ...course, depth: DEPTH });
@@ -78,34 +81,30 @@ async function main(): Promise<void> {
   const layers = plan.stages.map((stage) => `${stage.layers.from}..${stage.layers.to}`).join(' | ');
   process.stdout.write(`${processorName()} x ${cpus().length}, Node ${process.versions.node}; layers ${layers}\n`);
   process.stdout.write(`${m} micro-batches of ${microBatch} rows, median of ${rounds.length} rounds\n\n`);
-  process.stdout.write(report(rounds, m * microBatch));
+  process.stdout.write(report(rounds, { rows: m * microBatch, wholeBatch }));
 }
 
-/** Seconds that one session with two threads takes for so many micro-batches. */
-async function openWhole(
-  path: string,
-  microBatch: number,
-  bank: RowBank,
-): Promise<(microBatches: number) => Promise<number>> {
+/** Seconds that one session with two threads takes for so many batches. */
+async function openWhole(path: string, batch: number, bank: RowBank): Promise<(batches: number) => Promise<number>> {
   const ort = await openOrt();
   const session = await ort.InferenceSession.create(path, { intraOpNumThreads: 2, logSeverityLevel: 4 });
-  const tensors = zeroRows(bank.specs, microBatch);
-  await bank.feed({ rows: microBatch, microBatch, depth: 1 }).fill(tensors);
+  const tensors = zeroRows(bank.specs, batch);
+  await bank.feed({ rows: batch, microBatch: batch, depth: 1 }).fill(tensors);
   const feeds = Object.fromEntries(
     tensors.map(({ dtype, shape, data }, n) => [
       bank.specs[n]!.name,
       new ort.Tensor(dtype as 'float32', data as Float32Array, shape),
     ]),
   );
-  return async (microBatches) => {
+  return async (batches) => {
     const begun = performance.now();
-    for (let i = 0; i < microBatches; i++) await session.run(feeds);
+    for (let i = 0; i < batches; i++) await session.run(feeds);
     return (performance.now() - begun) / 1e3;
   };
 }
 
 /** Ratios are medians of the rounds' own, so that a slow minute of the machine weighs on both sides. */
-function report(rounds: readonly Round[], rows: number): string {
+function report(rounds: readonly Round[], { rows, wholeBatch }: { rows: number; wholeBatch: number }): string {
   const of = (value: (round: Round) => number) => median(rounds.map(value));
   const rate = (seconds: (round: Round) => number) => of((round) => rows / seconds(round)).toFixed(2);
   const pipelined = (round: Round) => round.pipelined.seconds;
@@ -114,7 +113,7 @@ function report(rounds: readonly Round[], rows: number): string {
   const stages = (sample: (round: Round) => Sample) =>
     [0, 1].map((j) => (of((round) => sample(round).stageSeconds[j]!) * 1e3).toFixed(0)).join(' + ');
   return `${formatTable(columns, [
-    ['one session, 2 threads', rate(({ whole }) => whole), ratio((r) => r.whole / pipelined(r))],
+    [`one session, 2 threads, ${wholeBatch} rows at once`, rate(({ whole }) => whole), ratio((r) => r.whole / pipelined(r))],
     ['split, in turn', rate(({ inTurn }) => inTurn.seconds), ratio((r) => r.inTurn.seconds / pipelined(r))],
     [
       'split, pipelined, in processes',

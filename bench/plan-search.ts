@@ -215,7 +215,8 @@ function report(): void {
     String(1 + Object.keys(found.shares).length),
     String(Object.values(found.judged).filter((why) => why !== null).length),
     String(found.cuts.length),
-    median(found.own).toPrecision(4),
+    // Where no other cut had to be watched, what the run told.
+    (found.own.length > 0 ? median(found.own) : found.ran).toPrecision(4),
     (1 / shareOf(found, bestCut(found))).toFixed(3),
     found.promised.toPrecision(4),
     `${((found.promised / found.ran - 1) * 100).toFixed(1)} %`,
