@@ -113,7 +113,11 @@ function report(rounds: readonly Round[], { rows, wholeBatch }: { rows: number; 
   const stages = (sample: (round: Round) => Sample) =>
     [0, 1].map((j) => (of((round) => sample(round).stageSeconds[j]!) * 1e3).toFixed(0)).join(' + ');
   return `${formatTable(columns, [
-    [`one session, 2 threads, ${wholeBatch} rows at once`, rate(({ whole }) => whole), ratio((r) => r.whole / pipelined(r))],
+    [
+      `one session, 2 threads, ${wholeBatch} rows at once`,
+      rate(({ whole }) => whole),
+      ratio((r) => r.whole / pipelined(r)),
+    ],
     ['split, in turn', rate(({ inTurn }) => inTurn.seconds), ratio((r) => r.inTurn.seconds / pipelined(r))],
     [
       'split, pipelined, in processes',
