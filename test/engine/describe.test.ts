@@ -10,16 +10,12 @@ import { MODELS } from '../../scripts/make-model.js';
 import { tfjs } from '../../src/engine/tfjs/tfjs.js';
 import { TandemError } from '../../src/errors.js';
 import { legalCuts, liveTensors } from '../../src/model/cut.js';
-import type { ModelGraph } from '../../src/model/graph.js';
 import { openModel } from '../../src/model/open.js';
-import { CPU, feedsOf, opened, runCutAll, temporaryFolder, tensorflow } from '../fixtures/tfjs-runs.js';
+import { CPU, feedsOf, opened, runCutAll, temporaryFolder, tensorflow, written } from '../fixtures/tfjs-runs.js';
 
 const { tf, skip } = tensorflow;
 const folder = temporaryFolder();
 after(folder.remove);
-
-const written = async (model: MadeModel): Promise<ModelGraph> =>
-  openModel(await writeModel(mkdtempSync(join(folder.path, 'made-')), model, { seed: 1, shardBytes: 2 ** 20 }));
 
 for (const name of Object.keys(MODELS)) {
   test(`${name}: every tensor across a legal cut is as described, for any number of rows`, { skip }, async () => {
@@ -42,7 +38,7 @@ for (const name of Object.keys(MODELS)) {
 test('the feeds tell the dimensions that a LayersModel leaves open', { skip }, async () => {
   const model = new Layers();
   const x = model.input('steps', [null as never, 3]);
-  const graph = await written(model.functional('open', [model.timeDistributedDense('timed', x, 2)]));
+  const graph = await written(folder.path, model.functional('open', [model.timeDistributedDense('timed', x, 2)]));
   const facts = await tfjs.describe(graph, CPU, [{ dtype: 'float32', shape: [1, 7, 3], data: new Float32Array(21) }]);
   assert.deepEqual(facts.get('steps'), { dtype: 'float32', shape: [null, 7, 3] });
   assert.deepEqual(facts.get('timed'), { dtype: 'float32', shape: [null, 7, 2] });
@@ -52,7 +48,7 @@ test('a layer that hands integers on is described so, though tfjs calls every te
   const model = new Layers();
   const tokens = model.input('tokens', [4], 'int32');
   const shaped = model.call('Reshape', 'shaped', [tokens], [2, 2], { target_shape: [2, 2] });
-  const graph = await written(model.functional('ints', [model.embedding('embed', shaped, 9, 3), shaped]));
+  const graph = await written(folder.path, model.functional('ints', [model.embedding('embed', shaped, 9, 3), shaped]));
   const facts = await tfjs.describe(graph, CPU, feedsOf(graph, 1));
   assert.equal(facts.get('shaped')!.dtype, 'int32');
   assert.deepEqual(facts.get('embed'), { dtype: 'float32', shape: [null, 2, 2, 3] });
@@ -86,7 +82,7 @@ test('a model that only takes one row is refused with the reason', { skip }, asy
     T: type('DT_FLOAT'),
     Tshape: type('DT_INT32'),
   });
-  const model = await written(graph.model({ out: graph.node('Relu', 'out', [one]) }));
+  const model = await written(folder.path, graph.model({ out: graph.node('Relu', 'out', [one]) }));
   await assert.rejects(
     tfjs.describe(model, CPU, feedsOf(model, 1)),
     (error) =>

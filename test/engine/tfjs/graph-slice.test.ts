@@ -1,27 +1,30 @@
 /** Slices of GraphModels: names that clash, what tfjs hands out itself, and failures told by the node. */
 import assert from 'node:assert/strict';
-import { mkdtempSync } from 'node:fs';
-import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { Graph, type } from '../../../scripts/make-model/graph.js';
-import { type MadeModel, writeModel } from '../../../scripts/make-model/model-files.js';
 import { graphPart } from '../../../src/engine/tfjs/graph-part.js';
 import { tfjs } from '../../../src/engine/tfjs/tfjs.js';
 import { TandemError } from '../../../src/errors.js';
 import { legalCuts } from '../../../src/model/cut.js';
 import type { GraphModelGraph } from '../../../src/model/graph-model.js';
-import { openModel } from '../../../src/model/open.js';
 import { sliceOf } from '../../../src/model/slice.js';
 import type { Tensor } from '../../../src/tensor.js';
-import { CPU, feedsOf, opened, runCut, runWhole, temporaryFolder, tensorflow } from '../../fixtures/tfjs-runs.js';
+import {
+  CPU,
+  feedsOf,
+  opened,
+  runCut,
+  runWhole,
+  temporaryFolder,
+  tensorflow,
+  written,
+} from '../../fixtures/tfjs-runs.js';
 
 const { tf, skip } = tensorflow;
 const folder = temporaryFolder();
 after(folder.remove);
 
 const FLOAT = { T: type('DT_FLOAT') };
-const written = async (model: MadeModel) =>
-  openModel(await writeModel(mkdtempSync(join(folder.path, 'made-')), model, { seed: 1, shardBytes: 2 ** 20 }));
 const numbers = (tensors: readonly Tensor[]) =>
   tensors.map(({ shape, data }) => [[...shape], [...(data as Float32Array)]]);
 
@@ -62,7 +65,7 @@ test('nodes may have the names that slices give to their placeholders', { skip }
   const graph = new Graph();
   const a = graph.node('Relu', 'tandem_input_0', [graph.input('x', [3])]);
   const b = graph.node('Neg', 'tandem_input_0_', [a]);
-  const model = await written(graph.model({ out: graph.node('AddV2', 'out', [b, a]) }));
+  const model = await written(folder.path, graph.model({ out: graph.node('AddV2', 'out', [b, a]) }));
   const feeds = feedsOf(model, 2);
   assert.deepEqual(numbers(await runCut(model, legalCuts(model), feeds)), numbers(await runWhole(tf!, model, feeds)));
 });
@@ -71,7 +74,10 @@ test('a default of a placeholder is what tfjs hands out as it is: the weight sta
   const graph = new Graph();
   graph.constant({ name: 'scale', shape: [3], values: [1, 2, 3] });
   const given = graph.node('PlaceholderWithDefault', 'given', ['scale'], { dtype: type('DT_FLOAT') });
-  const model = await written(graph.model({ out: graph.node('Mul', 'out', [graph.input('x', [3]), given]) }));
+  const model = await written(
+    folder.path,
+    graph.model({ out: graph.node('Mul', 'out', [graph.input('x', [3]), given]) }),
+  );
   const cuts = legalCuts(model);
   assert.deepEqual(
     model.ops.map(({ name }) => name),
@@ -113,7 +119,7 @@ test('a node that fails is named, and nothing is left behind', { skip }, async (
 test('an op that tfjs does not know is named when it is to run', { skip }, async () => {
   const graph = new Graph();
   const x = graph.node('Relu', 'good', [graph.input('x', [3])]);
-  const model = await written(graph.model({ out: graph.node('Sparkle', 'bad', [x], FLOAT) }));
+  const model = await written(folder.path, graph.model({ out: graph.node('Sparkle', 'bad', [x], FLOAT) }));
   const loaded = await tfjs.load(sliceOf(model, 0, 2), CPU);
   await assert.rejects(
     Promise.resolve(loaded.run(feedsOf(model, 1))),

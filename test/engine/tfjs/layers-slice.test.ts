@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { Layers } from '../../../scripts/make-model/layers.js';
-import { type MadeModel, writeModel } from '../../../scripts/make-model/model-files.js';
+import type { MadeModel } from '../../../scripts/make-model/model-files.js';
 import { type MakeOptions, makeModel } from '../../../scripts/make-model.js';
 import { tfjs } from '../../../src/engine/tfjs/tfjs.js';
 import { TandemError } from '../../../src/errors.js';
@@ -12,7 +12,16 @@ import { legalCuts } from '../../../src/model/cut.js';
 import { openModel } from '../../../src/model/open.js';
 import { sliceOf } from '../../../src/model/slice.js';
 import { bytesOf, type Tensor } from '../../../src/tensor.js';
-import { CPU, feedsOf, opened, runCut, runWhole, temporaryFolder, tensorflow } from '../../fixtures/tfjs-runs.js';
+import {
+  CPU,
+  feedsOf,
+  opened,
+  runCut,
+  runWhole,
+  temporaryFolder,
+  tensorflow,
+  written,
+} from '../../fixtures/tfjs-runs.js';
 
 const { tf, skip } = tensorflow;
 const folder = temporaryFolder();
@@ -32,8 +41,6 @@ async function changed(name: string, change: (manifest: Manifest) => unknown, op
 }
 
 const hex = (tensors: readonly Tensor[]) => tensors.map(({ data }) => Buffer.from(bytesOf(data)).toString('hex'));
-const written = async (model: MadeModel) =>
-  openModel(await writeModel(mkdtempSync(join(folder.path, 'made-')), model, { seed: 1, shardBytes: 2 ** 20 }));
 
 async function assertCutEqualsWhole(graph: Awaited<ReturnType<typeof openModel>>): Promise<void> {
   const feeds = feedsOf(graph, 2);
@@ -98,7 +105,7 @@ test('a nested model at the head of a Sequential', { skip }, async () => {
   const tail = end.sequential('tail');
   const configOf = ({ modelTopology }: MadeModel) => (modelTopology as Manifest['modelTopology']).model_config;
   const layers = [configOf(block), (configOf(tail).config.layers as object[])[1]];
-  const graph = await written({
+  const graph = await written(folder.path, {
     format: 'layers-model',
     modelTopology: { model_config: { class_name: 'Sequential', config: { name: 'head', layers } } },
     weights: [...block.weights, ...tail.weights],
@@ -116,7 +123,7 @@ test('a state that is the output itself, each read by its own layer: tfjs alone 
   const model = new Layers();
   const last = model.lstm('lstm', model.input('steps', [2, 3]), 4, { returnState: true });
   const first = model.dense('first', { ...last, tensor: 1 }, 2);
-  const graph = await written(model.functional('states', [first, model.dense('second', last, 2)]));
+  const graph = await written(folder.path, model.functional('states', [first, model.dense('second', last, 2)]));
   const feeds = feedsOf(graph, 2);
   assert.deepEqual(hex(await runCut(graph, [], feeds)), hex(await runCut(graph, legalCuts(graph), feeds)));
 });

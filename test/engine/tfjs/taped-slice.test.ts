@@ -1,11 +1,8 @@
 /** Taped slices: what a tape plays is what tfjs computes, to the bit; and what cannot be taped never is. */
 import assert from 'node:assert/strict';
-import { mkdtempSync } from 'node:fs';
-import { join } from 'node:path';
 import { after, test } from 'node:test';
 import type { Tensor as TfTensor } from '@tensorflow/tfjs-node';
 import { Graph, type } from '../../../scripts/make-model/graph.js';
-import { type MadeModel, writeModel } from '../../../scripts/make-model/model-files.js';
 import { MODELS } from '../../../scripts/make-model.js';
 import { type Binding, nativeBackend } from '../../../src/engine/tfjs/binding.js';
 import { loadGraphSlice } from '../../../src/engine/tfjs/graph-slice.js';
@@ -18,18 +15,15 @@ import { legalCuts } from '../../../src/model/cut.js';
 import type { ModelGraph } from '../../../src/model/graph.js';
 import type { GraphModelGraph } from '../../../src/model/graph-model.js';
 import type { LayersModelGraph } from '../../../src/model/layers-model.js';
-import { openModel } from '../../../src/model/open.js';
 import { type Slice, slicesOf } from '../../../src/model/slice.js';
 import { bytesOf, type Tensor } from '../../../src/tensor.js';
-import { CPU, feedsOf, opened, runWhole, temporaryFolder, tensorflow } from '../../fixtures/tfjs-runs.js';
+import { CPU, feedsOf, opened, runWhole, temporaryFolder, tensorflow, written } from '../../fixtures/tfjs-runs.js';
 
 const { tf, skip } = tensorflow;
 const folder = temporaryFolder();
 after(folder.remove);
 
 const FLOAT = { T: type('DT_FLOAT') };
-const written = async (model: MadeModel) =>
-  openModel(await writeModel(mkdtempSync(join(folder.path, 'made-')), model, { seed: 1, shardBytes: 2 ** 20 }));
 const hex = ({ dtype, shape, data }: Tensor) => [dtype, shape, Buffer.from(bytesOf(data)).toString('hex')];
 /** All that TensorFlow holds, the numbers of tapes too. */
 const heldByTensorflow = () =>
@@ -127,6 +121,7 @@ test('values that decide what is computed are looked at in every run', { skip },
     { SrcT: type('DT_INT32'), DstT: type('DT_INT32') },
   );
   const model = await written(
+    folder.path,
     graph.model({ out: graph.node('Reshape', 'out', [x, shape], { ...FLOAT, Tshape: type('DT_INT32') }) }),
   );
   const slice = slicesOf(model, [])[0]!;
@@ -164,7 +159,7 @@ test('random numbers are drawn in every run', { skip }, async () => {
     dtype: type('DT_FLOAT'),
     T: type('DT_INT32'),
   });
-  const model = await written(graph.model({ out: graph.node('AddV2', 'out', [x, noise]) }));
+  const model = await written(folder.path, graph.model({ out: graph.node('AddV2', 'out', [x, noise]) }));
   const { run, runs, dispose } = await counted(model, slicesOf(model, [])[0]!);
   const drawn = new Set<string>();
   for (let n = 0; n < 6; n++) drawn.add(String((await run(feedsOf(model, 2)))[0]!.data));
