@@ -6,7 +6,7 @@ import { isCpu } from '../engine/registry.js';
 import { TandemError } from '../errors.js';
 import type { ModelGraph } from '../model/graph.js';
 import { type Slice, slicesOf } from '../model/slice.js';
-import { mebibytes } from '../plan/budget.js';
+import { hasBudget, mebibytes } from '../plan/budget.js';
 import { type Plan, poolOptionsOf } from '../plan/plan.js';
 import { checkDevice } from '../pool/device-truth.js';
 import { closePools, openPools, type Pools } from '../pool/isolation.js';
@@ -171,7 +171,7 @@ export class Pipeline {
   async warmUp(rowSpecs: readonly TensorSpec[]): Promise<void> {
     if (this.#warm && sameShapes(this.#warm.rowSpecs, rowSpecs)) return;
     const { microBatch, depth, stages } = this.plan;
-    const mustProve = this.#holdBudgets && stages.some(({ memory }) => memory !== undefined);
+    const mustProve = this.#holdBudgets && hasBudget(stages);
     const foreseen = this.#foreseen && sameShapes(this.#foreseen.rowSpecs, rowSpecs) ? this.#foreseen.found : null;
     const found = (mustProve ? null : foreseen) ?? (await this.#probe(rowSpecs));
     for (const name of this.graph.outputs) checkRowsAxis(name, found.get(name)!, microBatch);

@@ -2,6 +2,7 @@
 import { sectionsOf } from '../arena/turns.js';
 import { isCpu } from '../engine/registry.js';
 import type { ModelGraph } from '../model/graph.js';
+import { hasBudget } from '../plan/budget.js';
 import type { Plan } from '../plan/plan.js';
 import { sum } from '../plan/sums.js';
 import type { TensorSpec } from '../tensor.js';
@@ -44,7 +45,7 @@ export class Rehearsal {
     settings: PipelineSettings,
   ): Promise<Rehearsal> {
     // As cold as a run finds its stages.
-    const compute = plan.stages.some(({ memory }) => memory !== undefined);
+    const compute = hasBudget(plan.stages);
     return new Rehearsal(plan, await Pipeline.openWarm(graph, plan, rowSpecs, settings, { compute }));
   }
 

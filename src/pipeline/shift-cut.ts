@@ -1,7 +1,7 @@
 /** Shifting the cut: a plan is rehearsed, and its cut moved where the loaded stages say that it helps. */
 import { sharesOf } from '../arena/turns.js';
 import { isCpu } from '../engine/registry.js';
-import { noFit } from '../plan/budget.js';
+import { hasBudget, noFit } from '../plan/budget.js';
 import { candidateOf, type Scales } from '../plan/candidate.js';
 import type { Form } from '../plan/form.js';
 import type { Need } from '../plan/need.js';
@@ -106,7 +106,7 @@ export async function tryOut(
   try {
     const { seen, first } = await watchSteady(rehearsal);
     const { stages } = plan.expected!;
-    const peakBytes = hasBudget(plan) ? (await rehearsal.watch(GROWN)).peakBytes : seen.peakBytes;
+    const peakBytes = hasBudget(plan.stages) ? (await rehearsal.watch(GROWN)).peakBytes : seen.peakBytes;
     const seconds = stages.map((stage, j) => times(before.seconds, j) * ratio(seen.stageSeconds[j]!, stage.seconds));
     bytes = stages.map((stage, j) => times(before.bytes, j) * Math.max(1, ratio(peakBytes[j] ?? 0, stage.bytes)));
     over = overBudget(plan, peakBytes, search.free('cpu'));
@@ -141,10 +141,6 @@ function times(scales: readonly number[] | undefined, j: number): number {
 
 function ratio(seen: number, expected: number): number {
   return expected > 0 && seen > 0 ? seen / expected : 1;
-}
-
-function hasBudget({ stages }: Plan): boolean {
-  return stages.some(({ memory }) => memory !== undefined);
 }
 
 /** What its processes held, above what they may: each its own budget, and those without one all together `room` bytes. */

@@ -40,3 +40,8 @@ export function noFit(what: string, { stage, bytes, given }: Need): TandemError 
     remedy: `${more}, or use more stages, a smaller --micro-batch or a smaller --depth`,
   });
 }
+
+/** Whether any of them is held to a budget of its own. */
+export function hasBudget(stages: readonly { readonly memory?: number | undefined }[]): boolean {
+  return stages.some(({ memory }) => memory !== undefined);
+}

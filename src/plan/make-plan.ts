@@ -10,7 +10,7 @@ import { closePools, type Isolation, openPools, resolveIsolation } from '../pool
 import { factsOf } from '../pool/protocol.js';
 import { Standby } from '../pool/standby.js';
 import { type TensorSpec, zeroRows } from '../tensor.js';
-import { mebibytes } from './budget.js';
+import { hasBudget, mebibytes } from './budget.js';
 import { estimateRanges, speedOf } from './estimate.js';
 import { largestMicroBatch } from './job-rows.js';
 import {
@@ -70,9 +70,7 @@ export function isolationFor(
   asked: NonNullable<PlanRequest['isolation']>,
   stages: readonly Pick<UncutStage, 'engine' | 'memory'>[],
 ): Isolation {
-  return asked === 'auto' && stages.some(({ memory }) => memory !== undefined)
-    ? 'process'
-    : resolveIsolation(asked, stages);
+  return asked === 'auto' && hasBudget(stages) ? 'process' : resolveIsolation(asked, stages);
 }
 
 /** What stages of one process must agree on. */
