@@ -114,7 +114,7 @@ test('every numbered invariant is cited by a test, and no test cites one that is
   }
 });
 
-test('Atomics are called in slot and bell only', () => {
+test('Atomics are called in slot, bell and waking only', () => {
   const callers = filesIn('src').filter((file) => /\bAtomics\./.test(readFileSync(join(root, file), 'utf8')));
-  assert.deepEqual(callers, ['src/arena/bell.ts', 'src/arena/slot.ts']);
+  assert.deepEqual(callers, ['src/arena/bell.ts', 'src/arena/slot.ts', 'src/arena/waking.ts']);
 });

@@ -68,8 +68,8 @@ export const foresee = answering<'foresee'>(
   async ({ slice, inputs }) => (await loadedSlice().foresee?.(slice, inputs)) ?? null,
 );
 
-export const attach = answering<'attach'>(async ({ memory, layout, stage: index, turn, file }) => {
-  const arena = new Arena(layout, { memory, file });
+export const attach = answering<'attach'>(async ({ layout, place, stage: index, turn }) => {
+  const arena = new Arena(layout, place);
   const slice = stage.slice!;
   const regions = (names: readonly string[]) => names.map((name) => arena.region(name));
   Object.assign(stage, { arena, index, turn, inputs: regions(slice.inputs), outputs: regions(slice.outputs) });
@@ -86,7 +86,7 @@ export const serve = answering<'serve'>(async () => {
     try {
       const outputs = await compute(stage.inputs.map((region) => slot.tensors.at(region)));
       slot.announce(index);
-      for (const [n, region] of stage.outputs.entries()) arena.store(slot, region, outputs[n]!);
+      for (const [n, region] of stage.outputs.entries()) slot.tensors.store(region, outputs[n]!);
     } catch (error) {
       return { slot: slot.index, error: toWire(error) };
     }

@@ -1,9 +1,7 @@
 /** The arena: all slots, a bell for each pool of a stage, and the only back-pressure there is: `claim` waits while every slot is taken. */
-import { bytesOf, type Tensor } from '../tensor.js';
 import { BELL_WORDS, Bell } from './bell.js';
 import { ALIGNMENT, arenaBytes, bellCounts, bellsAt, type Layout, type Region } from './layout.js';
-import { sharedMemory } from './memory.js';
-import { readAt, writeAt } from './shared-file.js';
+import { memoryAt, type Place, sharedMemory } from './memory.js';
 import { Slot } from './slot.js';
 
 /** Milliseconds that a worker stays awake for a slot that is announced: as long as it takes to store some 50 MB. */
@@ -13,37 +11,31 @@ const STORE_LIMIT = 10;
 const WAITED_FOR = 250_000;
 
 export class Arena {
-  readonly memory: SharedArrayBuffer;
+  /** Where other threads find it. */
+  readonly place: Place;
   readonly layout: Layout;
   readonly slots: readonly Slot[];
   /** For each stage those of its pools, rung for each slot that is READY(j) for the pool; the last when one is DONE or FAILED. */
   readonly #bells: readonly (readonly Bell[])[];
-  /** The file through which slots reach other processes; `null` where every stage sees `memory` itself. */
-  readonly file: number | null;
   readonly #regions: ReadonlyMap<string, Region>;
   readonly #waiting: ((slot: Slot) => void)[] = [];
   /** By slot: who is to be told when it has settled. */
   readonly #awaited: ((() => void) | undefined)[] = [];
   #listening = false;
 
-  constructor(
-    layout: Layout,
-    {
-      memory = sharedMemory(arenaBytes(layout)),
-      file = null,
-    }: { memory?: SharedArrayBuffer; file?: number | null } = {},
-  ) {
+  /** Without a place in new memory of this process. Errors as of `sharedMemory` and `memoryAt`. */
+  constructor(layout: Layout, place: Place = { memory: sharedMemory(arenaBytes(layout)) }) {
+    const { buffer, workers, coordinator } = memoryAt(place, arenaBytes(layout));
     this.layout = layout;
-    this.memory = memory;
-    this.file = file;
+    this.place = place;
     let at = bellsAt(layout) - ALIGNMENT;
-    this.#bells = bellCounts(layout).map((count) =>
+    this.#bells = bellCounts(layout).map((count, stage) =>
       Array.from({ length: count }, () => {
         at += ALIGNMENT;
-        return new Bell(new Int32Array(memory, at, BELL_WORDS));
+        return new Bell(new Int32Array(buffer, at, BELL_WORDS), stage < layout.stages ? workers : coordinator);
       }),
     );
-    this.slots = Array.from({ length: layout.slots }, (_, index) => new Slot(memory, layout, index, this.#bells));
+    this.slots = Array.from({ length: layout.slots }, (_, index) => new Slot(buffer, layout, index, this.#bells));
     this.#regions = new Map(layout.regions.map((region) => [region.name, region]));
   }
 
@@ -87,25 +79,13 @@ export class Arena {
       const ready = this.#earliestReady(stage, turn);
       if (ready) {
         if (!ready.tryAccept(stage, worker, turn)) continue;
-        if (this.file === null && this.slots.some(({ isDone }) => isDone)) this.#callCoordinator();
+        if (this.slots.some(({ isDone }) => isDone)) this.#callCoordinator();
         return ready;
       } else if (!(this.slots.some((slot) => slot.isComing(stage, turn)) && bell.watch(seen, STORE_LIMIT))) {
         bell.wait(seen);
       }
     }
     return null;
-  }
-
-  /** The same for whoever must not block: calls `take` with what comes to the pool, in the order of the micro-batches, until it is halted. */
-  takeAll(stage: number, turn: number, take: (slot: Slot) => void): void {
-    const bell = this.#bells[stage]![turn]!;
-    bell.listen(() => {
-      while (!bell.halted) {
-        const ready = this.#earliestReady(stage, turn);
-        if (!ready) return;
-        if (ready.tryAccept(stage, 0, turn)) take(ready);
-      }
-    });
   }
 
   /** A worker of `stage` gives its slot away. */
@@ -118,7 +98,7 @@ export class Arena {
   }
 
   /**
-   * For slots that are DONE. To be woken costs the coordinator more than all that it does then, so among threads it sleeps on while
+   * For slots that are DONE. To be woken costs the coordinator more than all that it does then, so it sleeps on while
    * something lies ready for each pool of the first stage, or half of the slots for later ones, which are the slower then. Who accepts
    * any of that calls again.
    */
@@ -126,27 +106,28 @@ export class Arena {
     const hasWork = (_: Bell, turn: number) => this.slots.some((slot) => slot.isReady(0, turn));
     const later = this.slots.filter(({ state: { state, stage } }) => state === 'READY' && stage > 0).length;
     const isFed = this.#bells[0]!.every(hasWork) || (later > 0 && 2 * later >= this.slots.length - 1);
-    if (this.file !== null || !isFed) this.#bells.at(-1)![0]!.ring();
+    if (!isFed) this.#bells.at(-1)![0]!.ring();
   }
 
   /** Nobody takes what comes to the pool `turn` of `stage` any more; it fails there. */
   halt(stage: number, turn = 0): void {
     this.#bells[stage]![turn]!.halt();
-    this.#look();
+    this.look();
   }
 
   /** Calls `tell` once, when the slot is DONE or FAILED. Only for the one side that `halt`s, once at a time for a slot. */
   whenSettled(slot: Slot, tell: () => void): void {
     this.#awaited[slot.index] = tell;
     if (this.#listening) {
-      this.#look();
+      this.look();
     } else {
       this.#listening = true;
-      this.#bells.at(-1)![0]!.listen(() => this.#look());
+      this.#bells.at(-1)![0]!.listen(() => this.look());
     }
   }
 
-  #look(): void {
+  /** Tells of all slots that have settled. Only for the coordinator, where it hears from another process that some may have. */
+  look(): void {
     for (const slot of this.slots) {
       const tell = this.#awaited[slot.index];
       if (!tell) continue;
@@ -169,33 +150,5 @@ export class Arena {
       if (slot.isReady(stage, turn) && (!earliest || slot.microBatch < earliest.microBatch)) earliest = slot;
     }
     return earliest;
-  }
-
-  /** Makes tensors that this process wrote visible to the others. Throws TANDEM_OUT_OF_MEMORY. */
-  flush(slot: Slot, regions: readonly Region[]): void {
-    if (this.file === null) return;
-    for (const region of regions) {
-      const { bytes, offset } = slot.tensors.place(region);
-      writeAt(this.file, bytes, offset);
-    }
-  }
-
-  /** Puts a result where the next stage finds it: into the slot, or straight into the file. Errors as of `Slot.admit` and `flush`. */
-  store(slot: Slot, region: Region, tensor: Tensor): void {
-    if (this.file === null) {
-      slot.tensors.store(region, tensor);
-    } else {
-      slot.tensors.admit(region, tensor);
-      writeAt(this.file, bytesOf(tensor.data), slot.tensors.place(region).offset);
-    }
-  }
-
-  /** Brings in tensors that another process flushed; their dims must be known already. */
-  async fetch(slot: Slot, regions: readonly Region[]): Promise<void> {
-    if (this.file === null) return;
-    for (const region of regions) {
-      const { bytes, offset } = slot.tensors.place(region);
-      await readAt(this.file, bytes, offset);
-    }
   }
 }

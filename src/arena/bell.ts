@@ -7,20 +7,26 @@
  * I2 A halted bell stays halted, and nobody waits at it.
  */
 
+import { byAtomics, type Waking } from './waking.js';
+
 // Words of a bell, Int32. kCount: whoever hands a slot on; it may go round. kHalted: the coordinator, from 0 to 1, once.
 const kCount = 0;
 const kHalted = 1;
+
+const EVERYBODY = 2 ** 31 - 1;
 
 /** Words that a bell takes. */
 export const BELL_WORDS = 2;
 
 export class Bell {
   readonly #words: Int32Array;
+  readonly #waking: Waking;
   /** Who listens in this thread. */
   #heard: (() => void) | undefined;
 
-  constructor(words: Int32Array) {
+  constructor(words: Int32Array, waking: Waking = byAtomics) {
     this.#words = words;
+    this.#waking = waking;
   }
 
   /** How often it has rung, to be compared with and nothing else. */
@@ -36,19 +42,19 @@ export class Bell {
   ring(): void {
     Atomics.add(this.#words, kCount, 1);
     if (this.#heard) this.#heard();
-    else Atomics.notify(this.#words, kCount, 1);
+    else this.#waking.wake(this.#words, 1);
   }
 
   /** Sends everybody home who waits or ever will. */
   halt(): void {
     Atomics.store(this.#words, kHalted, 1);
     Atomics.add(this.#words, kCount, 1);
-    Atomics.notify(this.#words, kCount);
+    this.#waking.wake(this.#words, EVERYBODY);
   }
 
-  /** Blocks this thread until the count is no longer `seen`. */
+  /** Blocks this thread until the count is no longer `seen`; it may return sooner. */
   wait(seen: number): void {
-    if (!this.halted) Atomics.wait(this.#words, kCount, seen);
+    if (!this.halted) this.#waking.sleep(this.#words, seen);
   }
 
   /** Keeps this thread awake until the count is no longer `seen`; false when that has not come in `limit` milliseconds. */
@@ -59,7 +65,7 @@ export class Bell {
   }
 
   /**
-   * Calls `heard` now, after every ring of another thread, and within every ring of this one, until the bell is halted. For a
+   * Calls `heard` now, after every ring of another thread of this process, and within every ring of this one, until the bell is halted. For a
    * thread that must not block, and is the only one that waits at this bell. Keeps no process alive.
    */
   listen(heard: () => void): void {
@@ -71,7 +77,8 @@ export class Bell {
     while (!this.halted) {
       const seen = this.count;
       heard();
-      await Atomics.waitAsync(this.#words, kCount, seen).value;
+      if (!this.#waking.woken) return;
+      await this.#waking.woken(this.#words, seen);
     }
   }
 }

@@ -1,5 +1,31 @@
-/** Where the arena's bytes lie: one page-aligned SharedArrayBuffer. */
+/** Where the arena's bytes lie, and how those are woken who sleep on them. */
+import { writeSync } from 'node:fs';
 import { TandemError } from '../errors.js';
+import { byFutex, mapFile } from './mapped-file.js';
+import { byAtomics, type Waking } from './waking.js';
+
+/**
+ * What a thread must know to come to an arena. In one process: its memory. Between processes: an open file to be mapped, and, but for the
+ * coordinator itself, an open pipe in which any byte makes the coordinator look.
+ */
+export type Place =
+  | { readonly memory: SharedArrayBuffer }
+  | { readonly file: number; readonly doorbell: number | null };
+
+export interface Memory {
+  readonly buffer: ArrayBufferLike;
+  /** For bells at which workers sleep. */
+  readonly workers: Waking;
+  /** For the bell that calls the coordinator. */
+  readonly coordinator: Waking;
+}
+
+/** Throws TANDEM_ENGINE_MISSING and TANDEM_OUT_OF_MEMORY as of `mapFile`. */
+export function memoryAt(place: Place, bytes: number): Memory {
+  if ('memory' in place) return { buffer: place.memory, workers: byAtomics, coordinator: byAtomics };
+  const mapped = mapFile(place.file, bytes);
+  return { buffer: mapped.buffer, workers: byFutex(mapped), coordinator: byDoorbell(place.doorbell) };
+}
 
 /**
  * Shared memory of `bytes` whose first byte is page-aligned.
@@ -21,4 +47,18 @@ export function sharedMemory(bytes: number): SharedArrayBuffer {
       },
     );
   }
+}
+
+const KNOCK = new Uint8Array(1);
+
+/** The coordinator sleeps in its event loop, which a pipe wakes. */
+function byDoorbell(pipe: number | null): Waking {
+  return {
+    wake() {
+      if (pipe !== null) writeSync(pipe, KNOCK);
+    },
+    sleep() {
+      throw new TandemError('TANDEM_INTERNAL', 'the coordinator would block');
+    },
+  };
 }

@@ -1,11 +1,11 @@
 /** A nameless file in shared memory: how the bytes of slots reach another process. */
 
 import { randomUUID } from 'node:crypto';
-import { closeSync, constants, existsSync, openSync, read, readSync, unlinkSync, writeSync } from 'node:fs';
+import { closeSync, constants, existsSync, fstatSync, openSync, unlinkSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { TandemError } from '../errors.js';
+import { dropFile } from './mapped-file.js';
 
 /** Memory that is a file system where there is one (Linux), else a folder on disk, whose pages mostly stay in memory too. */
 const FOLDERS = ['/dev/shm', tmpdir()];
@@ -33,10 +33,14 @@ export function openSharedFile(): number {
   }
 }
 
-/** Writes all of `bytes` at `position`. Throws TANDEM_OUT_OF_MEMORY when shared memory is full. */
-export function writeAt(fd: number, bytes: Uint8Array, position: number): void {
+/** Bytes of zeros that are written at once. */
+const CHUNK = 2 ** 20;
+
+/** Makes the first `bytes` bytes of it zeros, which the memory for them is taken for now: nobody who maps them runs out of it. Throws TANDEM_OUT_OF_MEMORY. */
+export function clearSharedFile(fd: number, bytes: number): void {
+  const zeros = new Uint8Array(Math.min(bytes, CHUNK));
   try {
-    for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done, bytes.length - done, position + done);
+    for (let done = 0; done < bytes; ) done += writeSync(fd, zeros, 0, Math.min(zeros.length, bytes - done), done);
   } catch (cause) {
     throw new TandemError('TANDEM_OUT_OF_MEMORY', `shared memory cannot take the arena: ${(cause as Error).message}`, {
       remedy: 'lower --micro-batch or --depth, or give /dev/shm more room',
@@ -45,36 +49,9 @@ export function writeAt(fd: number, bytes: Uint8Array, position: number): void {
   }
 }
 
-/** Bytes that one thread reads at a time; a thread copies a few gigabytes a second, the memory gives several times that. */
-const CHUNK = 4 * 2 ** 20;
-
-const readInThread = promisify(read);
-
-/** Fills `bytes` from `position`; both ends must have agreed on what lies there. Large ones are read by several threads at once. */
-export async function readAt(fd: number, bytes: Uint8Array, position: number): Promise<void> {
-  if (bytes.length <= CHUNK) {
-    for (let done = 0; done < bytes.length; ) {
-      done += some(readSync(fd, bytes, done, bytes.length - done, position + done), position + done);
-    }
-    return;
-  }
-  const chunks = Array.from({ length: Math.ceil(bytes.length / CHUNK) }, (_, n) => n * CHUNK);
-  await Promise.all(
-    chunks.map(async (start) => {
-      const end = Math.min(start + CHUNK, bytes.length);
-      for (let done = start; done < end; ) {
-        const { bytesRead } = await readInThread(fd, bytes, done, end - done, position + done);
-        done += some(bytesRead, position + done);
-      }
-    }),
-  );
-}
-
-function some(read: number, position: number): number {
-  if (read === 0) throw new TandemError('TANDEM_INTERNAL', `shared memory ends at ${position}`);
-  return read;
-}
-
+/** Gives its memory back, whatever of it is still mapped here; the others must have let go of it. */
 export function closeSharedFile(fd: number): void {
+  const { size } = fstatSync(fd);
+  if (size > 0) dropFile(fd, size);
   closeSync(fd);
 }

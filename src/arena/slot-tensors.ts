@@ -1,26 +1,20 @@
 /** The tensors of a slot: views of its shared memory, region by region, and the dims that their writer left. Only for who owns the slot. */
 import { TandemError } from '../errors.js';
-import { bytesOf, type Tensor, viewOf } from '../tensor.js';
+import { type Tensor, viewOf } from '../tensor.js';
 import type { Region } from './layout.js';
 
 export class SlotTensors {
-  readonly #memory: SharedArrayBuffer;
+  readonly #memory: ArrayBufferLike;
   readonly #header: Int32Array;
   readonly #offset: number;
   /** Views are made once: making them costs more than looking them up. */
   readonly #rooms = new Map<Region, Tensor>();
 
   /** `header` is the slot's, in which the dims stand; its data begins at byte `offset` of `memory`. */
-  constructor(memory: SharedArrayBuffer, header: Int32Array, offset: number) {
+  constructor(memory: ArrayBufferLike, header: Int32Array, offset: number) {
     this.#memory = memory;
     this.#header = header;
     this.#offset = offset;
-  }
-
-  /** Where the tensor of `region` lies in the arena: its bytes at their own offset. */
-  place(region: Region): { bytes: Uint8Array; offset: number } {
-    const { data } = this.at(region);
-    return { bytes: bytesOf(data), offset: data.byteOffset };
   }
 
   /** The tensor in `region` with the dims that its writer left; a view, valid while the slot is owned. */
@@ -52,14 +46,8 @@ export class SlotTensors {
     for (let axis = 1; axis < shape.length; axis++) this.#header[dimsAt + axis] = shape[axis]!;
   }
 
-  /** Copies a result into its region. Errors as of `admit`. */
+  /** Copies a result into its region. Throws TANDEM_STAGE_FAILED when that is not what it was laid out for. */
   store(region: Region, tensor: Tensor): void {
-    this.admit(region, tensor);
-    (this.room(region).data as Float32Array).set(tensor.data as Float32Array);
-  }
-
-  /** Notes that `region` will hold `tensor`. Throws TANDEM_STAGE_FAILED when that is not what it was laid out for. */
-  admit(region: Region, tensor: Tensor): void {
     const room = this.room(region);
     const fits = tensor.dtype === region.dtype && tensor.shape.length === region.shape.length;
     if (!fits || tensor.data.length > room.data.length) {
@@ -72,6 +60,7 @@ export class SlotTensors {
         },
       );
     }
-    this.setDims(region, tensor.shape);
+    this.#header.set(tensor.shape, region.dimsAt);
+    (room.data as Float32Array).set(tensor.data as Float32Array);
   }
 }

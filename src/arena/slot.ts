@@ -20,10 +20,6 @@
  * READY(j)   -> FAILED(j)   [fail]     the coordinator, when no worker is left to take it
  * DONE, FAILED(j) -> FILLING [refill]  coordinator, to run the same rows again
  * DONE, FILLING, FAILED -> FREE [release] coordinator
- *
- * A stage in another process has slots of its own, that follow the coordinator's; there its host, who owns them all, does
- * FREE       -> READY(j)    [adopt]    when the coordinator has accepted for it
- * any        -> FREE      [giveBack] when the coordinator is told the result, or that the worker is gone
  */
 import { TandemError } from '../errors.js';
 import type { Bell } from './bell.js';
@@ -80,7 +76,7 @@ export class Slot {
   readonly #bells: readonly (readonly Bell[])[];
 
   /** `bells` are those of the arena: for each stage one for each pool, and one for whoever takes the slots after the last. */
-  constructor(memory: SharedArrayBuffer, layout: Layout, index: number, bells: readonly (readonly Bell[])[]) {
+  constructor(memory: ArrayBufferLike, layout: Layout, index: number, bells: readonly (readonly Bell[])[]) {
     this.index = index;
     this.#layout = layout;
     this.#bells = bells;
@@ -236,28 +232,6 @@ export class Slot {
       if (this.#exchange(word(state, state === 'FAILED' ? stage : 0), word('FREE'))) return;
     }
     throw this.#refused('release');
-  }
-
-  /** FREE -> READY(stage), once it holds the words and the inputs of the same slot on the other side. */
-  adopt(stage: number): void {
-    this.#clear();
-    this.#move('adopt', word('FREE'), this.#ready(stage));
-    this.#bellOf(stage).ring();
-  }
-
-  /** Any state -> FREE. */
-  giveBack(): void {
-    Atomics.store(this.#header, kState, word('FREE'));
-  }
-
-  /** Everything in the header but the state: what a slot in another process must be told. */
-  words(): Int32Array {
-    return this.#header.slice(kBatch);
-  }
-
-  /** Takes over the words of the same slot in another process. */
-  setWords(words: Int32Array): void {
-    this.#header.set(words, kBatch);
   }
 
   /** What the stage before left of itself; by the owner, before it gives the slot to the next. */

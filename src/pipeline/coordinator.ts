@@ -75,6 +75,7 @@ export class Coordinator {
       (error) => line.end(error),
     );
     let current: Flight | undefined;
+    const awake = keepAwake();
     try {
       for (;;) {
         current = line.shift() ?? (await line.next());
@@ -82,8 +83,6 @@ export class Coordinator {
         const failure = await current.takeoff.landed;
         const failed = failure ? await this.#runAgain(current, failure, run) : NO_ROWS;
         this.#record(current, timeline);
-        // A graph input that is also an output has never left this process, and flushed it was all the same.
-        if (arena.file !== null) await arena.fetch(current.slot, this.#outputs);
         yield this.#result(current.slot, failed);
         arena.release(current.slot);
         current = undefined;
@@ -94,6 +93,7 @@ export class Coordinator {
       await this.#settle(line.takeAll());
       await filling;
       await this.#settle(line.takeAll());
+      clearInterval(awake);
     }
   }
 
@@ -120,7 +120,6 @@ export class Coordinator {
   /** Sends a slot off that holds its inputs. The stages find it by themselves. */
   #publish(slot: Slot, microBatch: number, rows: number): Takeoff {
     const { arena } = this.#options;
-    arena.flush(slot, this.#inputs);
     const publishedAt = micros();
     slot.publish(microBatch, rows);
     const landed = new Promise<TandemError | null>((resolve) => {
@@ -219,6 +218,11 @@ export class Coordinator {
       this.#options.arena.release(slot);
     }
   }
+}
+
+/** Nothing that a run waits for need keep this process alive: it may come from another one. */
+function keepAwake(): NodeJS.Timeout {
+  return setInterval(() => {}, 2 ** 31 - 1);
 }
 
 function isStarved({ code }: TandemError): boolean {

@@ -1,6 +1,7 @@
 /** A pipeline: the loaded stages of one plan, warmed up and joined by an arena. */
 import { Arena } from '../arena/arena.js';
-import { layOut, type Resident } from '../arena/layout.js';
+import { arenaBytes, type Layout, layOut, type Resident } from '../arena/layout.js';
+import { clearSharedFile } from '../arena/shared-file.js';
 import { type Section, sectionsOf } from '../arena/turns.js';
 import { isCpu } from '../engine/registry.js';
 import { TandemError } from '../errors.js';
@@ -171,6 +172,8 @@ export class Pipeline {
   async warmUp(rowSpecs: readonly TensorSpec[]): Promise<void> {
     if (this.#warm && sameShapes(this.#warm.rowSpecs, rowSpecs)) return;
     const { microBatch, depth, stages } = this.plan;
+    if (this.#warm) await Promise.all(this.#pools.map((pool) => pool.detach()));
+    this.#warm = undefined;
     const mustProve = this.#holdBudgets && hasBudget(stages);
     const foreseen = this.#foreseen && sameShapes(this.#foreseen.rowSpecs, rowSpecs) ? this.#foreseen.found : null;
     const found = (mustProve ? null : foreseen) ?? (await this.#probe(rowSpecs));
@@ -179,7 +182,7 @@ export class Pipeline {
     const { sections } = this;
     const turns = sections.map(({ order }) => order);
     const layout = layOut(this.#residents(found), sections.length, depth, turns);
-    const arena = new Arena(layout, { file: this.#arenaFile });
+    const arena = this.#openArena(layout);
     for (const [n, { stages: own }] of sections.entries()) {
       for (const [turn, j] of own.entries()) await this.#pools[j]!.attach(n, arena, turn);
     }
@@ -231,6 +234,13 @@ export class Pipeline {
     if (this.#closed) return;
     this.#closed = true;
     await closePools({ pools: this.#pools, arenaFile: this.#arenaFile });
+  }
+
+  #openArena(layout: Layout): Arena {
+    const file = this.#arenaFile;
+    if (file === null) return new Arena(layout);
+    clearSharedFile(file, arenaBytes(layout));
+    return new Arena(layout, { file, doorbell: null });
   }
 
   #newTimeline(): Timeline {

@@ -47,6 +47,8 @@ export interface Pool {
    * serve the stage, what it is this one's `turn` to take.
    */
   attach(stage: number, arena: Arena, turn?: number): Promise<void>;
+  /** From now on they do not; what they have begun is finished first. Before another `attach`. */
+  detach(): Promise<void>;
   /** Why the slot of this number is FAILED in this stage; to be asked once. */
   failureOf(slot: number): TandemError;
   /** After TANDEM_STAGE_DIED and TANDEM_STAGE_TIMEOUT: brings replacements to where the lost were. Rejects when they cannot be had; the pool has ended then. */

@@ -1,23 +1,15 @@
 /** A pool whose workers live in a child process of their own: another library beside ours, a crash that stays theirs, memory that can be told apart. */
-import { spawn } from 'node:child_process';
-import type { Socket } from 'node:net';
-import { fileURLToPath } from 'node:url';
 import type { Arena } from '../arena/arena.js';
 import type { Slot } from '../arena/slot.js';
-import { ENGINES, parseDevice } from '../engine/registry.js';
-import { fromWire, TandemError } from '../errors.js';
+import { TandemError } from '../errors.js';
 import type { Slice } from '../model/slice.js';
 import type { Tensor, TensorSpec } from '../tensor.js';
 import { setDeadline, timedOut } from './deadline.js';
-import { Frames } from './frames.js';
-import { died, epitaph, type Host, type Waiting } from './host.js';
-import { type Pool, type PoolOptions, PREPARE_DEADLINE } from './pool.js';
-import type { Answer, Ask, Failed, HostAnswer, HostAsk, HostCalls, Loaded, Probed } from './protocol.js';
+import { died, Host, patience } from './host.js';
+import type { Pool, PoolOptions } from './pool.js';
+import type { Answer, Ask, HostCalls, Loaded, Probed } from './protocol.js';
 import type { ResidentMemory } from './resident-memory.js';
 import { Revival } from './revival.js';
-
-/** The one place that knows where the other side of this wall is. */
-const HOST_FILE = fileURLToPath(new URL('../../workers/stage-host.js', import.meta.url));
 
 /** What a host can be asked that has been told nothing yet. */
 const FIRST_CALLS: ReadonlySet<keyof HostCalls> = new Set(['load', 'describe']);
@@ -26,19 +18,22 @@ export class ProcessPool implements Pool {
   readonly options: PoolOptions;
   readonly #arenaFile: number;
   #host: Host | undefined;
-  #nextId = 0;
   #arena: Arena | undefined;
   #stage = 0;
   #turn = 0;
   #rowsAtOnce: number | null = null;
-  /** The calls that brought the host to where it is: what its successor must be told again. */
-  readonly #history: (() => Promise<unknown>)[] = [];
+  /** The calls that brought the host to where it is, in order: what its successor must be told again. */
+  readonly #history = new Map<keyof HostCalls, () => Promise<unknown>>();
   readonly #revival = new Revival(
     () => this.#bringBack(),
     async (reason) => this.#end(reason),
   );
   /** Why slots are FAILED in this stage, by their number. */
   readonly #failures = new Map<number, TandemError>();
+  /** Calls off the watch over the slots. */
+  #callOff: (() => void) | undefined;
+  /** A micro-batch that lay ready while nothing was computed, and since when, on the clock of `performance.now()`. */
+  #ignored: { readonly microBatch: number; readonly since: number } | undefined;
   #ended: TandemError | undefined;
 
   constructor(options: PoolOptions, arenaFile: number) {
@@ -48,9 +43,9 @@ export class ProcessPool implements Pool {
   }
 
   load(slice: Slice): Promise<Loaded> {
-    this.#history.length = 0;
+    this.#history.clear();
     this.#rowsAtOnce = null;
-    return this.#remember(() => this.#call('load', { slice, rowsAtOnce: this.#rowsAtOnce }));
+    return this.#remember('load', () => this.#call('load', { slice, rowsAtOnce: this.#rowsAtOnce }));
   }
 
   divide(rowsAtOnce: number): Promise<void> {
@@ -59,7 +54,7 @@ export class ProcessPool implements Pool {
   }
 
   probe(inputs: readonly Tensor[]): Promise<Probed> {
-    return this.#remember(() => this.#call('probe', { inputs }));
+    return this.#remember('probe', () => this.#call('probe', { inputs }));
   }
 
   async time(ask: Ask<'time'>): Promise<number[]> {
@@ -71,13 +66,19 @@ export class ProcessPool implements Pool {
   }
 
   async attach(stage: number, arena: Arena, turn = 0): Promise<void> {
-    this.#arena?.halt(this.#stage, this.#turn);
-    await this.#remember(() => this.#call('attach', { stage, turn, layout: arena.layout }));
+    await this.#remember('attach', () => this.#call('attach', { stage, turn, layout: arena.layout }));
     this.#stage = stage;
     this.#turn = turn;
     this.#arena = arena;
-    // No thread of another process can be woken through this one's memory, so its slots are led there and back.
-    arena.takeAll(stage, turn, (slot) => this.#lead(slot));
+    this.#serve();
+  }
+
+  async detach(): Promise<void> {
+    const arena = this.#arena;
+    this.#arena = undefined;
+    this.#history.delete('attach');
+    arena?.halt(this.#stage, this.#turn);
+    if (arena && this.#host) await this.#call('detach', {});
   }
 
   failureOf(slot: number): TandemError {
@@ -100,69 +101,53 @@ export class ProcessPool implements Pool {
 
   /** Settles when the child is gone, so that its memory is free and nothing is left to look after. */
   async close(): Promise<void> {
-    const child = this.#host?.child;
-    const gone = new Promise<void>((resolve) => {
-      if (!child || child.exitCode !== null || child.signalCode !== null) resolve();
-      child?.ref();
-      child?.once('exit', () => resolve());
-    });
+    const gone = this.#host?.gone;
     this.#end(new TandemError('TANDEM_CLOSED', 'the pipeline has been closed'));
     await gone;
   }
 
-  /** The coordinator's own slot follows what the host does to its copy. */
-  #lead(slot: Slot): void {
-    // A new host knows nothing of slots until it has been brought to where the old one was.
-    if (this.#revival.underWay) {
-      void this.#revival.idle().then(() => this.#lead(slot));
-      return;
-    }
-    const host = this.#host;
-    if (!host) {
-      this.#fail(slot.index, this.#ended ?? died('had ended before'));
-      return;
-    }
-    host.slots.set(slot.index, performance.now());
-    this.#hold(host);
-    host.callOff ??= this.#watch(host, 'run', this.options.deadline);
-    host.frames.sendSlot(slot.index, slot.words());
+  /** Slots that the host has, or had when it died. */
+  #running(): Slot[] {
+    return this.#arena?.slots.filter((slot) => this.#isOurs(slot)) ?? [];
   }
 
-  #takeBack(host: Host, index: number, words: Int32Array): void {
-    host.heardAt = performance.now();
-    if (!host.slots.delete(index)) return;
-    const slot = this.#arena!.slots[index]!;
-    slot.setWords(words);
-    this.#arena!.advance(slot, this.#stage);
-    this.#hold(host);
+  #isOurs(slot: Slot): boolean {
+    return slot.isRunning(this.#stage) && slot.turn(this.#stage) === this.#turn;
   }
 
-  #fail(index: number, reason: TandemError): void {
-    this.#failures.set(index, reason);
-    this.#arena!.slots[index]!.fail(this.#stage);
+  #fail(slots: readonly Slot[], reason: TandemError): void {
+    for (const slot of slots) {
+      this.#failures.set(slot.index, reason);
+      slot.fail(this.#stage);
+    }
   }
 
   async #bringBack(): Promise<void> {
-    this.#dropHost();
-    for (const step of this.#history) await step();
+    const host = this.#host;
+    host?.kill(died('was ended to be started anew'));
+    // Until then it may write into slots.
+    await host?.gone;
+    for (const step of this.#history.values()) await step();
+    if (this.#arena) this.#serve();
+  }
+
+  #serve(): void {
+    this.#watchSlots();
+    void this.#call('serve', {}).catch(() => {});
   }
 
   /** From here on every call, waiting ones too, rejects with `reason`; the first reason stays. */
   #end(reason: TandemError): void {
     this.#ended ??= reason;
-    this.#dropHost();
+    this.#callOff?.();
+    this.#host?.kill(this.#ended);
     this.#arena?.halt(this.#stage, this.#turn);
   }
 
-  /** A host has nothing to save: what it computes lies in the arena or is computed again. */
-  #dropHost(): void {
-    this.#host?.child.kill('SIGKILL');
-    this.#host = undefined;
-  }
-
-  async #remember<T>(step: () => Promise<T>): Promise<T> {
+  async #remember<T>(name: keyof HostCalls, step: () => Promise<T>): Promise<T> {
     const answer = await step();
-    this.#history.push(step);
+    this.#history.delete(name);
+    this.#history.set(name, step);
     return answer;
   }
 
@@ -171,86 +156,53 @@ export class ProcessPool implements Pool {
     // A host that starts in the place of one that died knows nothing of what that was told.
     if (!this.#host && !FIRST_CALLS.has(name)) throw died('had ended before');
     this.#host ??= this.#start();
-    const host = this.#host;
-    const { frames, waiting } = host;
-    const id = this.#nextId++;
-    const answer = new Promise((resolve, reject) => waiting.set(id, { resolve, reject }));
-    this.#hold(host);
-    const frame: HostAsk<K> = { id, name, ask };
-    frames.send(frame);
-    const callOff = this.#watch(host, name, this.options.prepareDeadline ?? PREPARE_DEADLINE);
-    try {
-      return (await answer) as HostCalls[K]['answer'];
-    } finally {
-      callOff();
-      waiting.delete(id);
-      this.#hold(host);
-    }
+    return this.#host.call(name, ask);
   }
 
-  #hold(host: Host): void {
-    const held = host.waiting.size > 0 || host.slots.size > 0;
-    // A host that is being ended is waited for.
-    if (held === host.held || (!held && this.#host !== host)) return;
-    host.held = held;
-    for (const handle of [host.child, host.socket]) held ? handle.ref() : handle.unref();
+  /** A host that is stuck as a whole: with what it has begun, or with what lies ready while it does nothing, for which this looks now and then. */
+  #watchSlots(): void {
+    const { deadline } = this.options;
+    const limit = patience(deadline);
+    const owed = () => Math.max(this.#ignoredFor(), ...this.#running().map((slot) => slot.runningFor(this.#stage)));
+    this.#callOff?.();
+    this.#callOff = setDeadline(
+      () => Math.min(limit - owed(), limit / 4),
+      () => {
+        this.#host?.kill(timedOut('run', deadline));
+      },
+    );
   }
 
-  /**
-   * The host keeps the deadlines of its workers, so it answers one call or another within the longest of them. One that is
-   * silent for twice as long is stuck as a whole (stopped, or starved of memory) and answers nothing any more.
-   */
-  #watch(host: Host, name: keyof HostCalls | 'run', limit: number): () => void {
-    const asked = performance.now();
-    const since = () => (name === 'run' ? (host.slots.values().next().value ?? performance.now()) : asked);
-    const left = () => Math.max(since(), host.heardAt) + 2 * limit + 1000 - performance.now();
-    return setDeadline(left, () => {
-      host.child.kill('SIGKILL');
-      this.#bury(host, timedOut(name, limit));
-    });
+  /** Milliseconds. */
+  #ignoredFor(): number {
+    const isBusy = this.#running().length > 0 || this.#revival.underWay;
+    const ready = isBusy ? undefined : this.#arena?.slots.find((slot) => slot.isReady(this.#stage, this.#turn));
+    const now = performance.now();
+    if (!ready) this.#ignored = undefined;
+    else if (this.#ignored?.microBatch !== ready.microBatch)
+      this.#ignored = { microBatch: ready.microBatch, since: now };
+    return this.#ignored ? now - this.#ignored.since : 0;
   }
 
   #start(): Host {
-    const { engine, engineOptions, device } = this.options;
-    const child = spawn(process.execPath, [HOST_FILE, JSON.stringify(this.options)], {
-      env: { ...process.env, ...ENGINES[engine].environment(engineOptions.threads, parseDevice(device)) },
-      // Nothing that an engine prints may end up among the rows on stdout. The last two are HOST_PIPE and HOST_ARENA.
-      stdio: ['ignore', 2, 2, 'pipe', this.#arenaFile],
+    return new Host(this.options, this.#arenaFile, {
+      failed: (host, index, reason) => {
+        const slot = this.#host === host ? this.#arena?.slots[index] : undefined;
+        if (slot && this.#isOurs(slot)) this.#fail([slot], reason);
+      },
+      knocked: () => this.#arena?.look(),
+      gone: (host, reason) => this.#lose(host, reason),
     });
-    const socket = child.stdio[3] as Socket;
-    const waiting = new Map<number, Waiting>();
-    const frames = new Frames(socket, {
-      frame: (frame) => this.#hear(host, frame as HostAnswer | Failed),
-      slot: (slot, words) => this.#takeBack(host, slot, words),
-    });
-    const slots = new Map<number, number>();
-    const host: Host = { child, socket, frames, waiting, slots, heardAt: 0, held: false, callOff: undefined };
-    // A write to a host that is just dying fails too; its exit is what is reported.
-    socket.on('error', () => {});
-    child.on('error', (error) => this.#bury(host, died(`could not be started: ${error.message}`)));
-    child.on('exit', (code, signal) => this.#bury(host, died(epitaph(code, signal))));
-    for (const handle of [child, socket]) handle.unref();
-    return host;
   }
 
-  #hear(host: Host, frame: HostAnswer | Failed): void {
-    host.heardAt = performance.now();
-    if ('slot' in frame) {
-      if (host.slots.delete(frame.slot)) this.#fail(frame.slot, fromWire(frame.error));
-      this.#hold(host);
-      return;
-    }
-    const waiter = host.waiting.get(frame.id);
-    if ('error' in frame.reply) waiter?.reject(fromWire(frame.reply.error));
-    else waiter?.resolve(frame.reply.ok);
-  }
-
-  #bury(host: Host, reason: TandemError): void {
-    if (this.#host === host) this.#host = undefined;
-    host.callOff?.();
-    for (const { reject } of host.waiting.values()) reject(this.#ended ?? reason);
-    const lost = [...host.slots.keys()];
-    host.slots.clear();
-    for (const slot of lost) this.#fail(slot, this.#ended ?? reason);
+  #lose(host: Host, reason: TandemError): void {
+    if (this.#host !== host) return;
+    this.#host = undefined;
+    const held = this.#running();
+    this.#fail(held, this.#ended ?? reason);
+    // It may have ended a micro-batch, and died before it could say so.
+    this.#arena?.look();
+    // With nothing in its hands nobody else would miss it.
+    if (this.#arena && held.length === 0 && !this.#ended) void this.revive().catch(() => {});
   }
 }

@@ -1,5 +1,6 @@
 /** Everything that crosses the wall between a pool and its workers; plain data, structured clone. */
 import type { Layout } from '../arena/layout.js';
+import type { Place } from '../arena/memory.js';
 import type { EngineName, EngineOptions } from '../engine/engine.js';
 import type { WireError } from '../errors.js';
 import type { TensorFacts } from '../model/graph.js';
@@ -29,10 +30,7 @@ export interface Calls {
   /** What a slice of the same model makes of such inputs, where the engine knows without computing. */
   foresee: { ask: { slice: Slice; inputs: readonly TensorSpec[] }; answer: readonly TensorSpec[] | null };
   /** From now on, work on these slots. */
-  attach: {
-    ask: { memory: SharedArrayBuffer; layout: Layout; stage: number; turn: number; file: number | null };
-    answer: null;
-  };
+  attach: { ask: { layout: Layout; place: Place; stage: number; turn: number }; answer: null };
   /**
    * Compute whatever comes to the stage in these slots, until it is halted (`null`) or a micro-batch fails. Nothing crosses the
    * wall meanwhile: worker and coordinator meet in the slots.
@@ -44,10 +42,7 @@ export interface Calls {
   describe: { ask: { model: string; feeds: readonly Tensor[] }; answer: [string, Described][] };
 }
 
-/**
- * The calls that a stage's host answers. Once it is attached, slots come to it in frames of their own, and go back so: with the words of
- * their headers, all but the state. Of one that could not be computed it tells `Failed`.
- */
+/** The calls that a stage's host answers. Of a slot that its workers could not compute it tells `Failed` besides. */
 export interface HostCalls {
   load: Calls['load'];
   probe: Calls['probe'];
@@ -55,6 +50,10 @@ export interface HostCalls {
   foresee: Calls['foresee'];
   describe: Calls['describe'];
   attach: { ask: { layout: Layout; stage: number; turn: number }; answer: null };
+  /** Begin to compute what comes. Nobody waits for the answer, since the first micro-batch may end the process. */
+  serve: { ask: Record<string, never>; answer: null };
+  /** Let go of the slots; the bell has been halted before. */
+  detach: { ask: Record<string, never>; answer: null };
   /** What the host's process holds; `restart` makes its peak begin anew, after this answer. */
   memory: { ask: { restart: boolean }; answer: ResidentMemory };
 }
@@ -71,9 +70,10 @@ export interface HostAnswer {
   readonly reply: Reply<unknown>;
 }
 
-/** File descriptors that a host finds open: the pipe for frames, and the arena's file. */
+/** File descriptors that a host finds open: the pipe for frames, the arena's file, and the pipe whose bytes call the coordinator. */
 export const HOST_PIPE = 3;
 export const HOST_ARENA = 4;
+export const HOST_DOORBELL = 5;
 
 export type CallName = keyof Calls;
 export type Ask<K extends CallName> = Calls[K]['ask'];

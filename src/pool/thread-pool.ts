@@ -12,6 +12,8 @@ import { Threads } from './threads.js';
 
 export class ThreadPool implements Pool {
   readonly options: PoolOptions;
+  /** Told of slots that cannot be computed, where it is not for this side of a wall to fail them. */
+  readonly #tell: ((slot: number, reason: TandemError) => void) | undefined;
   #threads: Threads;
   #arena: Arena | undefined;
   #stage = 0;
@@ -34,8 +36,9 @@ export class ThreadPool implements Pool {
   /** Why the pool takes no more calls, once it does not. */
   #ended: TandemError | undefined;
 
-  constructor(options: PoolOptions) {
+  constructor(options: PoolOptions, tell?: (slot: number, reason: TandemError) => void) {
     this.options = options;
+    this.#tell = tell;
     this.#threads = this.#start();
   }
 
@@ -66,12 +69,21 @@ export class ThreadPool implements Pool {
   }
 
   async attach(stage: number, arena: Arena, turn = 0): Promise<void> {
-    const { memory, layout, file } = arena;
-    await this.#prepare('attach', () => ({ memory, layout, stage, turn, file }));
+    await this.join(stage, arena, turn);
+    this.serve();
+  }
+
+  /** What `attach` does before the workers begin. */
+  async join(stage: number, arena: Arena, turn: number): Promise<void> {
+    const { layout, place } = arena;
+    await this.#prepare('attach', () => ({ layout, place, stage, turn }));
     this.#arena = arena;
     this.#stage = stage;
     this.#turn = turn;
-    this.#serveAll();
+  }
+
+  detach(): Promise<void> {
+    return this.#halt();
   }
 
   failureOf(slot: number): TandemError {
@@ -110,7 +122,7 @@ export class ThreadPool implements Pool {
   }
 
   /** Sets every worker to work that does not work yet. */
-  #serveAll(): void {
+  serve(): void {
     this.#watch();
     for (const id of this.#threads.ids) {
       if (this.#serving.has(id)) continue;
@@ -152,6 +164,10 @@ export class ThreadPool implements Pool {
 
   #fail(slots: readonly Slot[], reason: TandemError): void {
     for (const slot of slots) {
+      if (this.#tell) {
+        this.#tell(slot.index, reason);
+        continue;
+      }
       this.#failures.set(slot.index, reason);
       slot.fail(this.#stage);
     }
@@ -181,7 +197,7 @@ export class ThreadPool implements Pool {
       this.#threads = this.#start();
     }
     await this.#tellAll(this.#history);
-    this.#serveAll();
+    this.serve();
   }
 
   /** From here on every call, waiting ones too, rejects with `reason`; the first reason stays. */

@@ -1,33 +1,58 @@
-/** The nameless file between processes: what was written is what is read, of any size, and there is nothing to clean up. */
+/** The nameless file between processes: it is there as a whole and empty before anybody maps it, and there is nothing to clean up. */
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync } from 'node:fs';
+import { closeSync, existsSync, fstatSync, openSync, readdirSync } from 'node:fs';
 import { after, test } from 'node:test';
-import { Random } from '../../scripts/make-model/random.js';
-import { closeSharedFile, openSharedFile, readAt, writeAt } from '../../src/arena/shared-file.js';
+import { mapFile } from '../../src/arena/mapped-file.js';
+import { clearSharedFile, closeSharedFile, openSharedFile } from '../../src/arena/shared-file.js';
 
-const MEBIBYTE = 2 ** 20;
 const fd = openSharedFile();
 after(() => closeSharedFile(fd));
 
-/** Bytes that differ wherever they are cut. */
-function made(length: number): Uint8Array {
-  const words = new Random(length).floats(Math.ceil(length / 4), -1, 1);
-  return new Uint8Array(words.buffer, 0, length);
-}
+test('it is made of zeros up to the size that is asked for, whatever it held, and takes memory for all of it', () => {
+  for (const bytes of [4096, 3 * 2 ** 20 + 64, 8192]) {
+    clearSharedFile(fd, bytes);
+    const { size, blocks } = fstatSync(fd);
+    assert.ok(size >= bytes && blocks * 512 >= bytes);
+    const mapped = new Uint8Array(mapFile(fd, bytes).buffer);
+    assert.ok(mapped.every((byte) => byte === 0));
+    mapped.fill(7);
+  }
+});
 
-for (const length of [0, 1, 4 * MEBIBYTE, 4 * MEBIBYTE + 1, 13 * MEBIBYTE + 7]) {
-  test(`${length} bytes come back as they were, into shared memory`, async () => {
-    const bytes = made(length);
-    writeAt(fd, bytes, 4096);
-    const back = new Uint8Array(new SharedArrayBuffer(length));
-    await readAt(fd, back, 4096);
-    assert.ok(Buffer.from(bytes).equals(Buffer.from(back)));
-  });
-}
+test('what is written through one mapping is read through another', () => {
+  clearSharedFile(fd, 4096);
+  const [one, other] = [0, 1].map(() => new Float32Array(mapFile(fd, 4096).buffer));
+  assert.notEqual(one!.buffer, other!.buffer);
+  one!.set([1, 2, 3], 7);
+  assert.deepEqual([...other!.subarray(7, 10)], [1, 2, 3]);
+});
 
-test('what was never written cannot be read', async () => {
-  for (const length of [16, 6 * MEBIBYTE])
-    await assert.rejects(readAt(fd, new Uint8Array(length), 2 ** 32), { code: 'TANDEM_INTERNAL' });
+test('a file that is closed gives its memory back, though it was mapped and somebody still looks', {
+  skip: process.platform !== 'linux' && 'only Linux can do that',
+}, () => {
+  const own = openSharedFile();
+  const bytes = 2 ** 20;
+  clearSharedFile(own, bytes);
+  const seen = new Uint8Array(mapFile(own, bytes).buffer).fill(7);
+  const still = openSync(`/proc/self/fd/${own}`, 'r');
+  try {
+    closeSharedFile(own);
+    assert.equal(fstatSync(still).blocks, 0);
+    assert.equal(seen[12], 0);
+  } finally {
+    closeSync(still);
+  }
+});
+
+test('where there is no more room that is said before anybody maps it', {
+  skip: !existsSync('/dev/full') && 'no /dev/full here',
+}, () => {
+  const full = openSync('/dev/full', 'w');
+  try {
+    assert.throws(() => clearSharedFile(full, 1e6), { code: 'TANDEM_OUT_OF_MEMORY', remedy: /--depth/ });
+  } finally {
+    closeSync(full);
+  }
 });
 
 test('it has no name that could be left behind', { skip: !existsSync('/dev/shm') && 'no /dev/shm here' }, () => {

@@ -60,7 +60,7 @@ test('arena/slot I1: of two threads that accept the same slot, one is refused', 
   const source = `
     const { workerData, parentPort } = require('node:worker_threads');
     import(workerData.arenaModule).then(({ Arena }) => {
-      const slot = new Arena(workerData.layout, { memory: workerData.memory }).slots[0];
+      const slot = new Arena(workerData.layout, workerData.place).slots[0];
       let won = 0;
       for (let round = 1; round <= ${rounds}; round++) {
         while (Atomics.load(workerData.gate, 0) < round);
@@ -71,7 +71,7 @@ test('arena/slot I1: of two threads that accept the same slot, one is refused', 
       parentPort.postMessage(won);
     });`;
   const arenaModule = new URL('../../src/arena/arena.js', import.meta.url).href;
-  const workerData = { memory: arena.memory, layout: arena.layout, gate, arenaModule };
+  const workerData = { place: arena.place, layout: arena.layout, gate, arenaModule };
   const workers = [0, 1].map(() => new Worker(source, { eval: true, workerData }));
   const wins = Promise.all(
     workers.map(
@@ -142,7 +142,7 @@ test('arena/slot I3: a thread that accepts sees the bytes, dims and rows that we
   const source = `
     const { workerData, parentPort } = require('node:worker_threads');
     import(workerData.arenaModule).then(({ Arena }) => {
-      const slot = new Arena(workerData.layout, { memory: workerData.memory }).slots[1];
+      const slot = new Arena(workerData.layout, workerData.place).slots[1];
       while (slot.state.state !== 'READY');
       slot.accept(0);
       const { shape, data } = slot.tensors.at(workerData.layout.regions[0]);
@@ -151,7 +151,7 @@ test('arena/slot I3: a thread that accepts sees the bytes, dims and rows that we
   const arenaModule = new URL('../../src/arena/arena.js', import.meta.url).href;
   const worker = new Worker(source, {
     eval: true,
-    workerData: { memory: arena.memory, layout: arena.layout, arenaModule },
+    workerData: { place: arena.place, layout: arena.layout, arenaModule },
   });
   const seen = new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject));
   slot.claim();

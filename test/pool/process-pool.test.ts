@@ -6,8 +6,9 @@ import { existsSync, readdirSync } from 'node:fs';
 import { test } from 'node:test';
 import { closeSharedFile, openSharedFile } from '../../src/arena/shared-file.js';
 import { slicesOf } from '../../src/model/slice.js';
+import type { Feed } from '../../src/pipeline/micro-batch.js';
 import { ProcessPool } from '../../src/pool/process-pool.js';
-import { CountingFeed, chainGraph, openChain } from '../fixtures/chain.js';
+import { CountingFeed, chainGraph, firstsOf, openChain } from '../fixtures/chain.js';
 import { hostsOf, noProc } from '../fixtures/children.js';
 
 const leftInSharedMemory = () =>
@@ -37,6 +38,50 @@ test('processes that are killed in mid-job are replaced, and the rows are the sa
   }
   assert.deepEqual(hostsOf(process.pid), []);
   assert.deepEqual(leftInSharedMemory(), []);
+});
+
+test('a process that dies while it has nothing to do is replaced, and so is one that is stopped', {
+  skip: noProc,
+}, async () => {
+  const expected = (rows: number) => Array.from({ length: rows }, (_, row) => row + 2);
+  // Short, because the stopped one is waited for.
+  const pipeline = await openChain({ providers: ['ok', 'ok'], isolation: 'process', deadline: 1000 });
+  try {
+    assert.deepEqual(await firstsOf(pipeline, new CountingFeed(9)), expected(9));
+    for (const signal of ['SIGKILL', 'SIGSTOP'] as const) {
+      for (const host of hostsOf(process.pid)) process.kill(host, signal);
+      assert.deepEqual(await firstsOf(pipeline, new CountingFeed(30)), expected(30), signal);
+    }
+  } finally {
+    await pipeline.close();
+  }
+  assert.deepEqual(hostsOf(process.pid), []);
+});
+
+test('slots can be laid out anew for other rows, and a process that dies then is brought to these', {
+  skip: noProc,
+}, async () => {
+  const pipeline = await openChain({ providers: ['ok', 'ok'], isolation: 'process', microBatch: 2 });
+  try {
+    for (const width of [64, 4, 1024, 8]) {
+      await pipeline.warmUp([{ name: 'x', dtype: 'float32', shape: [width] }]);
+      let left = 20;
+      const feed: Feed = {
+        async fill([room]) {
+          (room!.data as Float32Array).fill(left);
+          return left-- > 0 ? 2 : 0;
+        },
+      };
+      for await (const { index, outputs } of pipeline.run(feed)) {
+        const { shape, data } = outputs.get('y')!;
+        assert.deepEqual(shape, [2, width]);
+        assert.ok(data.every((value) => value === 22 - index));
+        if (index === 7) process.kill(hostsOf(process.pid)[1]!, 'SIGKILL');
+      }
+    }
+  } finally {
+    await pipeline.close();
+  }
 });
 
 test('a process that dies between two calls is not taken for one that was told what came before', {
