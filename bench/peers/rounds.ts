@@ -7,7 +7,7 @@ import type { Subject } from './subjects.js';
 const FEWEST_ROUNDS = 3;
 const AIMED_ROUNDS = 7;
 /** Tandem's micro-batches of a run, so that filling and emptying do not decide it: the aim, and the least. */
-const ENOUGH_BATCHES = 64;
+const ENOUGH_BATCHES = 192;
 const FEWEST_BATCHES = 16;
 
 export interface Limits {

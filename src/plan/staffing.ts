@@ -140,12 +140,11 @@ export function takings({ crew, turns }: Staff, from: number, to: number): (Taki
   );
 }
 
-/** A process holds what it has read out of each slot; what it makes goes straight to where all stages find it. A card holds no slots. */
+/** A process holds what it reads of each slot and what it writes, which lies in memory once however many see it. A card holds no slots. */
 function withSlots(staffed: Staff, slots: (k: number) => number, layers: number): Staffed {
   const { way, crew } = staffed;
   const held = (own: Staff, from: number, to: number) =>
-    own.ownBytes(from, to) + (isCpu(own.way.device) ? slots(from) : 0);
-  // The slots themselves lie in memory too.
+    own.ownBytes(from, to) + (isCpu(own.way.device) ? slots(from) + slots(to) : 0);
   const shared = (from: number, to: number) => slots(from) + (to === layers ? slots(to) : 0);
   return {
     ...staffed,
@@ -154,7 +153,8 @@ function withSlots(staffed: Staff, slots: (k: number) => number, layers: number)
     cores: coresOf(way),
     // What is shared is held to the room.
     fits: (from, to) => crew.every((own) => sharesMemory(own.way) || held(own, from, to) <= own.budget),
-    takes: (from, to) => sum(crew.map((own) => (sharesMemory(own.way) ? held(own, from, to) : 0))) + shared(from, to),
+    takes: (from, to) =>
+      sum(crew.map((own) => (sharesMemory(own.way) ? own.ownBytes(from, to) : 0))) + shared(from, to),
   };
 }
 
