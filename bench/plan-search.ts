@@ -1,4 +1,8 @@
-/** Bench: the planned cut against every cut that could be better, tried one after another; how true the plan's promise was; how long planning took. */
+/**
+ * Bench: the planned cut against every cut that could be better; how true the plan's promise was; how long planning took. The cuts that a bound does
+ * not exclude are looked at once each beside the planned one; those that looked best are then watched in turn with it, and these fresh looks alone
+ * decide: the luckiest of twenty looks is no best cut.
+ */
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,15 +12,11 @@ import type { Summary } from '../src/job/summary.js';
 import { isLegalCut } from '../src/model/cut.js';
 import type { ModelGraph } from '../src/model/graph.js';
 import { openModel } from '../src/model/open.js';
-import { Rehearsal } from '../src/pipeline/rehearsal.js';
 import { settlePlan } from '../src/pipeline/settle-plan.js';
-import { makePlan } from '../src/plan/make-plan.js';
-import { median } from '../src/plan/median.js';
 import type { Plan, StageOptions } from '../src/plan/plan.js';
 import { writePlanFile } from '../src/plan/plan-file.js';
-import { stageAlone } from './plan-search/alone.js';
-import { judgeCuts } from './plan-search/bound.js';
-import { bestCut, cutsLeft, type Found, plannedCut, shareOf } from './plan-search/found.js';
+import { SETTINGS, searchCuts } from './plan-search/beside.js';
+import { type Found, finalists, plannedCut, verdictOf } from './plan-search/found.js';
 import { tandem, zeroInputs } from './zero-run.js';
 
 const { values: flags, positionals } = parseArgs({
@@ -26,10 +26,11 @@ const { values: flags, positionals } = parseArgs({
     slower: { type: 'string', multiple: true, default: ['1'] },
     /** Of dimensions that the model leaves open. */
     free: { type: 'string', default: '128' },
-    /** A cut is not watched where a stage of it, by itself, is slower than the planned pipeline by more than this share; `Infinity` watches all. */
+    /** A cut is left out where a stage of it, by itself, is slower than the planned pipeline by more than this share; `Infinity` leaves out none. */
     margin: { type: 'string', default: '0.1' },
-    repetitions: { type: 'string', default: '3' },
-    /** Of steady work that each look watches. */
+    /** Turns of those that looked best and of the planned cut. */
+    repetitions: { type: 'string', default: '9' },
+    /** Of steady work in each look, or of as few micro-batches as can be told apart. */
     watched: { type: 'string', default: '1' },
     /** Of the real run that the plan's promise is held against. */
     run: { type: 'string', default: '10' },
@@ -43,8 +44,6 @@ const { values: flags, positionals } = parseArgs({
 });
 
 const until = performance.now() / 1e3 + Number(flags.seconds);
-const DEADLINE = 600_000;
-const SETTINGS = { allowFallback: false, deadline: DEADLINE };
 
 process.env.TANDEM_ENGINE_MODULE = new URL('../test/fixtures/slow-engine.js', import.meta.url).href;
 // The engine behind the slow one cannot be told its threads.
@@ -67,11 +66,31 @@ async function search(path: string, slower: number): Promise<void> {
   ];
   let found = kept.find((each) => each.model === path && each.slower === slower);
   if (!found) {
-    found = { model: path, slower, own: [], shares: {}, judged: {}, ...(await plan(graph, stages)) };
+    found = { model: path, slower, judged: {}, looks: {}, contest: {}, ...(await plan(graph, stages)) };
     kept.push(found);
     save();
   }
-  await look(graph, found, stages);
+  const options = {
+    stages,
+    rowSpecs: rowSpecsOf(graph),
+    margin: Number(flags.margin),
+    turns: Number(flags.repetitions),
+  };
+  const all = await searchCuts(graph, found, { ...options, watched: Number(flags.watched), proceed: proceedUntil() });
+  if (!all) process.stderr.write('no time for all; the same command goes on\n');
+}
+
+/** Whether there is time for a step as long as the longest so far; keeps what was found by then. */
+function proceedUntil(): () => boolean {
+  let longest = 0;
+  let before = performance.now() / 1e3;
+  return () => {
+    save();
+    const now = performance.now() / 1e3;
+    longest = Math.max(longest, now - before);
+    before = now;
+    return until - now > longest;
+  };
 }
 
 function rowSpecsOf(graph: ModelGraph) {
@@ -116,73 +135,6 @@ function run(folder: string, graph: ModelGraph, plan: Plan): Summary {
   return JSON.parse(ran.stdout);
 }
 
-/** Each cut beside the planned one, because the machine changes its speed from minute to minute. */
-async function look(graph: ModelGraph, found: Found, stages: readonly StageOptions[]): Promise<void> {
-  const { microBatch, depth, expected } = found.plan;
-  const rowSpecs = rowSpecsOf(graph);
-  const watch = async (rehearsal: Rehearsal) => (await rehearsal.watch(Number(flags.watched))).rowsPerSecond;
-  const open = async (k: number) => {
-    const layers = [
-      { from: 0, to: k - 1 },
-      { from: k, to: graph.layers.length - 1 },
-    ];
-    const named = stages.map((stage, j) => ({ ...stage, layers: layers[j]! }));
-    const request = { stages: named, microBatch, depth, isolation: 'process', rowSpecs, deadline: DEADLINE } as const;
-    const rehearsal = await Rehearsal.open(
-      graph,
-      { ...(await makePlan(graph, request)), expected },
-      rowSpecs,
-      SETTINGS,
-    );
-    // Slower than all that follow: memory is touched for the first time.
-    await watch(rehearsal);
-    return rehearsal;
-  };
-  let longest = 0;
-  const timeLeft = () => until - performance.now() / 1e3;
-  const next = () => cutsLeft(found, Number(flags.repetitions))[0];
-  if (next() === undefined) return;
-  const ours = await open(plannedCut(found));
-  const judged = await judge(graph, found, microBatch / (await watch(ours)), timeLeft);
-  for (let k = judged ? next() : undefined; k !== undefined && timeLeft() > longest; k = next()) {
-    const start = timeLeft();
-    const theirs = await open(k);
-    const before = await watch(ours);
-    const rate = await watch(theirs);
-    const after = await watch(ours);
-    await theirs.close();
-    found.own.push(before, after);
-    found.shares[k] = [...(found.shares[k] ?? []), (2 * rate) / (before + after)];
-    save();
-    longest = Math.max(longest, start - timeLeft());
-    const share = found.shares[k]!.at(-1)!.toFixed(3);
-    process.stderr.write(`cut before ${k}: ${rate.toPrecision(4)} rows/s, ${share} of the planned\n`);
-  }
-  await ours.close();
-  const left = cutsLeft(found, Number(flags.repetitions)).length;
-  if (left > 0 || !judged) process.stderr.write(`no time for ${left} more; the same command goes on\n`);
-}
-
-/** Finds the cuts that cannot be the best; false when the time is up before all are judged. */
-async function judge(graph: ModelGraph, found: Found, interval: number, timeLeft: () => number): Promise<boolean> {
-  const margin = Number(flags.margin);
-  const { cuts, judged } = found;
-  const left = cuts.some((cut) => cut !== plannedCut(found) && judged[cut] === undefined);
-  if (margin === Number.POSITIVE_INFINITY || !left) return true;
-  const alone = await stageAlone(graph, found.plan, rowSpecsOf(graph));
-  let longest = 0;
-  let before = timeLeft();
-  const proceed = () => {
-    save();
-    longest = Math.max(longest, before - timeLeft());
-    before = timeLeft();
-    return before > longest;
-  };
-  const all = await judgeCuts({ cuts, planned: plannedCut(found), margin, interval, alone }, judged, proceed);
-  save();
-  return all;
-}
-
 async function timed<T>(work: () => Promise<T>): Promise<[T, number]> {
   const start = performance.now();
   return [await work(), (performance.now() - start) / 1e3];
@@ -198,31 +150,34 @@ function report(): void {
     'second device',
     'batch',
     'planned cut',
-    'best cut',
-    'watched',
-    'excluded',
     'of cuts',
-    'rows/s',
-    'of best',
+    'excluded',
+    'looked at',
+    'in turn',
+    'fastest',
   ];
-  const more = ['promise', 'of the run', 'cold s', 'cached s'];
-  const rows = kept.map((found) => [
-    found.model,
-    found.slower === 1 ? 'as the first' : `${found.slower} x slower`,
-    String(found.plan.microBatch),
-    String(plannedCut(found)),
-    String(bestCut(found)),
-    String(1 + Object.keys(found.shares).length),
-    String(Object.values(found.judged).filter((why) => why !== null).length),
-    String(found.cuts.length),
-    // Where no other cut had to be watched, what the run told.
-    (found.own.length > 0 ? median(found.own) : found.ran).toPrecision(4),
-    (1 / shareOf(found, bestCut(found))).toFixed(3),
-    found.promised.toPrecision(4),
-    `${((found.promised / found.ran - 1) * 100).toFixed(1)} %`,
-    found.coldSeconds.toFixed(1),
-    found.cachedSeconds.toFixed(2),
-  ]);
+  const more = ['of it', 'at 95 %', 'rows/s', 'promise', 'of the run', 'cold s', 'cached s'];
+  const rows = kept.map((found) => {
+    const verdict = verdictOf(found);
+    return [
+      found.model,
+      found.slower === 1 ? 'as the first' : `${found.slower} x slower`,
+      String(found.plan.microBatch),
+      String(plannedCut(found)),
+      String(found.cuts.length),
+      String(Object.values(found.judged).filter((why) => why !== null).length),
+      String(Object.keys(found.looks).length),
+      String(finalists(found).length),
+      String(!verdict || verdict.share.median >= 1 ? plannedCut(found) : verdict.fastest),
+      Math.min(1, verdict?.share.median ?? 1).toFixed(3),
+      verdict ? `${verdict.share.low.toFixed(2)} … ${verdict.share.high.toFixed(2)}` : '',
+      found.ran.toPrecision(4),
+      found.promised.toPrecision(4),
+      `${((found.promised / found.ran - 1) * 100).toFixed(1)} %`,
+      found.coldSeconds.toFixed(1),
+      found.cachedSeconds.toFixed(2),
+    ];
+  });
   const columns = [...titles, ...more].map((title, c) => ({ title, right: c > 1 }));
   const bounds = kept.flatMap((found) => formatBounds(found));
   process.stdout.write(`${[formatTable(columns, rows), ...bounds].join('\n')}\n`);

@@ -1,5 +1,8 @@
-/** What a search has found so far, plain data that later commands add to: the plan, and looks at other cuts beside it. */
-import { median } from '../../src/plan/median.js';
+/**
+ * What a search has found so far, plain data that later commands add to: the plan, a look at every cut that could be better, and a contest of those
+ * that looked best. Of twenty cuts the luckiest looks best, so looks only choose who is in the contest, and the contest alone decides.
+ */
+import { type Estimate, estimate } from '../../src/bench/statistics.js';
 import type { Plan } from '../../src/plan/plan.js';
 import type { Judged } from './bound.js';
 
@@ -13,47 +16,53 @@ export interface Found {
   /** Rows/s of a run by the command line, and what the plan promised for it. */
   readonly ran: number;
   readonly promised: number;
-  /** Of the planned cut, each time that it was watched. */
-  readonly own: number[];
-  /** By first layer of the second stage: rows/s as shares of what the planned cut did around the same time. */
-  readonly shares: Record<number, number[]>;
   /** All legal cuts. */
   readonly cuts: readonly number[];
-  /** Whether they need be watched, by first layer of the second stage, as far as that was looked at. */
+  /** Whether they need be looked at, by first layer of the second stage, as far as that is known. */
   readonly judged: Judged;
+  /** Of one look each, by first layer of the second stage: rows/s as a share of what the planned cut did right before and after. */
+  readonly looks: Record<number, number>;
+  /** Likewise of each turn of the contest. */
+  readonly contest: Record<number, number[]>;
 }
 
-/** The best ones are looked at again, as often as is asked for. */
-const FINALISTS = 3;
+/** So many that looked best are in the contest, of those that were behind the planned cut by no more than this share. */
+const FINALISTS = { most: 3, behind: 0.1 };
 
-export function plannedCut({ plan }: Found): number {
+export function plannedCut({ plan }: Pick<Found, 'plan'>): number {
   return plan.stages[1]!.layers.from;
 }
 
-/** Of the planned cut's pace. */
-export function shareOf(found: Found, cut: number): number {
-  return cut === plannedCut(found) ? 1 : median(found.shares[cut] ?? []);
+/** The cuts that are still to be looked at. */
+export function unseen(found: Pick<Found, 'plan' | 'cuts' | 'judged' | 'looks'>): number[] {
+  const { cuts, judged, looks } = found;
+  return cuts.filter((cut) => cut !== plannedCut(found) && !judged[cut] && looks[cut] === undefined);
 }
 
-export function bestCut(found: Found): number {
-  return seen(found).reduce((a, b) => (shareOf(found, b) > shareOf(found, a) ? b : a), plannedCut(found));
+export function finalists({ looks }: Pick<Found, 'looks'>): number[] {
+  return Object.entries(looks)
+    .filter(([, share]) => share >= 1 - FINALISTS.behind)
+    .sort(([, a], [, b]) => b - a)
+    .slice(0, FINALISTS.most)
+    .map(([cut]) => Number(cut));
 }
 
-/** The cuts still to be watched: all once, then the best ones again. */
-export function cutsLeft(found: Found, repetitions: number): number[] {
-  const left = others(found).filter((cut) => !found.shares[cut]);
-  if (left.length > 0) return left;
-  const finalists = others(found)
-    .toSorted((a, b) => shareOf(found, b) - shareOf(found, a))
-    .slice(0, FINALISTS);
-  const looks = (cut: number) => found.shares[cut]!.length;
-  return finalists.filter((cut) => looks(cut) < repetitions).toSorted((a, b) => looks(a) - looks(b));
+/** The finalists that have had fewer turns than they should. */
+export function contestants(found: Pick<Found, 'looks' | 'contest'>, turns: number): number[] {
+  return finalists(found).filter((cut) => (found.contest[cut]?.length ?? 0) < turns);
 }
 
-function others(found: Found): number[] {
-  return found.cuts.filter((cut) => cut !== plannedCut(found) && !found.judged[cut]);
+/** The planned cut's rows/s as a share of what the fastest finalist did. */
+export interface Verdict {
+  readonly fastest: number;
+  readonly share: Estimate;
 }
 
-function seen(found: Found): number[] {
-  return others(found).filter((cut) => found.shares[cut]);
+/** `null` where no cut but the planned one was in the contest. */
+export function verdictOf(found: Pick<Found, 'looks' | 'contest'>): Verdict | null {
+  const verdicts = finalists(found).flatMap((cut): Verdict[] => {
+    const shares = found.contest[cut];
+    return shares ? [{ fastest: cut, share: estimate(shares.map((share) => 1 / share)) }] : [];
+  });
+  return verdicts.toSorted((a, b) => a.share.median - b.share.median)[0] ?? null;
 }

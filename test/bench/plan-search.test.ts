@@ -1,8 +1,9 @@
-/** The bound of bench/plan-search: what it leaves out could not have been the best. */
+/** bench/plan-search: what its bound leaves out could not have been the best; who looked best by luck is not called the best. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { type Judged, judgeCuts } from '../../bench/plan-search/bound.js';
+import { contestants, finalists, verdictOf } from '../../bench/plan-search/found.js';
 
 const millis = fc.array(fc.integer({ min: 1, max: 100 }), { minLength: 2, maxLength: 12 });
 
@@ -40,4 +41,35 @@ test('no cut is excluded that is as fast as the planned one, and a stage that is
       assert.equal(new Set(found).size, found.length);
     }),
   );
+});
+
+const share = fc.double({ min: 0.5, max: 1.5, noNaN: true });
+const looks = fc.dictionary(fc.integer({ min: 1, max: 99 }).map(String), share, { maxKeys: 20 });
+
+test('the few that looked best are in the contest, until each has had its turns', () => {
+  fc.assert(
+    fc.property(looks, fc.integer({ min: 1, max: 9 }), (looks, turns) => {
+      const chosen = finalists({ looks });
+      assert.ok(chosen.length <= 3);
+      const least = Math.min(...chosen.map((cut) => looks[cut]!));
+      for (const [cut, share] of Object.entries(looks)) {
+        if (chosen.includes(Number(cut))) assert.ok(share >= 0.9);
+        else assert.ok(share < 0.9 || (chosen.length === 3 && share <= least));
+      }
+      assert.deepEqual(contestants({ looks, contest: {} }, turns), chosen);
+      const contest = Object.fromEntries(chosen.map((cut) => [cut, new Array(turns).fill(1)]));
+      assert.deepEqual(contestants({ looks, contest }, turns), []);
+      assert.deepEqual(contestants({ looks, contest }, turns + 1), chosen);
+    }),
+  );
+});
+
+test('the contest alone decides: of the looks nothing is left in the verdict', () => {
+  const looks = { 3: 1.4, 4: 1.1, 5: 0.95, 6: 0.5 };
+  const contest = { 3: [0.9, 1, 0.95, 0.8, 0.9, 0.9], 4: [1, 1.25, 1.25, 1.25, 1.2, 1.6], 5: [1, 1, 1, 1, 1, 1] };
+  const { fastest, share } = verdictOf({ looks, contest })!;
+  assert.equal(fastest, 4);
+  assert.deepEqual(share, { median: 0.8, low: 1 / 1.6, high: 1 });
+  assert.equal(verdictOf({ looks, contest: {} }), null);
+  assert.equal(verdictOf({ looks: { 6: 0.5 }, contest: {} }), null);
 });
