@@ -19,8 +19,9 @@ import {
   subjectOf,
 } from './profile.js';
 import { type Segment, segmentsOf } from './segment.js';
-import { timeSteady } from './steady.js';
+import { ONCE, timeSteady } from './steady.js';
 import { type Staffing, Stopwatch, type Timing } from './stopwatch.js';
+import { sum } from './sums.js';
 import { bestMicroBatch } from './sweep.js';
 
 export interface MeasureRequest {
@@ -83,10 +84,13 @@ export async function measure(graph: ModelGraph, request: MeasureRequest): Promi
       await stopwatch.restart();
       profile = { ...profile, microBatches: { ...profile.microBatches, [swept]: best } };
     }
-    const measured = await measureCase(rig, stopwatch, staffing, microBatch, build, progress).catch((error) => {
-      if (!staffing.optional) throw error;
-      missing.set(staffingKey(staffing), asTandemError(error));
-    });
+    const like = profile.cases.find((each) => isLike(each, staffing, microBatch!));
+    const measured = await measureCase(rig, stopwatch, { ...staffing, microBatch, build }, like, progress).catch(
+      (error) => {
+        if (!staffing.optional) throw error;
+        missing.set(staffingKey(staffing), asTandemError(error));
+      },
+    );
     if (!measured) continue;
     cases.push(measured);
     profile = { ...profile, cases: [...profile.cases.filter((each) => each !== before), measured] };
@@ -124,11 +128,11 @@ async function begin(graph: ModelGraph, request: MeasureRequest, subject: Profil
 async function measureCase(
   { graph, segments, request }: Rig,
   stopwatch: Stopwatch,
-  { wholeOnly = false, optional: _, ...staffing }: WantedStaffing,
-  microBatch: number,
-  build: string,
+  { wholeOnly = false, optional: _, ...staffing }: WantedStaffing & Pick<MeasuredCase, 'microBatch' | 'build'>,
+  like: MeasuredCase | undefined,
   progress: Progress,
 ): Promise<MeasuredCase> {
+  const { microBatch } = staffing;
   const kinds = [...new Map(segments.map((segment) => [segment.kind, segment])).values()];
   const bySize = kinds.toSorted(
     (a, b) => weightBytes(graph, a.ops.from, a.ops.to) - weightBytes(graph, b.ops.from, b.ops.to),
@@ -152,18 +156,38 @@ async function measureCase(
   const fits =
     weightBytes(graph, all.from, all.to) * staffing.atOnce * ROOM <
     (request.room?.(staffing) ?? readMachine().memory.free);
-  const whole = segments.length > 1 && fits ? await timeSteady(stopwatch, all, microBatch) : null;
-  if (!whole || !wholeOnly) for (const segment of others.toReversed()) await timeKind(segment);
+  const once = segments.length > 1 && fits ? await stopwatch.time(all, microBatch, ONCE) : null;
+  const similar = !wholeOnly && once && once.seconds > MOST_SECONDS ? like : undefined;
+  const timed = once && !similar ? await timeSteady(stopwatch, all, microBatch, { first: once }) : once;
+  if (!timed || !wholeOnly) for (const segment of others.toReversed()) await timeKind(segment);
   const roundTrip = await stopwatch.roundTrip();
   return {
     ...staffing,
-    microBatch,
-    build,
     kinds: timings.includes(undefined as never) ? [] : timings,
-    whole,
+    whole: timed && similar ? { ...timed, seconds: wholeSeconds(segments, timings, similar) } : timed,
     emptyBytes,
     roundTrip,
   };
+}
+
+/** Seconds of a run of the whole model: beyond these it runs once, for its memory, where another case can tell how it differs from its parts. */
+const MOST_SECONDS = 0.75;
+
+function isLike({ engine, microBatch, whole, kinds }: MeasuredCase, staffing: Staffing, rows: number): boolean {
+  return engine === staffing.engine && microBatch === rows && whole !== null && kinds.length > 0;
+}
+
+/** Those of its parts, and as much more or less as it took in another case. */
+function wholeSeconds(
+  segments: readonly Segment[],
+  kinds: readonly Timing[],
+  { whole, kinds: theirs }: MeasuredCase,
+): number {
+  return (whole!.seconds * partsOf(segments, kinds)) / partsOf(segments, theirs);
+}
+
+function partsOf(segments: readonly Segment[], kinds: readonly Timing[]): number {
+  return sum(segments.map(({ kind }) => kinds[kind]!.seconds));
 }
 
 /** The whole model is measured where its weights fit so often: an engine may hold them twice while it loads. */

@@ -13,7 +13,7 @@ export interface MeasuredCase extends Staffing {
   readonly build: string;
   /** Of each kind of segment, by number; empty where only the whole was wanted. */
   readonly kinds: readonly Timing[];
-  /** Of the model in one piece, where that fitted twice into the memory. */
+  /** Of the model in one piece, where that fitted into the memory; where a run takes long, its seconds as its parts and another case tell them. */
   readonly whole: Timing | null;
   /** What a worker's process holds before any slice is loaded, in bytes; `null` where the system does not tell. */
   readonly emptyBytes: number | null;

@@ -2,31 +2,33 @@
 import type { LayerRange } from './plan.js';
 import type { Patience, Stopwatch, Timing } from './stopwatch.js';
 
-const FIRST_LOOK: Patience = { runs: 1, millis: 0 };
-
-/** Seconds: what takes longer has been looked at long enough by then. */
-const LONG = 0.3;
+/** The first run alone. */
+export const ONCE: Patience = { runs: 0, millis: 0 };
 
 const PATIENCE: Patience = { runs: 3, millis: 80 };
+
+/** Seconds of a run from which on what engines compile is little beside it, so that one more look is enough, and from which on a look is one run. */
+const LONG = { look: 0.1, run: 1 };
+const ONE_RUN: Patience = { runs: 1, millis: 0 };
 
 /** A look that gains less than this share over the one before is steady; looks at most. */
 const STEADY = { gain: 0.05, looks: 8 };
 
-/** Ops [from, to) on `rows` rows of zeros. Errors as of `Stopwatch.time`. */
+/** Ops [from, to) on `rows` rows of zeros, `first` run once already. Errors as of `Stopwatch.time`. */
 export async function timeSteady(
   stopwatch: Pick<Stopwatch, 'time'>,
   ops: LayerRange,
   rows: number,
-  patience = PATIENCE,
+  { patience = PATIENCE, first }: { patience?: Patience; first?: Timing } = {},
 ): Promise<Timing> {
-  const first = await stopwatch.time(ops, rows, FIRST_LOOK);
-  if (first.seconds > LONG) return first;
-  let best = await stopwatch.time(ops, rows, patience);
-  for (let looks = 2; looks <= STEADY.looks; looks++) {
+  const { seconds, loadedBytes } = first ?? (await stopwatch.time(ops, rows, ONCE));
+  let best = await stopwatch.time(ops, rows, seconds > LONG.run ? ONE_RUN : patience);
+  const most = seconds > LONG.look ? 1 : STEADY.looks;
+  for (let looks = 2; looks <= most; looks++) {
     const next = await stopwatch.time(ops, rows, patience);
     const gains = next.seconds < best.seconds * (1 - STEADY.gain);
     best = { ...next, seconds: Math.min(next.seconds, best.seconds) };
     if (!gains) break;
   }
-  return { ...best, loadedBytes: first.loadedBytes };
+  return { ...best, loadedBytes };
 }

@@ -32,7 +32,7 @@ export interface StopwatchOptions extends Staffing {
   readonly allowFallback: boolean;
 }
 
-/** How long to measure: at least so many runs, and so many milliseconds. */
+/** How long to measure: at least so many runs, and so many milliseconds, after one that counts only where `runs` is 0. */
 export interface Patience {
   readonly runs: number;
   readonly millis: number;

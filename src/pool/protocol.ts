@@ -25,7 +25,7 @@ export interface Calls {
   load: { ask: { slice: Slice; rowsAtOnce: number | null }; answer: Loaded };
   /** Compute on tensors that travel with the message: it warms the worker up and tells what the slice makes. */
   probe: { ask: { inputs: readonly Tensor[] }; answer: Probed };
-  /** Compute on zeros again and again: at least `runs` times and `millis` long, after one run that does not count. */
+  /** Compute on zeros again and again: at least `runs` times and `millis` long, after one run that counts only where no others are wanted. */
   time: { ask: { inputs: readonly TimedInput[]; runs: number; millis: number }; answer: Timed };
   /** What a slice of the same model makes of such inputs, where the engine knows without computing. */
   foresee: { ask: { slice: Slice; inputs: readonly TensorSpec[] }; answer: readonly TensorSpec[] | null };

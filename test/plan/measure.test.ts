@@ -74,3 +74,28 @@ test('a model whose later parts read numbers that the rows do not decide is meas
   });
   assert.ok(cases[0]!.kinds.every(({ seconds }) => seconds > 0));
 });
+
+test('where a run of the whole model takes long it is to its parts as on the device before', async () => {
+  const engineBefore = process.env.TANDEM_ENGINE_MODULE;
+  process.env.TANDEM_ENGINE_MODULE = new URL('../fixtures/slow-engine.js', import.meta.url).href;
+  try {
+    const graph = await openModel(makeOnnx('mlp', join(folder, 'mlp'), { layers: 8, hidden: 1024 }));
+    const on = (device: string) => ({ device, engine: 'custom', provider: 'custom', threads: 1, atOnce: 1 }) as const;
+    const request = { microBatch: 16, rowSpecs: rowSpecsOf(graph)!, deadline: 60_000, allowFallback: false };
+    const first = await measure(graph, { ...request, staffings: [on('cpu')] });
+    const second = 1 / first.cases[0]!.whole!.seconds;
+    const { profile, cases } = await measure(graph, {
+      ...request,
+      staffings: [on('cpu'), on(`cpu:${Math.ceil(2 * second)}`)],
+    });
+    const [ratio, slowRatio] = cases.map(({ kinds, whole }) => {
+      const parts = profile.segments.map(({ kind }) => kinds[kind]!.seconds);
+      return whole!.seconds / parts.reduce((all, each) => all + each, 0);
+    });
+    assert.ok(Math.abs(slowRatio! / ratio! - 1) < 1e-9, `${slowRatio} of ${ratio}`);
+    assert.ok(cases[1]!.whole!.peakBytes! >= cases[1]!.whole!.loadedBytes!, 'it was loaded, and run');
+  } finally {
+    if (engineBefore === undefined) delete process.env.TANDEM_ENGINE_MODULE;
+    else process.env.TANDEM_ENGINE_MODULE = engineBefore;
+  }
+});
