@@ -81,7 +81,7 @@ test('where a run of the whole model takes long it is to its parts as on the dev
   try {
     const graph = await openModel(makeOnnx('mlp', join(folder, 'mlp'), { layers: 8, hidden: 1024 }));
     const on = (device: string) => ({ device, engine: 'custom', provider: 'custom', threads: 1, atOnce: 1 }) as const;
-    const request = { microBatch: 16, rowSpecs: rowSpecsOf(graph)!, deadline: 60_000, allowFallback: false };
+    const request = { microBatch: 64, rowSpecs: rowSpecsOf(graph)!, deadline: 60_000, allowFallback: false };
     const first = await measure(graph, { ...request, staffings: [on('cpu')] });
     const second = 1 / first.cases[0]!.whole!.seconds;
     const { profile, cases } = await measure(graph, {
