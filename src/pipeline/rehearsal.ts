@@ -1,5 +1,5 @@
 /** A rehearsal: a plan is loaded and run on rows of zeros for a moment, to see what it really does. */
-import { sectionsOf } from '../arena/turns.js';
+import { sectionsOf, sharesOf } from '../arena/turns.js';
 import { isCpu } from '../engine/registry.js';
 import type { ModelGraph } from '../model/graph.js';
 import { hasBudget } from '../plan/budget.js';
@@ -94,7 +94,10 @@ function zeros(count: number): Feed {
   };
 }
 
-/** Of the `count` micro-batches behind the first `skip`; those at the end find the stages before them idle. */
+/**
+ * Of the `count` micro-batches behind the first `skip`; those at the end find the stages before them idle. What had queued before a stage while it
+ * was cold leaves it faster than the slowest stage works: that is not the pace.
+ */
 function steady(spans: readonly Span[], { stages, microBatch }: Plan, skip: number, count: number) {
   const of = (stage: number) => spans.filter((span) => span.stage === stage);
   const last = sectionsOf(stages).at(-1)!.stages;
@@ -107,5 +110,7 @@ function steady(spans: readonly Span[], { stages, microBatch }: Plan, skip: numb
     const own = of(stage).filter((span) => span.microBatch >= skip && span.microBatch < skip + count);
     return own.reduce((sum, span) => sum + span.finishedAt - span.acceptedAt, 0) / own.length / 1e6;
   });
-  return { microBatches: count, rowsPerSecond: (count * microBatch * 1e6) / micros, stageSeconds };
+  const shares = sharesOf(stages);
+  const slowest = Math.max(...stages.map(({ workers }, j) => (shares[j]! * stageSeconds[j]!) / workers));
+  return { microBatches: count, rowsPerSecond: microBatch / Math.max(micros / count / 1e6, slowest), stageSeconds };
 }

@@ -21,8 +21,8 @@ const LIKELY = { share: 0.85, most: 3 };
  */
 const TURNS = { count: 3, watched: 0.4, behind: 0.05, longest: 0.25 };
 
-/** Seconds in which the fastest is watched, all in all, before its pace is promised. */
-const PROMISED = 2.5;
+/** Seconds in which the fastest is watched, all in all, before its pace is promised: from second to second the pace of a machine changes. */
+const PROMISED = 5;
 
 /** Tries the likely ones and takes the fastest; `absent` are devices that could not even be measured. Errors as of `Rehearsal.open`. */
 export async function fastestOf(
@@ -151,23 +151,24 @@ interface Contender {
  * counts by its share of what its rivals did in the same turn. What other work takes from one look it may give to the next: who is behind with
  * the best of his looks is behind.
  */
-async function inTurn(tried: readonly Tried[], { onProgress }: TrialSettings): Promise<Tried[]> {
+async function inTurn(tried: readonly Tried[], request: TrialSettings): Promise<Tried[]> {
   let open: Contender[] = tried.filter(({ rehearsal }) => !rehearsal.closed).map((each) => ({ tried: each, seen: [] }));
-  if (open.some(({ tried: { plan } }) => plan.microBatch / rateOf(plan) > TURNS.longest)) open = [];
+  const isLong = ({ tried: { plan } }: Contender) => plan.microBatch / rateOf(plan) > TURNS.longest;
+  if (open.length === 1 || open.some(isLong)) open = [];
   const ranked = tried.filter((each) => !open.some((one) => one.tried === each));
   const behind: { tried: Tried; share: number }[] = [];
   for (let turn = 1; open.length > 0 && turn <= TURNS.count; turn++) {
-    onProgress?.(`trying in turn, ${turn} of ${TURNS.count}`);
+    request.onProgress?.(`trying in turn, ${turn} of ${TURNS.count}`);
     for (const { tried, seen } of open) seen.push(await tried.rehearsal.watch(TURNS.watched));
     const most = Math.max(...open.map(bestLook));
     const stays = (each: Contender) => bestLook(each) >= most * (1 - TURNS.behind);
     for (const each of open) if (!stays(each)) behind.push({ tried: each.tried, share: bestLook(each) / most });
     open = open.filter(stays);
   }
-  if (open.length === 0) return promised(ranked.toSorted(faster));
+  if (open.length === 0) return promised(tried.toSorted(faster), request);
   const shares = sharesOf(open.map(({ seen }) => seen));
   const most = Math.max(...shares);
-  const winner = await watchLong(open[shares.indexOf(most)]!);
+  const winner = await watchLong(open[shares.indexOf(most)]!, request);
   const losers = open
     .map(({ tried }, n) => ({ tried, share: shares[n]! / most }))
     .filter((each) => each.tried !== winner.tried);
@@ -177,14 +178,15 @@ async function inTurn(tried: readonly Tried[], { onProgress }: TrialSettings): P
 }
 
 /** The first of them is watched for as long as any whose pace is promised, if it is still loaded. */
-async function promised([fastest, ...others]: readonly Tried[]): Promise<Tried[]> {
+async function promised([fastest, ...others]: readonly Tried[], request: TrialSettings): Promise<Tried[]> {
   if (fastest!.rehearsal.closed) return [fastest!, ...others];
-  const { plan } = await watchLong({ tried: fastest!, seen: [] });
+  const { plan } = await watchLong({ tried: fastest!, seen: [] }, request);
   return [{ ...fastest!, plan }, ...others];
 }
 
 /** What it will do is what it did, all in all: other work slows the run too. */
-async function watchLong({ tried, seen }: Contender): Promise<{ tried: Tried; plan: Plan }> {
+async function watchLong({ tried, seen }: Contender, request: TrialSettings): Promise<{ tried: Tried; plan: Plan }> {
+  request.onProgress?.(`watching the fastest: ${tried.form.name}`);
   const { microBatch } = tried.plan;
   const watched = () => sum(seen.map(({ microBatches, rowsPerSecond }) => (microBatches * microBatch) / rowsPerSecond));
   if (watched() < PROMISED) seen.push(await tried.rehearsal.watch(PROMISED - watched()));
