@@ -14,7 +14,7 @@ const MOST_SECONDS = 1;
 const LOOK: Patience = { runs: 2, millis: 30 };
 
 /** Sizes that may get slower one after another before the search ends. */
-const MOST_WORSE = 2;
+const MOST_WORSE = 3;
 
 /** The share of the model's counted work that sizes are tried on: no layer speaks for those of another kind. */
 const STRETCH = 1 / 6;
