@@ -16,7 +16,7 @@ import { settlePlan } from '../src/pipeline/settle-plan.js';
 import type { Plan, StageOptions } from '../src/plan/plan.js';
 import { writePlanFile } from '../src/plan/plan-file.js';
 import { SETTINGS, searchCuts } from './plan-search/beside.js';
-import { type Found, finalists, plannedCut, verdictOf } from './plan-search/found.js';
+import { contestants, type Found, finalists, plannedCut, unseen, verdictOf } from './plan-search/found.js';
 import { tandem, zeroInputs } from './zero-run.js';
 
 const { values: flags, positionals } = parseArgs({
@@ -159,6 +159,7 @@ function report(): void {
   const more = ['of it', 'at 95 %', 'rows/s', 'promise', 'of the run', 'cold s', 'cached s'];
   const rows = kept.map((found) => {
     const verdict = verdictOf(found);
+    const isDone = unseen(found).length === 0 && contestants(found, Number(flags.repetitions)).length === 0;
     return [
       found.model,
       found.slower === 1 ? 'as the first' : `${found.slower} x slower`,
@@ -168,8 +169,8 @@ function report(): void {
       String(Object.values(found.judged).filter((why) => why !== null).length),
       String(Object.keys(found.looks).length),
       String(finalists(found).length),
-      String(!verdict || verdict.share.median >= 1 ? plannedCut(found) : verdict.fastest),
-      Math.min(1, verdict?.share.median ?? 1).toFixed(3),
+      isDone ? String(!verdict || verdict.share.median >= 1 ? plannedCut(found) : verdict.fastest) : 'not done',
+      isDone ? Math.min(1, verdict?.share.median ?? 1).toFixed(3) : '',
       verdict ? `${verdict.share.low.toFixed(2)} … ${verdict.share.high.toFixed(2)}` : '',
       found.ran.toPrecision(4),
       found.promised.toPrecision(4),
