@@ -36,7 +36,7 @@ export function openSharedFile(): number {
 /** Bytes of zeros that are written at once. */
 const CHUNK = 2 ** 20;
 
-/** Makes the first `bytes` bytes of it zeros, which the memory for them is taken for now: nobody who maps them runs out of it. Throws TANDEM_OUT_OF_MEMORY. */
+/** Makes the first `bytes` bytes of it zeros. The memory for them is taken now, so that nobody who maps them runs out of it. Throws TANDEM_OUT_OF_MEMORY. */
 export function clearSharedFile(fd: number, bytes: number): void {
   const zeros = new Uint8Array(Math.min(bytes, CHUNK));
   try {

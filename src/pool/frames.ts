@@ -27,6 +27,9 @@ export class Frames {
 
   send(frame: unknown): void {
     const body = packr.pack(frame);
+    if (body.length > MAX_FRAME) {
+      throw new TandemError('TANDEM_INTERNAL', `${body.length} bytes are more than a frame holds`);
+    }
     const head = Buffer.allocUnsafe(4);
     head.writeUInt32LE(body.length);
     this.#socket.cork();

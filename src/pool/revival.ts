@@ -27,11 +27,6 @@ export class Revival {
     return this.#running !== undefined;
   }
 
-  /** Settles when none is under way. */
-  async idle(): Promise<void> {
-    await this.#running?.catch(() => {});
-  }
-
   async #try(): Promise<void> {
     for (let tries = 1; ; tries++) {
       try {
