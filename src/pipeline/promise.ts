@@ -2,7 +2,7 @@
 import { sectionsOf, sharesOf } from '../arena/turns.js';
 import type { Expectation, Plan } from '../plan/plan.js';
 import { sum } from '../plan/sums.js';
-import { predict } from './schedule.js';
+import { intervalOf, predict } from './schedule.js';
 
 export interface Promised {
   /** From the first row read to the last row written. */
@@ -37,8 +37,7 @@ export function promiseOf(plan: Plan, rows: number): Promised | null {
 /** By how much a run of these stages takes longer than so many micro-batches in the steady state. */
 function fillSeconds({ stages, depth }: Plan, { stages: seen }: Expectation, microBatches: number): number {
   const times = stages.map(({ workers }, j) => ({ seconds: seen[j]!.seconds, workers }));
-  const shares = sharesOf(stages);
-  const interval = Math.max(...times.map(({ seconds, workers }, j) => (shares[j]! * seconds) / workers));
+  const interval = intervalOf(times, sharesOf(stages));
   const m = Math.min(microBatches, LONG);
   return Math.max(0, predict(times, m, depth, sectionsOf(stages)).seconds - m * interval);
 }

@@ -9,6 +9,7 @@ import type { TensorSpec } from '../tensor.js';
 import { type Feed, zeroRowsFrom } from './micro-batch.js';
 import { Pipeline, type PipelineSettings } from './pipeline.js';
 import type { Whole } from './promise.js';
+import { intervalOf } from './schedule.js';
 import type { Span } from './timeline.js';
 
 export interface Seen {
@@ -110,7 +111,7 @@ function steady(spans: readonly Span[], { stages, microBatch }: Plan, skip: numb
     const own = of(stage).filter((span) => span.microBatch >= skip && span.microBatch < skip + count);
     return own.reduce((sum, span) => sum + span.finishedAt - span.acceptedAt, 0) / own.length / 1e6;
   });
-  const shares = sharesOf(stages);
-  const slowest = Math.max(...stages.map(({ workers }, j) => (shares[j]! * stageSeconds[j]!) / workers));
+  const times = stages.map(({ workers }, j) => ({ seconds: stageSeconds[j]!, workers }));
+  const slowest = intervalOf(times, sharesOf(stages));
   return { microBatches: count, rowsPerSecond: microBatch / Math.max(micros / count / 1e6, slowest), stageSeconds };
 }

@@ -38,6 +38,11 @@ export interface StageTime {
   readonly workers: number;
 }
 
+/** Seconds between two micro-batches as the slowest stage allows them; `shares` of the micro-batches that each stage takes. */
+export function intervalOf(stages: readonly StageTime[], shares: readonly number[]): number {
+  return Math.max(...stages.map(({ seconds, workers }, j) => (shares[j]! * seconds) / workers));
+}
+
 export interface Prediction {
   readonly seconds: number;
   /** Per stage: the share of its workers' time in which they compute nothing. */

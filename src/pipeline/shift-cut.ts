@@ -11,6 +11,7 @@ import { sum } from '../plan/sums.js';
 import type { TensorSpec } from '../tensor.js';
 import type { Whole } from './promise.js';
 import { Rehearsal, type Seen } from './rehearsal.js';
+import { intervalOf } from './schedule.js';
 
 export interface TrialSettings {
   readonly rowSpecs: readonly TensorSpec[];
@@ -82,10 +83,8 @@ export async function shiftWhileFaster<T extends Pick<Tried, 'form' | 'plan' | '
 
 /** Rows a second by the stages' times alone, as those of a plan that has not been tried. */
 export function paceOf({ plan: { stages, expected, microBatch } }: Pick<Tried, 'plan'>): number {
-  const shares = sharesOf(stages);
-  return (
-    microBatch / Math.max(...stages.map(({ workers }, j) => (shares[j]! * expected!.stages[j]!.seconds) / workers))
-  );
+  const times = stages.map(({ workers }, j) => ({ seconds: expected!.stages[j]!.seconds, workers }));
+  return microBatch / intervalOf(times, sharesOf(stages));
 }
 
 /**
