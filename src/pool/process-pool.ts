@@ -1,12 +1,12 @@
 /** A pool whose workers live in a child process of their own: another library beside ours, a crash that stays theirs, memory that can be told apart. */
 import type { Arena } from '../arena/arena.js';
-import type { Slot } from '../arena/slot.js';
 import { TandemError } from '../errors.js';
 import type { Slice } from '../model/slice.js';
 import type { Tensor, TensorSpec } from '../tensor.js';
 import { setDeadline, timedOut } from './deadline.js';
 import { died, Host, patience } from './host.js';
 import type { Pool, PoolOptions } from './pool.js';
+import { Failures, Post } from './post.js';
 import type { Answer, Ask, HostCalls, Loaded, Probed } from './protocol.js';
 import type { ResidentMemory } from './resident-memory.js';
 import { Revival } from './revival.js';
@@ -18,9 +18,7 @@ export class ProcessPool implements Pool {
   readonly options: PoolOptions;
   readonly #arenaFile: number;
   #host: Host | undefined;
-  #arena: Arena | undefined;
-  #stage = 0;
-  #turn = 0;
+  #post: Post | undefined;
   #rowsAtOnce: number | null = null;
   /** The calls that brought the host to where it is, in order: what its successor must be told again. */
   readonly #history = new Map<keyof HostCalls, () => Promise<unknown>>();
@@ -28,8 +26,7 @@ export class ProcessPool implements Pool {
     () => this.#bringBack(),
     async (reason) => this.#end(reason),
   );
-  /** Why slots are FAILED in this stage, by their number. */
-  readonly #failures = new Map<number, TandemError>();
+  readonly #failures = new Failures();
   /** Calls off the watch over the slots. */
   #callOff: (() => void) | undefined;
   /** A micro-batch that lay ready while nothing was computed, and since when, on the clock of `performance.now()`. */
@@ -67,24 +64,20 @@ export class ProcessPool implements Pool {
 
   async attach(stage: number, arena: Arena, turn = 0): Promise<void> {
     await this.#remember('attach', () => this.#call('attach', { stage, turn, layout: arena.layout }));
-    this.#stage = stage;
-    this.#turn = turn;
-    this.#arena = arena;
+    this.#post = new Post(arena, stage, turn);
     this.#serve();
   }
 
   async detach(): Promise<void> {
-    const arena = this.#arena;
-    this.#arena = undefined;
+    const post = this.#post;
+    this.#post = undefined;
     this.#history.delete('attach');
-    arena?.halt(this.#stage, this.#turn);
-    if (arena && this.#host) await this.#call('detach', {});
+    post?.halt();
+    if (post && this.#host) await this.#call('detach', {});
   }
 
   failureOf(slot: number): TandemError {
-    const failure = this.#failures.get(slot) ?? this.#ended ?? died('ended without a word');
-    this.#failures.delete(slot);
-    return failure;
+    return this.#failures.take(slot) ?? this.#ended ?? died('ended without a word');
   }
 
   describe(ask: Ask<'describe'>): Promise<Answer<'describe'>> {
@@ -106,29 +99,13 @@ export class ProcessPool implements Pool {
     await gone;
   }
 
-  /** Slots that the host has, or had when it died. */
-  #running(): Slot[] {
-    return this.#arena?.slots.filter((slot) => this.#isOurs(slot)) ?? [];
-  }
-
-  #isOurs(slot: Slot): boolean {
-    return slot.isRunning(this.#stage) && slot.turn(this.#stage) === this.#turn;
-  }
-
-  #fail(slots: readonly Slot[], reason: TandemError): void {
-    for (const slot of slots) {
-      this.#failures.set(slot.index, reason);
-      slot.fail(this.#stage);
-    }
-  }
-
   async #bringBack(): Promise<void> {
     const host = this.#host;
     host?.kill(died('was ended to be started anew'));
     // Until then it may write into slots.
     await host?.gone;
     for (const step of this.#history.values()) await step();
-    if (this.#arena) this.#serve();
+    if (this.#post) this.#serve();
   }
 
   #serve(): void {
@@ -141,7 +118,7 @@ export class ProcessPool implements Pool {
     this.#ended ??= reason;
     this.#callOff?.();
     this.#host?.kill(this.#ended);
-    this.#arena?.halt(this.#stage, this.#turn);
+    this.#post?.halt();
   }
 
   async #remember<T>(name: keyof HostCalls, step: () => Promise<T>): Promise<T> {
@@ -163,7 +140,7 @@ export class ProcessPool implements Pool {
   #watchSlots(): void {
     const { deadline } = this.options;
     const limit = patience(deadline);
-    const owed = () => Math.max(this.#ignoredFor(), ...this.#running().map((slot) => slot.runningFor(this.#stage)));
+    const owed = () => Math.max(this.#ignoredFor(), this.#post?.runningFor ?? 0);
     this.#callOff?.();
     this.#callOff = setDeadline(
       () => Math.min(limit - owed(), limit / 4),
@@ -175,8 +152,9 @@ export class ProcessPool implements Pool {
 
   /** Milliseconds. */
   #ignoredFor(): number {
-    const isBusy = this.#running().length > 0 || this.#revival.underWay;
-    const ready = isBusy ? undefined : this.#arena?.slots.find((slot) => slot.isReady(this.#stage, this.#turn));
+    const post = this.#post;
+    const isBusy = !post || post.running.length > 0 || this.#revival.underWay;
+    const ready = isBusy ? undefined : post.arena.slots.find((slot) => slot.isReady(post.stage, post.turn));
     const now = performance.now();
     if (!ready) this.#ignored = undefined;
     else if (this.#ignored?.microBatch !== ready.microBatch)
@@ -187,10 +165,11 @@ export class ProcessPool implements Pool {
   #start(): Host {
     return new Host(this.options, this.#arenaFile, {
       failed: (host, index, reason) => {
-        const slot = this.#host === host ? this.#arena?.slots[index] : undefined;
-        if (slot && this.#isOurs(slot)) this.#fail([slot], reason);
+        const post = this.#post;
+        const slot = this.#host === host ? post?.arena.slots[index] : undefined;
+        if (slot && post!.has(slot)) this.#failures.add(post!, [slot], reason);
       },
-      knocked: () => this.#arena?.look(),
+      knocked: () => this.#post?.arena.look(),
       gone: (host, reason) => this.#lose(host, reason),
     });
   }
@@ -198,11 +177,13 @@ export class ProcessPool implements Pool {
   #lose(host: Host, reason: TandemError): void {
     if (this.#host !== host) return;
     this.#host = undefined;
-    const held = this.#running();
-    this.#fail(held, this.#ended ?? reason);
+    const post = this.#post;
+    if (!post) return;
+    const held = post.running;
+    this.#failures.add(post, held, this.#ended ?? reason);
     // It may have ended a micro-batch, and died before it could say so.
-    this.#arena?.look();
+    post.arena.look();
     // With nothing in its hands nobody else would miss it.
-    if (this.#arena && held.length === 0 && !this.#ended) void this.revive().catch(() => {});
+    if (held.length === 0 && !this.#ended) void this.revive().catch(() => {});
   }
 }

@@ -6,6 +6,7 @@ import type { Slice } from '../model/slice.js';
 import type { Tensor, TensorSpec } from '../tensor.js';
 import { from, setDeadline, timedOut } from './deadline.js';
 import { type Pool, type PoolOptions, PREPARE_DEADLINE } from './pool.js';
+import { Failures, Post } from './post.js';
 import type { Answer, Ask, CallName, Loaded, Probed, Reply } from './protocol.js';
 import { Revival } from './revival.js';
 import { Threads } from './threads.js';
@@ -15,12 +16,9 @@ export class ThreadPool implements Pool {
   /** Told of slots that cannot be computed, where it is not for this side of a wall to fail them. */
   readonly #tell: ((slot: number, reason: TandemError) => void) | undefined;
   #threads: Threads;
-  #arena: Arena | undefined;
-  #stage = 0;
-  #turn = 0;
+  #post: Post | undefined;
   #rowsAtOnce: number | null = null;
-  /** Why slots are FAILED in this stage, by their number. */
-  readonly #failures = new Map<number, TandemError>();
+  readonly #failures = new Failures();
   /** Calls off the watch over how long micro-batches take. */
   #callOff: (() => void) | undefined;
   /** By worker id: settles when it serves no more, however that came. */
@@ -77,9 +75,7 @@ export class ThreadPool implements Pool {
   async join(stage: number, arena: Arena, turn: number): Promise<void> {
     const { layout, place } = arena;
     await this.#prepare('attach', () => ({ layout, place, stage, turn }));
-    this.#arena = arena;
-    this.#stage = stage;
-    this.#turn = turn;
+    this.#post = new Post(arena, stage, turn);
   }
 
   detach(): Promise<void> {
@@ -87,9 +83,7 @@ export class ThreadPool implements Pool {
   }
 
   failureOf(slot: number): TandemError {
-    const failure = this.#failures.get(slot) ?? this.#ended ?? this.#closing ?? died('without a word');
-    this.#failures.delete(slot);
-    return failure;
+    return this.#failures.take(slot) ?? this.#ended ?? this.#closing ?? died('without a word');
   }
 
   describe(ask: Ask<'describe'>): Promise<Answer<'describe'>> {
@@ -109,7 +103,7 @@ export class ThreadPool implements Pool {
     const closed = new TandemError('TANDEM_CLOSED', 'the pipeline has been closed');
     this.#closing = closed;
     // TensorFlow frees tensors through the thread that made them, and crashes the process when that thread has ended before.
-    if (!this.#ended && this.#running().length === 0) {
+    if (!this.#ended && !this.#post?.running.length) {
       await this.#halt();
       await Promise.allSettled(this.#threads.ids.map((worker) => this.#call('dispose', {}, worker)));
     }
@@ -138,11 +132,12 @@ export class ThreadPool implements Pool {
         const reply = (await this.#threads.call('serve', {}, worker)) as Reply<Answer<'serve'>>;
         if ('error' in reply) throw fromWire(reply.error);
         if (!reply.ok) return;
-        this.#fail([this.#arena!.slots[reply.ok.slot]!], fromWire(reply.ok.error));
+        this.#fail([this.#post!.arena.slots[reply.ok.slot]!], fromWire(reply.ok.error));
       }
     } catch (error) {
       const lost = this.#ended ?? (error instanceof TandemError ? error : died((error as Error).message, error));
-      const held = this.#running().filter((slot) => slot.isHeldBy(worker, this.#stage));
+      const post = this.#post;
+      const held = post?.running.filter((slot) => slot.isHeldBy(worker, post.stage)) ?? [];
       this.#fail(held, lost);
       // With nothing in its hands nobody would miss it until there is nobody left.
       if (held.length === 0 && !this.#ended) void this.revive().catch(() => {});
@@ -151,32 +146,20 @@ export class ThreadPool implements Pool {
 
   /** Brings the workers back from their service, so that they take other calls; what they have begun is finished first. */
   async #halt(): Promise<void> {
-    this.#arena?.halt(this.#stage, this.#turn);
-    this.#arena = undefined;
+    this.#post?.halt();
+    this.#post = undefined;
     await Promise.all(this.#serving.values());
   }
 
-  /** Slots that a worker has, or had when it died. */
-  #running(): Slot[] {
-    const isOurs = (slot: Slot) => slot.isRunning(this.#stage) && slot.turn(this.#stage) === this.#turn;
-    return this.#arena?.slots.filter(isOurs) ?? [];
-  }
-
   #fail(slots: readonly Slot[], reason: TandemError): void {
-    for (const slot of slots) {
-      if (this.#tell) {
-        this.#tell(slot.index, reason);
-        continue;
-      }
-      this.#failures.set(slot.index, reason);
-      slot.fail(this.#stage);
-    }
+    if (this.#tell) for (const { index } of slots) this.#tell(index, reason);
+    else if (this.#post) this.#failures.add(this.#post, slots, reason);
   }
 
   /** One clock for all micro-batches: it strikes when the first of them has no time left. */
   #watch(): void {
     const { deadline } = this.options;
-    const left = () => deadline - Math.max(0, ...this.#running().map((slot) => slot.runningFor(this.#stage)));
+    const left = () => deadline - (this.#post?.runningFor ?? 0);
     this.#callOff ??= setDeadline(left, () => this.#strike());
   }
 
@@ -184,7 +167,8 @@ export class ThreadPool implements Pool {
   #strike(): void {
     this.#callOff = undefined;
     const { deadline } = this.options;
-    const late = this.#running().filter((slot) => slot.runningFor(this.#stage) >= deadline);
+    const post = this.#post;
+    const late = post?.running.filter((slot) => slot.runningFor(post.stage) >= deadline) ?? [];
     // First of all: who is told of a failure asks for replacements within the telling.
     void this.#threads.end();
     this.#fail(late, timedOut('run', deadline));
@@ -205,8 +189,8 @@ export class ThreadPool implements Pool {
     if (this.#ended) return;
     this.#ended = reason;
     this.#callOff?.();
-    this.#fail(this.#running(), reason);
-    this.#arena?.halt(this.#stage, this.#turn);
+    this.#fail(this.#post?.running ?? [], reason);
+    this.#post?.halt();
     await this.#threads.end();
   }
 
