@@ -26,7 +26,7 @@ const { values: flags } = parseArgs({
     only: { type: 'string', default: '' },
     model: { type: 'string' },
     'micro-batch': { type: 'string', default: '64' },
-    'micro-batches': { type: 'string', default: '32' },
+    'micro-batches': { type: 'string', default: '48' },
     repetitions: { type: 'string', default: '6' },
     length: { type: 'string', default: '128' },
     isolation: { type: 'string', multiple: true, default: ['thread', 'process'] },
@@ -35,7 +35,7 @@ const { values: flags } = parseArgs({
 });
 const m = Number(flags['micro-batches']);
 const DEADLINE = 600_000;
-const DEPTH = 5;
+const DEPTH = 6;
 
 interface Subject {
   readonly name: string;

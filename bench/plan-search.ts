@@ -13,6 +13,7 @@ import { isLegalCut } from '../src/model/cut.js';
 import type { ModelGraph } from '../src/model/graph.js';
 import { openModel } from '../src/model/open.js';
 import { settlePlan } from '../src/pipeline/settle-plan.js';
+import { median } from '../src/plan/median.js';
 import type { Plan, StageOptions } from '../src/plan/plan.js';
 import { writePlanFile } from '../src/plan/plan-file.js';
 import { SETTINGS, searchCuts } from './plan-search/beside.js';
@@ -32,8 +33,10 @@ const { values: flags, positionals } = parseArgs({
     repetitions: { type: 'string', default: '9' },
     /** Of steady work in each look, or of as few micro-batches as can be told apart. */
     watched: { type: 'string', default: '1' },
-    /** Of the real run that the plan's promise is held against. */
+    /** Of each real run that the plan's promise is held against. */
     run: { type: 'string', default: '10' },
+    /** Of these; what a machine does differs from one to the next, and their median is taken. */
+    runs: { type: 'string', default: '5' },
     /** That the command may take, all in all; what is left is done by the same command again. */
     seconds: { type: 'string', default: 'Infinity' },
     /** Keeps what was found from command to command. */
@@ -100,7 +103,7 @@ function rowSpecsOf(graph: ModelGraph) {
   }));
 }
 
-/** Planned twice, and run once. */
+/** Planned twice, and then run. */
 async function plan(graph: ModelGraph, stages: readonly StageOptions[]) {
   const folder = mkdtempSync(join(tmpdir(), 'tandem-bench-'));
   process.env.XDG_CACHE_HOME = folder;
@@ -109,14 +112,14 @@ async function plan(graph: ModelGraph, stages: readonly StageOptions[]) {
     const [plan, coldSeconds] = await timed(settle);
     const [, cachedSeconds] = await timed(settle);
     const cuts = graph.layers.filter(({ index, from }) => index > 0 && isLegalCut(graph, from));
-    const { rowsPerSecond, planned: promise } = run(folder, graph, plan);
+    const runs = Array.from({ length: Number(flags.runs) }, () => run(folder, graph, plan));
     return {
       plan,
       coldSeconds,
       cachedSeconds,
       cuts: cuts.map(({ index }) => index),
-      ran: rowsPerSecond,
-      promised: promise!.rowsPerSecond,
+      ran: runs.map(({ rowsPerSecond }) => rowsPerSecond),
+      promised: runs[0]!.planned!.rowsPerSecond,
     };
   } finally {
     rmSync(folder, { recursive: true });
@@ -156,7 +159,7 @@ function report(): void {
     'in turn',
     'fastest',
   ];
-  const more = ['of it', 'at 95 %', 'rows/s', 'promise', 'of the run', 'cold s', 'cached s'];
+  const more = ['of it', 'at 95 %', 'rows/s', 'of each run', 'promise', 'off by', 'cold s', 'cached s'];
   const rows = kept.map((found) => {
     const verdict = verdictOf(found);
     const isDone = unseen(found).length === 0 && contestants(found, Number(flags.repetitions)).length === 0;
@@ -172,9 +175,10 @@ function report(): void {
       isDone ? String(!verdict || verdict.share.median >= 1 ? plannedCut(found) : verdict.fastest) : 'not done',
       isDone ? Math.min(1, verdict?.share.median ?? 1).toFixed(3) : '',
       verdict ? `${verdict.share.low.toFixed(2)} … ${verdict.share.high.toFixed(2)}` : '',
-      found.ran.toPrecision(4),
+      median(found.ran).toPrecision(4),
+      `${percent(Math.min(...found.ran) / median(found.ran) - 1)} … ${percent(Math.max(...found.ran) / median(found.ran) - 1)}`,
       found.promised.toPrecision(4),
-      `${((found.promised / found.ran - 1) * 100).toFixed(1)} %`,
+      percent(found.promised / median(found.ran) - 1),
       found.coldSeconds.toFixed(1),
       found.cachedSeconds.toFixed(2),
     ];
@@ -182,6 +186,10 @@ function report(): void {
   const columns = [...titles, ...more].map((title, c) => ({ title, right: c > 1 }));
   const bounds = kept.flatMap((found) => formatBounds(found));
   process.stdout.write(`${[formatTable(columns, rows), ...bounds].join('\n')}\n`);
+}
+
+function percent(share: number): string {
+  return `${share < 0 ? '' : '+'}${(share * 100).toFixed(1)} %`;
 }
 
 /** Why cuts were left out, a line for each stage that was too slow. */

@@ -13,8 +13,8 @@ export interface Found {
   readonly plan: Plan;
   readonly coldSeconds: number;
   readonly cachedSeconds: number;
-  /** Rows/s of a run by the command line, and what the plan promised for it. */
-  readonly ran: number;
+  /** Rows/s of each run by the command line, and what the plan promised for them. */
+  readonly ran: readonly number[];
   readonly promised: number;
   /** All legal cuts. */
   readonly cuts: readonly number[];

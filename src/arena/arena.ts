@@ -8,7 +8,7 @@ import { Slot } from './slot.js';
 const STORE_LIMIT = 10;
 
 /** Microseconds through all stages from which on a result is not kept waiting for the next: beside them nothing costs much. */
-const WAITED_FOR = 250_000;
+const WAITED_FOR = 1_000_000;
 
 export class Arena {
   /** Where other threads find it. */
@@ -99,13 +99,13 @@ export class Arena {
 
   /**
    * For slots that are DONE. To be woken costs the coordinator more than all that it does then, so it sleeps on while
-   * something lies ready for each pool of the first stage, or half of the slots for later ones, which are the slower then. Who accepts
-   * any of that calls again.
+   * something lies ready for each pool of the first stage, or two micro-batches (half of the slots, if they are many) for later ones, which
+   * are the slower then. Who accepts any of that calls again.
    */
   #callCoordinator(): void {
     const hasWork = (_: Bell, turn: number) => this.slots.some((slot) => slot.isReady(0, turn));
     const later = this.slots.filter(({ state: { state, stage } }) => state === 'READY' && stage > 0).length;
-    const isFed = this.#bells[0]!.every(hasWork) || (later > 0 && 2 * later >= this.slots.length - 1);
+    const isFed = this.#bells[0]!.every(hasWork) || later >= Math.max(2, this.slots.length / 2 - 1);
     if (!isFed) this.#bells.at(-1)![0]!.ring();
   }
 
@@ -119,23 +119,25 @@ export class Arena {
   whenSettled(slot: Slot, tell: () => void): void {
     this.#awaited[slot.index] = tell;
     if (this.#listening) {
-      this.look();
+      this.#lookAt(slot);
     } else {
       this.#listening = true;
       this.#bells.at(-1)![0]!.listen(() => this.look());
     }
   }
 
-  /** Tells of all slots that have settled. Only for the coordinator, where it hears from another process that some may have. */
+  /** Tells of all slots that have settled. Only for the coordinator, where it hears that some may have. */
   look(): void {
-    for (const slot of this.slots) {
-      const tell = this.#awaited[slot.index];
-      if (!tell) continue;
-      if (slot.isSettled) {
-        this.#awaited[slot.index] = undefined;
-        tell();
-      } else this.#failIfStranded(slot);
-    }
+    for (const slot of this.slots) this.#lookAt(slot);
+  }
+
+  #lookAt(slot: Slot): void {
+    const tell = this.#awaited[slot.index];
+    if (!tell) return;
+    if (slot.isSettled) {
+      this.#awaited[slot.index] = undefined;
+      tell();
+    } else this.#failIfStranded(slot);
   }
 
   /** Where nobody takes it any more. Failing rings, which is heard here. */

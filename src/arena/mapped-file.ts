@@ -1,55 +1,12 @@
 /** A file in shared memory as a thread sees it: mapped, so that all processes that have it open see the same bytes. */
-import { createRequire } from 'node:module';
 import { TandemError } from '../errors.js';
+import { cLibrary, IS_LINUX, openedCLibrary } from './c-library.js';
 import { byLooking, type Waking } from './waking.js';
-
-const require = createRequire(import.meta.url);
 
 export interface MappedFile {
   readonly buffer: ArrayBuffer;
   /** Of its first byte, in this process. */
   readonly address: bigint;
-}
-
-type Call = (...args: unknown[]) => number | bigint;
-
-interface System {
-  readonly mmap: Call;
-  readonly munmap: Call;
-  readonly fallocate: Call | undefined;
-  readonly syscall: Call;
-  view(address: bigint, bytes: number): ArrayBuffer;
-  error(): number;
-}
-
-const IS_LINUX = process.platform === 'linux';
-
-let opened: System | undefined;
-
-/** The C library of this process. */
-function system(): System {
-  if (opened) return opened;
-  try {
-    const koffi = require('koffi') as typeof import('koffi');
-    const library = koffi.load(null);
-    opened = {
-      mmap: library.func(
-        'intptr_t mmap(uintptr_t at, size_t bytes, int protection, int flags, int file, int64_t offset)',
-      ),
-      munmap: library.func('int munmap(uintptr_t at, size_t bytes)'),
-      fallocate: IS_LINUX ? library.func('int fallocate(int file, int mode, int64_t from, int64_t bytes)') : undefined,
-      syscall: library.func('long syscall(long number, uintptr_t word, int what, int value, const void *timeout)'),
-      view: (address, bytes) => koffi.view(address, bytes),
-      error: () => koffi.errno(),
-    };
-    return opened;
-  } catch (cause) {
-    throw new TandemError(
-      'TANDEM_ENGINE_MISSING',
-      `memory cannot be shared between processes here: ${(cause as Error).message.split('\n')[0]}`,
-      { remedy: 'run with --isolation thread', cause },
-    );
-  }
 }
 
 // POSIX, <sys/mman.h>.
@@ -59,7 +16,7 @@ const MAP_FAILED = -1n;
 
 /** Unmaps what nobody can see any more. */
 const unseen = new FinalizationRegistry<{ address: bigint; bytes: number }>(({ address, bytes }) => {
-  system().munmap(address, bytes);
+  cLibrary().munmap(address, bytes);
 });
 
 /**
@@ -67,7 +24,7 @@ const unseen = new FinalizationRegistry<{ address: bigint; bytes: number }>(({ a
  * anybody has a view of them. Throws TANDEM_ENGINE_MISSING where the system cannot do that, and TANDEM_OUT_OF_MEMORY.
  */
 export function mapFile(file: number, bytes: number): MappedFile {
-  const { mmap, view, error } = system();
+  const { mmap, view, error } = cLibrary();
   const address = BigInt(mmap(0, bytes, PROT_READ_WRITE, MAP_SHARED, file, 0));
   if (address !== MAP_FAILED) {
     const buffer = view(address, bytes);
@@ -84,7 +41,7 @@ const PUNCH_HOLE = 0x1 | 0x2;
 
 /** Gives the memory of a file back though it is mapped: whoever still looks sees zeros. Elsewhere than on Linux it stays until nobody can look. */
 export function dropFile(file: number, bytes: number): void {
-  opened?.fallocate?.(file, PUNCH_HOLE, 0, bytes);
+  openedCLibrary()?.fallocate?.(file, PUNCH_HOLE, 0, bytes);
 }
 
 // Linux, <linux/futex.h> and the system call's number for each processor; words that are not private to a process.
@@ -101,7 +58,7 @@ const TIMEOUT = BigInt64Array.of(0n, BigInt(LONGEST_SLEEP) * 1_000_000n);
 export function byFutex({ address }: MappedFile): Waking {
   const number = IS_LINUX ? FUTEX[process.arch] : undefined;
   if (number === undefined) return byLooking;
-  const { syscall } = system();
+  const { syscall } = cLibrary();
   const at = (words: Int32Array) => address + BigInt(words.byteOffset);
   return {
     wake(words, count) {

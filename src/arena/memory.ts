@@ -1,16 +1,16 @@
 /** Where the arena's bytes lie, and how those are woken who sleep on them. */
-import { writeSync } from 'node:fs';
 import { TandemError } from '../errors.js';
+import { type Doorbell, ring } from './doorbell.js';
 import { byFutex, mapFile } from './mapped-file.js';
 import { byAtomics, type Waking } from './waking.js';
 
 /**
- * What a thread must know to come to an arena. In one process: its memory. Between processes: an open file to be mapped, and, but for the
- * coordinator itself, an open pipe in which any byte makes the coordinator look.
+ * What a thread must know to come to an arena. In one process: its memory. Between processes: an open file to be mapped, and the doorbell of the
+ * coordinator, which others know by its outside.
  */
 export type Place =
   | { readonly memory: SharedArrayBuffer }
-  | { readonly file: number; readonly doorbell: number | null };
+  | { readonly file: number; readonly doorbell: Doorbell | number };
 
 export interface Memory {
   readonly buffer: ArrayBufferLike;
@@ -49,16 +49,17 @@ export function sharedMemory(bytes: number): SharedArrayBuffer {
   }
 }
 
-const KNOCK = new Uint8Array(1);
-
-/** The coordinator sleeps in its event loop, which a pipe wakes. */
-function byDoorbell(pipe: number | null): Waking {
+/** The coordinator sleeps in its event loop, which a doorbell wakes. */
+function byDoorbell(doorbell: Doorbell | number): Waking {
+  const isOutside = typeof doorbell === 'number';
   return {
     wake() {
-      if (pipe !== null) writeSync(pipe, KNOCK);
+      ring(isOutside ? doorbell : doorbell.outside);
     },
     sleep() {
       throw new TandemError('TANDEM_INTERNAL', 'the coordinator would block');
     },
+    // What was rung before this is asked is still to be heard.
+    woken: isOutside ? undefined : () => doorbell.rung(),
   };
 }

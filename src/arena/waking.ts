@@ -6,7 +6,7 @@ export interface Waking {
   /** Blocks this thread until it is woken, unless the first of `words` is no longer `seen`; it may return sooner. */
   sleep(words: Int32Array, seen: number): void;
   /** The same for a thread that must not block; absent where such a one hears in another way that it is to look. */
-  woken?(words: Int32Array, seen: number): unknown;
+  readonly woken?: ((words: Int32Array, seen: number) => unknown) | undefined;
 }
 
 /** Among the threads of one process. */

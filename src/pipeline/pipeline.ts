@@ -1,7 +1,7 @@
 /** A pipeline: the loaded stages of one plan, warmed up and joined by an arena. */
 import { Arena } from '../arena/arena.js';
+import type { Joint } from '../arena/joint.js';
 import { arenaBytes, type Layout, layOut, type Resident } from '../arena/layout.js';
-import { clearSharedFile } from '../arena/shared-file.js';
 import { type Section, sectionsOf } from '../arena/turns.js';
 import { isCpu } from '../engine/registry.js';
 import { TandemError } from '../errors.js';
@@ -52,7 +52,7 @@ export class Pipeline {
   readonly #pools: readonly Pool[];
   readonly #holdBudgets: boolean;
   readonly #deadline: number;
-  readonly #arenaFile: number | null;
+  readonly #joint: Joint | null;
   readonly #foreseen: Foreseen | null;
   #warm: Warm | undefined;
   #timeline: Timeline;
@@ -63,7 +63,7 @@ export class Pipeline {
     graph: ModelGraph,
     plan: Plan,
     slices: readonly Slice[],
-    { pools, arenaFile }: Pools,
+    { pools, joint }: Pools,
     loaded: readonly Loaded[],
     foreseen: Foreseen | null,
     { holdBudgets = true, deadline }: PipelineSettings,
@@ -75,7 +75,7 @@ export class Pipeline {
     this.#pools = pools;
     this.#holdBudgets = holdBudgets;
     this.#deadline = deadline;
-    this.#arenaFile = arenaFile;
+    this.#joint = joint;
     this.loaded = loaded;
     this.#foreseen = foreseen;
     this.#timeline = this.#newTimeline();
@@ -233,14 +233,11 @@ export class Pipeline {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    await closePools({ pools: this.#pools, arenaFile: this.#arenaFile });
+    await closePools({ pools: this.#pools, joint: this.#joint });
   }
 
   #openArena(layout: Layout): Arena {
-    const file = this.#arenaFile;
-    if (file === null) return new Arena(layout);
-    clearSharedFile(file, arenaBytes(layout));
-    return new Arena(layout, { file, doorbell: null });
+    return new Arena(layout, this.#joint?.clear(arenaBytes(layout)));
   }
 
   #newTimeline(): Timeline {

@@ -145,16 +145,19 @@ export function poolOptionsOf(
   }));
 }
 
+/** Slots that the coordinator empties and fills when it is woken: with one less it is woken for half as many micro-batches at a time (bench/README). */
+export const IN_HAND = 2;
+
 /**
- * Depth that keeps every worker busy: what it computes and what waits for it, and one slot being filled or emptied. Beside a slow
- * stage all those must have room that the others compute in the meantime, since the output keeps the order.
+ * Depth that keeps every worker busy: what it computes and what waits for it, and the slots that the coordinator has in hand. Beside a slow stage all those must have room that the others compute in the meantime, since the output keeps
+ * the order.
  */
 export function defaultDepth(stages: readonly (Taking & { readonly workers: number })[]): number {
   const inSections = sectionsOf(stages).map(({ stages: own, order }) => {
     if (own.length === 1) return stages[own[0]!]!.workers;
     return Math.max(...own.map((j) => Math.ceil((order.length * stages[j]!.workers) / (stages[j]!.turns ?? 1))));
   });
-  return inSections.reduce((sum, busy) => sum + busy + 1, 1);
+  return inSections.reduce((sum, busy) => sum + busy + 1, IN_HAND);
 }
 
 /** The layers of each stage; `null` where nobody named any. Throws TANDEM_LAYERS_INVALID on holes and overlaps, TANDEM_USAGE. */

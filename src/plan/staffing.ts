@@ -6,7 +6,7 @@ import { legalCuts } from '../model/cut.js';
 import { type CostContext, liveAtLayers, stageCost } from './cost.js';
 import { coresOf, crewOf, type Way } from './form.js';
 import type { PartitionProblem, Staffable } from './partition.js';
-import { defaultDepth } from './plan.js';
+import { defaultDepth, IN_HAND } from './plan.js';
 import type { PlanRequest } from './plan-request.js';
 import { factsOfProfile, findCase } from './profile.js';
 import { paceInTurns, shareTurns } from './share-turns.js';
@@ -112,8 +112,8 @@ export function problemOf(
     return ways.filter(({ way }) => workersOf(way) <= limit);
   });
   const deepest = few.map((ways) => Math.max(...ways.map((own) => defaultDepth(takings(own, 0, graph.layers.length)))));
-  // Each counts the slot that is being filled.
-  const depth = request.depth ?? sum(deepest) - (deepest.length - 1);
+  // Each counts those that the coordinator has in hand.
+  const depth = request.depth ?? sum(deepest) - IN_HAND * (deepest.length - 1);
   const live = liveAtLayers(graph, factsOfProfile(profile), microBatch);
   const slots = (k: number) => depth * (live[k] ?? 0);
   const legal = new Set(legalCuts(graph));

@@ -2,12 +2,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
+import type { Joint } from '../arena/joint.js';
 import { ENGINES, parseDevice } from '../engine/registry.js';
 import { fromWire, TandemError } from '../errors.js';
 import { setDeadline, timedOut } from './deadline.js';
 import { Frames } from './frames.js';
 import { type PoolOptions, PREPARE_DEADLINE } from './pool.js';
-import { type Failed, HOST_DOORBELL, HOST_PIPE, type HostAnswer, type HostAsk, type HostCalls } from './protocol.js';
+import { type Failed, HOST_PIPE, type HostAnswer, type HostAsk, type HostCalls } from './protocol.js';
 
 /** The one place that knows where the other side of this wall is. */
 const HOST_FILE = fileURLToPath(new URL('../../workers/stage-host.js', import.meta.url));
@@ -19,8 +20,6 @@ const END_GRACE = 10_000;
 export interface HostListener {
   /** A slot could not be computed. */
   failed(host: Host, slot: number, reason: TandemError): void;
-  /** Slots may have settled. */
-  knocked(): void;
   /** It computes no more, and all calls have been rejected with this reason. */
   gone(host: Host, reason: TandemError): void;
 }
@@ -45,7 +44,7 @@ export class Host {
   readonly gone: Promise<void>;
   #setGone = () => {};
 
-  constructor(options: PoolOptions, arenaFile: number, listener: HostListener) {
+  constructor(options: PoolOptions, joint: Joint, listener: HostListener) {
     const { engine, engineOptions, device } = options;
     this.#options = options;
     this.#listener = listener;
@@ -55,18 +54,17 @@ export class Host {
     const child = spawn(process.execPath, [HOST_FILE, JSON.stringify(options)], {
       env: { ...process.env, ...ENGINES[engine].environment(engineOptions.threads, parseDevice(device)) },
       // Nothing that an engine prints may end up among the rows on stdout. The last are HOST_PIPE, HOST_ARENA and HOST_DOORBELL.
-      stdio: ['ignore', 2, 2, 'pipe', arenaFile, 'pipe'],
+      stdio: ['ignore', 2, 2, 'pipe', joint.file, joint.outside ?? 'ignore'],
     });
-    const [pipe, doorbell] = [HOST_PIPE, HOST_DOORBELL].map((fd) => (child.stdio as unknown[])[fd] as Socket);
+    const pipe = (child.stdio as unknown[])[HOST_PIPE] as Socket;
     this.#child = child;
-    this.#pipe = pipe!;
-    this.#frames = new Frames(pipe!, (frame) => this.#hear(frame as HostAnswer | Failed));
-    doorbell!.on('data', () => listener.knocked());
+    this.#pipe = pipe;
+    this.#frames = new Frames(pipe, (frame) => this.#hear(frame as HostAnswer | Failed));
     // A write to a host that is just dying fails too; its exit is what is reported.
-    for (const socket of [pipe!, doorbell!]) socket.on('error', () => {});
+    pipe.on('error', () => {});
     child.on('error', (error) => this.#bury(died(`could not be started: ${error.message}`)));
     child.on('exit', (code, signal) => this.#bury(died(epitaph(code, signal))));
-    for (const handle of [child, pipe!, doorbell!]) handle.unref();
+    for (const handle of [child, pipe]) handle.unref();
   }
 
   async call<K extends keyof HostCalls>(name: K, ask: HostCalls[K]['ask']): Promise<HostCalls[K]['answer']> {

@@ -1,5 +1,5 @@
 /** Where a stage's workers live: threads of this process, or a process of their own. */
-import { closeSharedFile, openSharedFile } from '../arena/shared-file.js';
+import { Joint } from '../arena/joint.js';
 import { ENGINES, parseDevice } from '../engine/registry.js';
 import { TandemError } from '../errors.js';
 import { settleThreads } from './environment.js';
@@ -18,10 +18,10 @@ export function resolveIsolation(
   return stages.some(({ engine }) => ENGINES[engine].prefersProcess) ? 'process' : 'thread';
 }
 
-/** The pools of a pipeline, and the file that joins their arenas when they are processes. */
+/** The pools of a pipeline, and what joins them when they are processes. */
 export interface Pools {
   readonly pools: readonly Pool[];
-  readonly arenaFile: number | null;
+  readonly joint: Joint | null;
 }
 
 /**
@@ -35,11 +35,11 @@ export async function openPools(isolation: Isolation, options: readonly PoolOpti
     for (const { engine, engineOptions, device } of options) {
       settleThreads(engine, engineOptions.threads, parseDevice(device), true);
     }
-    return { pools: options.map((each) => new ThreadPool(each)), arenaFile: null };
+    return { pools: options.map((each) => new ThreadPool(each)), joint: null };
   }
   const { ProcessPool } = await import('./process-pool.js');
-  const arenaFile = openSharedFile();
-  return { pools: options.map((each) => new ProcessPool(each, arenaFile)), arenaFile };
+  const joint = new Joint();
+  return { pools: options.map((each) => new ProcessPool(each, joint)), joint };
 }
 
 /** What one process would hold. */
@@ -57,7 +57,7 @@ function checkCrowd(pools: readonly PoolOptions[]): void {
   );
 }
 
-export async function closePools({ pools, arenaFile }: Pools): Promise<void> {
+export async function closePools({ pools, joint }: Pools): Promise<void> {
   await Promise.all(pools.map((pool) => pool.close()));
-  if (arenaFile !== null) closeSharedFile(arenaFile);
+  joint?.close();
 }

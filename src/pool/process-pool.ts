@@ -1,5 +1,6 @@
 /** A pool whose workers live in a child process of their own: another library beside ours, a crash that stays theirs, memory that can be told apart. */
 import type { Arena } from '../arena/arena.js';
+import type { Joint } from '../arena/joint.js';
 import { TandemError } from '../errors.js';
 import type { Slice } from '../model/slice.js';
 import type { Tensor, TensorSpec } from '../tensor.js';
@@ -16,7 +17,7 @@ const FIRST_CALLS: ReadonlySet<keyof HostCalls> = new Set(['load', 'describe']);
 
 export class ProcessPool implements Pool {
   readonly options: PoolOptions;
-  readonly #arenaFile: number;
+  readonly #joint: Joint;
   #host: Host | undefined;
   #post: Post | undefined;
   #rowsAtOnce: number | null = null;
@@ -33,9 +34,9 @@ export class ProcessPool implements Pool {
   #ignored: { readonly microBatch: number; readonly since: number } | undefined;
   #ended: TandemError | undefined;
 
-  constructor(options: PoolOptions, arenaFile: number) {
+  constructor(options: PoolOptions, joint: Joint) {
     this.options = options;
-    this.#arenaFile = arenaFile;
+    this.#joint = joint;
     this.#host = this.#start();
   }
 
@@ -163,13 +164,12 @@ export class ProcessPool implements Pool {
   }
 
   #start(): Host {
-    return new Host(this.options, this.#arenaFile, {
+    return new Host(this.options, this.#joint, {
       failed: (host, index, reason) => {
         const post = this.#post;
         const slot = this.#host === host ? post?.arena.slots[index] : undefined;
         if (slot && post!.has(slot)) this.#failures.add(post!, [slot], reason);
       },
-      knocked: () => this.#post?.arena.look(),
       gone: (host, reason) => this.#lose(host, reason),
     });
   }

@@ -70,7 +70,7 @@ export interface HostAnswer {
   readonly reply: Reply<unknown>;
 }
 
-/** File descriptors that a host finds open: the pipe for frames, the arena's file, and the pipe whose bytes call the coordinator. */
+/** File descriptors that a host finds open: the pipe for frames, the arena's file, and the outside of the coordinator's doorbell. */
 export const HOST_PIPE = 3;
 export const HOST_ARENA = 4;
 export const HOST_DOORBELL = 5;

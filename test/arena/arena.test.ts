@@ -131,7 +131,7 @@ test('the coordinator sleeps on while anything lies ready for the first stage, a
   await waiting;
 });
 
-test('it sleeps on as well while half of the slots lie ready for later stages', async () => {
+test('it sleeps on as well while enough lies ready for later stages, who are the slower ones then', async () => {
   const arena = new Arena(layOut([{ name: 'x', dtype: 'float32', shape: [8], born: -1, last: 2 }], 2, 5));
   for (const slot of arena.slots) {
     slot.claim();

@@ -13,13 +13,15 @@ const memoryModule = new URL('../../src/arena/memory.js', import.meta.url).href;
 const file = openSharedFile();
 after(() => closeSharedFile(file));
 const BYTES = 4096;
+/** A doorbell that is not rung here. */
+const NOBODY = -1;
 
 /** Where the bell lies: as threads of one process share it, and as processes do. */
 const PLACES: Record<string, () => Place> = {
   threads: () => ({ memory: sharedMemory(BYTES) }),
   processes: () => {
     clearSharedFile(file, BYTES);
-    return { file, doorbell: null };
+    return { file, doorbell: NOBODY };
   },
 };
 

@@ -6,7 +6,7 @@ import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { openSharedFile } from '../../src/arena/shared-file.js';
+import { Joint } from '../../src/arena/joint.js';
 import { TandemError } from '../../src/errors.js';
 import { slicesOf } from '../../src/model/slice.js';
 import { setDeadline } from '../../src/pool/deadline.js';
@@ -115,10 +115,12 @@ for (const isolation of ['thread', 'process'] as const) {
       deadline: 60_000,
       prepareDeadline: 300,
     };
-    const pool = isolation === 'thread' ? new ThreadPool(options) : new ProcessPool(options, openSharedFile());
+    const joint = isolation === 'thread' ? null : new Joint();
+    const pool = joint ? new ProcessPool(options, joint) : new ThreadPool(options);
     await timesOut(pool.load(slicesOf(chainGraph(1), [])[0]!), /did not finish "load" in 0.3 s/);
     await timesOut(pool.load(slicesOf(chainGraph(1), [])[0]!), /did not finish "load"/);
     await pool.close();
+    joint?.close();
   });
 }
 

@@ -4,7 +4,7 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync } from 'node:fs';
 import { test } from 'node:test';
-import { closeSharedFile, openSharedFile } from '../../src/arena/shared-file.js';
+import { Joint } from '../../src/arena/joint.js';
 import { slicesOf } from '../../src/model/slice.js';
 import type { Feed } from '../../src/pipeline/micro-batch.js';
 import { ProcessPool } from '../../src/pool/process-pool.js';
@@ -87,10 +87,10 @@ test('slots can be laid out anew for other rows, and a process that dies then is
 test('a process that dies between two calls is not taken for one that was told what came before', {
   skip: noProc,
 }, async () => {
-  const file = openSharedFile();
+  const joint = new Joint();
   const pool = new ProcessPool(
     { device: 'cpu', engine: 'custom', engineOptions: { provider: 'ok', threads: 1 }, workers: 1, deadline: 60_000 },
-    file,
+    joint,
   );
   try {
     const slice = slicesOf(chainGraph(1), [])[0]!;
@@ -105,7 +105,7 @@ test('a process that dies between two calls is not taken for one that was told w
     assert.deepEqual((await pool.probe([input])).outputs[0]!.data, new Float32Array(4).fill(1));
   } finally {
     await pool.close();
-    closeSharedFile(file);
+    joint.close();
   }
 });
 
