@@ -26,6 +26,8 @@ export interface Tried {
   /** With what its rehearsal has shown. */
   readonly plan: Plan;
   readonly scales: Required<Scales>;
+  /** The last look at it. */
+  readonly seen: Seen;
   /** Its first runs, until it was steady. */
   readonly first: readonly Whole[];
   /** Still loaded, unless it had to make room. */
@@ -54,8 +56,8 @@ export function shiftCut(search: Search, tried: Pick<Tried, 'form' | 'plan' | 's
   return next.expected!.rowsPerSecond < Math.max(toBeat, paceOf(tried) * (1 + GAIN)) ? null : next;
 }
 
-/** Cuts of one form that are tried at most, besides the first. */
-const MOST_SHIFTS = 3;
+/** Cuts of one form that are tried at most, besides the first, and seconds after which no other is begun: what loads for long is shifted once. */
+const MOST = { shifts: 3, seconds: 4 };
 
 /**
  * Shifts the cut for as long as that makes the plan faster; no cut is tried twice. `attempt` tries one, reckoned with such scales; `toBeat` tells
@@ -69,7 +71,8 @@ export async function shiftWhileFaster<T extends Pick<Tried, 'form' | 'plan' | '
 ): Promise<T> {
   const before = [first.plan];
   let last = first;
-  for (let shifts = 0; shifts < MOST_SHIFTS; shifts++) {
+  const until = performance.now() + MOST.seconds * 1e3;
+  for (let shifts = 0; shifts < MOST.shifts && performance.now() < until; shifts++) {
     const shifted = shiftCut(search, last, toBeat());
     if (!shifted || before.some((plan) => sameCut(plan, shifted))) break;
     const next = await attempt(shifted, last.scales);
@@ -110,7 +113,7 @@ export async function tryOut(
     bytes = stages.map((stage, j) => times(before.bytes, j) * Math.max(1, ratio(peakBytes[j] ?? 0, stage.bytes)));
     over = overBudget(plan, peakBytes, search.free('cpu'));
     if (!over)
-      return { form, plan: verified(plan, { ...seen, peakBytes }), scales: { seconds, bytes }, first, rehearsal };
+      return { form, plan: verified(plan, { ...seen, peakBytes }), scales: { seconds, bytes }, seen, first, rehearsal };
   } catch (error) {
     await rehearsal.close();
     throw error;

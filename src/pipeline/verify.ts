@@ -185,9 +185,13 @@ async function promised([fastest, ...others]: readonly Tried[], request: TrialSe
 }
 
 /** What it will do is what it did, all in all: other work slows the run too. */
-async function watchLong({ tried, seen }: Contender, request: TrialSettings): Promise<{ tried: Tried; plan: Plan }> {
+async function watchLong(
+  { tried, seen: again }: Contender,
+  request: TrialSettings,
+): Promise<{ tried: Tried; plan: Plan }> {
   request.onProgress?.(`watching the fastest: ${tried.form.name}`);
   const { microBatch } = tried.plan;
+  const seen = [tried.seen, ...again];
   const watched = () => sum(seen.map(({ microBatches, rowsPerSecond }) => (microBatches * microBatch) / rowsPerSecond));
   if (watched() < PROMISED) seen.push(await tried.rehearsal.watch(PROMISED - watched()));
   const count = sum(seen.map(({ microBatches }) => microBatches));

@@ -139,11 +139,12 @@ async function measureCase(
   );
   const where = `on ${staffing.device}, ${staffing.atOnce} x ${staffing.threads} threads`;
   const timings = new Array<Timing>(kinds.length);
-  const timeKind = async ({ kind, ops, layers }: Segment) => {
+  const timeKind = async ({ kind, ops, layers }: Segment, wholeSeconds = 0) => {
     progress.step(
       `${layers.from === layers.to ? 'layer' : 'layers'} ${[...new Set([layers.from, layers.to])].join('..')} ${where}`,
     );
-    timings[kind] = await timeSteady(stopwatch, ops, microBatch);
+    const little = (LITTLE * wholeSeconds) / segments.filter((segment) => segment.kind === kind).length;
+    timings[kind] = await timeSteady(stopwatch, ops, microBatch, { little });
     return timings[kind].loadedBytes;
   };
   const [smallest, ...others] = bySize;
@@ -159,7 +160,7 @@ async function measureCase(
   const once = segments.length > 1 && fits ? await stopwatch.time(all, microBatch, ONCE) : null;
   const similar = !wholeOnly && once && once.seconds > MOST_SECONDS ? like : undefined;
   const timed = once && !similar ? await timeSteady(stopwatch, all, microBatch, { first: once }) : once;
-  if (!timed || !wholeOnly) for (const segment of others.toReversed()) await timeKind(segment);
+  if (!timed || !wholeOnly) for (const segment of others.toReversed()) await timeKind(segment, once?.seconds);
   const roundTrip = await stopwatch.roundTrip();
   return {
     ...staffing,
@@ -169,6 +170,9 @@ async function measureCase(
     roundTrip,
   };
 }
+
+/** Whoever takes no more than this share of a run of the whole model, all segments of its kind together, need not be known well. */
+const LITTLE = 0.02;
 
 /** Seconds of a run of the whole model: beyond these it runs once, for its memory, where another case can tell how it differs from its parts. */
 const MOST_SECONDS = 0.75;

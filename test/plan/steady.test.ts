@@ -38,6 +38,14 @@ test('what takes long is looked at once after its first run, which never counts;
   }
 });
 
+test('what a plan hardly feels is looked at once, and shortly', async () => {
+  const { asked, stopwatch } = looks([0.01, 0.009, 0.001]);
+  const { seconds } = await timeSteady(stopwatch, OPS, 1, { little: 0.02 });
+  assert.equal(seconds, 0.009);
+  assert.deepEqual(asked[1], { runs: 3, millis: 20 });
+  assert.equal(asked.length, 2);
+});
+
 test('it ends, and never tells more than any look but the first', async () => {
   const times = fc.array(fc.double({ min: 1e-6, max: 0.1, noNaN: true }), { minLength: 3, maxLength: 30 });
   await fc.assert(
