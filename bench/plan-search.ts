@@ -13,6 +13,7 @@ import { isLegalCut } from '../src/model/cut.js';
 import type { ModelGraph } from '../src/model/graph.js';
 import { openModel } from '../src/model/open.js';
 import { settlePlan } from '../src/pipeline/settle-plan.js';
+import { cacheFolder } from '../src/plan/cache-folder.js';
 import { median } from '../src/plan/median.js';
 import type { Plan, StageOptions } from '../src/plan/plan.js';
 import { writePlanFile } from '../src/plan/plan-file.js';
@@ -35,7 +36,7 @@ const { values: flags, positionals } = parseArgs({
     watched: { type: 'string', default: '1' },
     /** Of each real run that the plan's promise is held against. */
     run: { type: 'string', default: '10' },
-    /** Of these; what a machine does differs from one to the next, and their median is taken. */
+    /** Trials of the plan and runs after them, in turn: what a machine does differs from one to the next. */
     runs: { type: 'string', default: '5' },
     /** That the command may take, all in all; what is left is done by the same command again. */
     seconds: { type: 'string', default: 'Infinity' },
@@ -103,7 +104,7 @@ function rowSpecsOf(graph: ModelGraph) {
   }));
 }
 
-/** Planned twice, and then run. */
+/** Planned twice, then run, and tried and run again. */
 async function plan(graph: ModelGraph, stages: readonly StageOptions[]) {
   const folder = mkdtempSync(join(tmpdir(), 'tandem-bench-'));
   process.env.XDG_CACHE_HOME = folder;
@@ -112,14 +113,18 @@ async function plan(graph: ModelGraph, stages: readonly StageOptions[]) {
     const [plan, coldSeconds] = await timed(settle);
     const [, cachedSeconds] = await timed(settle);
     const cuts = graph.layers.filter(({ index, from }) => index > 0 && isLegalCut(graph, from));
-    const runs = Array.from({ length: Number(flags.runs) }, () => run(folder, graph, plan));
+    const runs = [run(folder, graph, plan)];
+    while (runs.length < Number(flags.runs)) {
+      // What was measured is kept, so that only the trial comes again.
+      rmSync(join(cacheFolder(), 'plans'), { recursive: true });
+      runs.push(run(folder, graph, await settle()));
+    }
     return {
       plan,
       coldSeconds,
       cachedSeconds,
       cuts: cuts.map(({ index }) => index),
-      ran: runs.map(({ rowsPerSecond }) => rowsPerSecond),
-      promised: runs[0]!.planned!.rowsPerSecond,
+      runs: runs.map(({ rowsPerSecond, planned }) => ({ promised: planned!.rowsPerSecond, ran: rowsPerSecond })),
     };
   } finally {
     rmSync(folder, { recursive: true });
@@ -132,7 +137,7 @@ function run(folder: string, graph: ModelGraph, plan: Plan): Summary {
   const inputs = zeroInputs(folder, graph, microBatches * microBatch, Number(flags.free));
   const file = join(folder, 'plan.json');
   writePlanFile(file, graph, plan);
-  const output = ['--output', join(folder, 'out.npz')];
+  const output = ['--output', join(folder, 'out.npz'), '--force'];
   const ran = tandem(folder, ['run', graph.path, ...inputs, '--plan', file, ...output, '--json', '--quiet']);
   if (ran.status !== 0) throw new Error(ran.stderr);
   return JSON.parse(ran.stdout);
@@ -159,9 +164,14 @@ function report(): void {
     'in turn',
     'fastest',
   ];
-  const more = ['of it', 'at 95 %', 'rows/s', 'of each run', 'promise', 'off by', 'cold s', 'cached s'];
+  const more = ['of it', 'at 95 %', 'rows/s', 'promised', 'off by', 'each time', 'cold s', 'cached s'];
   const rows = kept.map((found) => {
     const verdict = verdictOf(found);
+    const [ran, promised] = [
+      median(found.runs.map(({ ran }) => ran)),
+      median(found.runs.map(({ promised }) => promised)),
+    ];
+    const errors = found.runs.map(({ ran, promised }) => promised / ran - 1);
     const isDone = unseen(found).length === 0 && contestants(found, Number(flags.repetitions)).length === 0;
     return [
       found.model,
@@ -175,10 +185,10 @@ function report(): void {
       isDone ? String(!verdict || verdict.share.median >= 1 ? plannedCut(found) : verdict.fastest) : 'not done',
       isDone ? Math.min(1, verdict?.share.median ?? 1).toFixed(3) : '',
       verdict ? `${verdict.share.low.toFixed(2)} … ${verdict.share.high.toFixed(2)}` : '',
-      median(found.ran).toPrecision(4),
-      `${percent(Math.min(...found.ran) / median(found.ran) - 1)} … ${percent(Math.max(...found.ran) / median(found.ran) - 1)}`,
-      found.promised.toPrecision(4),
-      percent(found.promised / median(found.ran) - 1),
+      ran.toPrecision(4),
+      promised.toPrecision(4),
+      percent(promised / ran - 1),
+      `${percent(Math.min(...errors))} … ${percent(Math.max(...errors))}`,
       found.coldSeconds.toFixed(1),
       found.cachedSeconds.toFixed(2),
     ];

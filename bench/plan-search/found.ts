@@ -13,9 +13,8 @@ export interface Found {
   readonly plan: Plan;
   readonly coldSeconds: number;
   readonly cachedSeconds: number;
-  /** Rows/s of each run by the command line, and what the plan promised for them. */
-  readonly ran: readonly number[];
-  readonly promised: number;
+  /** Rows/s that a plan promised for a run by the command line, and those of the run; each time the plan was tried anew. */
+  readonly runs: readonly { readonly promised: number; readonly ran: number }[];
   /** All legal cuts. */
   readonly cuts: readonly number[];
   /** Whether they need be looked at, by first layer of the second stage, as far as that is known. */
