@@ -16,7 +16,7 @@ import type { ModelGraph } from '../src/model/graph.js';
 import { openModel } from '../src/model/open.js';
 import { makePlan } from '../src/plan/make-plan.js';
 import { median } from '../src/plan/median.js';
-import type { LayerRange } from '../src/plan/plan.js';
+import { defaultDepth, type LayerRange } from '../src/plan/plan.js';
 import type { Isolation } from '../src/pool/isolation.js';
 import { processorName } from '../src/processor.js';
 import { bareWake } from './bare-wake.js';
@@ -35,7 +35,7 @@ const { values: flags } = parseArgs({
 });
 const m = Number(flags['micro-batches']);
 const DEADLINE = 600_000;
-const DEPTH = 6;
+const DEPTH = defaultDepth([{ workers: 1 }, { workers: 1 }]);
 
 interface Subject {
   readonly name: string;

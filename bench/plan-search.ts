@@ -18,7 +18,7 @@ import { median } from '../src/plan/median.js';
 import type { Plan, StageOptions } from '../src/plan/plan.js';
 import { writePlanFile } from '../src/plan/plan-file.js';
 import { SETTINGS, searchCuts } from './plan-search/beside.js';
-import { contestants, type Found, finalists, plannedCut, unseen, verdictOf } from './plan-search/found.js';
+import { type Found, finalists, isDone, plannedCut, verdictOf } from './plan-search/found.js';
 import { tandem, zeroInputs } from './zero-run.js';
 
 const { values: flags, positionals } = parseArgs({
@@ -172,7 +172,7 @@ function report(): void {
       median(found.runs.map(({ promised }) => promised)),
     ];
     const errors = found.runs.map(({ ran, promised }) => promised / ran - 1);
-    const isDone = unseen(found).length === 0 && contestants(found, Number(flags.repetitions)).length === 0;
+    const done = isDone(found, Number(flags.repetitions));
     return [
       found.model,
       found.slower === 1 ? 'as the first' : `${found.slower} x slower`,
@@ -182,8 +182,8 @@ function report(): void {
       String(Object.values(found.judged).filter((why) => why !== null).length),
       String(Object.keys(found.looks).length),
       String(finalists(found).length),
-      isDone ? String(!verdict || verdict.share.median >= 1 ? plannedCut(found) : verdict.fastest) : 'not done',
-      isDone ? Math.min(1, verdict?.share.median ?? 1).toFixed(3) : '',
+      done ? String(!verdict || verdict.share.median >= 1 ? plannedCut(found) : verdict.fastest) : 'not done',
+      done ? Math.min(1, verdict?.share.median ?? 1).toFixed(3) : '',
       verdict ? `${verdict.share.low.toFixed(2)} … ${verdict.share.high.toFixed(2)}` : '',
       ran.toPrecision(4),
       promised.toPrecision(4),

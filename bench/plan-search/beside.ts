@@ -6,7 +6,7 @@ import type { StageOptions } from '../../src/plan/plan.js';
 import type { TensorSpec } from '../../src/tensor.js';
 import { stageAlone } from './alone.js';
 import { judgeCuts } from './bound.js';
-import { contestants, type Found, plannedCut, unseen } from './found.js';
+import { contestants, type Found, isDone, plannedCut, unseen } from './found.js';
 
 export interface SearchOptions {
   readonly stages: readonly StageOptions[];
@@ -25,7 +25,7 @@ export const SETTINGS = { allowFallback: false, deadline: 600_000 };
 
 /** Adds to `found`: judges all cuts, looks at those that are left once each, and has a contest of the best. False when the time is up before. */
 export async function searchCuts(graph: ModelGraph, found: Found, options: SearchOptions): Promise<boolean> {
-  if (unseen(found).length === 0 && contestants(found, options.turns).length === 0) return true;
+  if (isDone(found, options.turns)) return true;
   await using beside = await Beside.open(graph, found, options);
   const all = (await beside.judge()) && (await beside.look()) && (await beside.contest());
   options.proceed();

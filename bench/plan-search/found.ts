@@ -51,6 +51,11 @@ export function contestants(found: Pick<Found, 'looks' | 'contest'>, turns: numb
   return finalists(found).filter((cut) => (found.contest[cut]?.length ?? 0) < turns);
 }
 
+/** Whether all cuts have been looked at, and the best have had their turns. */
+export function isDone(found: Found, turns: number): boolean {
+  return unseen(found).length === 0 && contestants(found, turns).length === 0;
+}
+
 /** The planned cut's rows/s as a share of what the fastest finalist did. */
 export interface Verdict {
   readonly fastest: number;

@@ -149,8 +149,8 @@ export function poolOptionsOf(
 export const IN_HAND = 2;
 
 /**
- * Depth that keeps every worker busy: what it computes and what waits for it, and the slots that the coordinator has in hand. Beside a slow stage all those must have room that the others compute in the meantime, since the output keeps
- * the order.
+ * Depth that keeps every worker busy: what it computes and what waits for it, and the slots that the coordinator has in hand. Beside
+ * a slow stage all those must have room that the others compute in the meantime, since the output keeps the order.
  */
 export function defaultDepth(stages: readonly (Taking & { readonly workers: number })[]): number {
   const inSections = sectionsOf(stages).map(({ stages: own, order }) => {
