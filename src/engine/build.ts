@@ -4,6 +4,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { EngineName } from './engine.js';
+import { oneDnnMark } from './tfjs/one-dnn.js';
 
 const require = createRequire(import.meta.url);
 
@@ -20,8 +21,9 @@ export function engineBuild(engine: EngineName, provider: string): string {
   if (engine === 'onnxruntime') return packageBuild('onnxruntime-node');
   const name = PACKAGES[provider] ?? provider;
   const folder = packageFolder(name);
-  const library = folder && stampOf(join(folder, 'deps/lib/libtensorflow.so'));
-  return library && library !== 'absent' ? `${packageBuild(name)}, libtensorflow ${library}` : packageBuild(name);
+  const library = folder && stampOf(join(folder, 'deps/lib/libtensorflow_cc.so.2'));
+  if (!library || library === 'absent') return packageBuild(name);
+  return `${packageBuild(name)}, libtensorflow ${library}${oneDnnMark()}`;
 }
 
 function packageBuild(name: string): string {

@@ -4,6 +4,7 @@ import type { ModelFormat } from '../model/graph.js';
 import type { Engine, EngineName } from './engine.js';
 import { allocatorEnvironment } from './tfjs/allocator.js';
 import { isInstalled } from './tfjs/installed.js';
+import { oneDnnEnvironment } from './tfjs/one-dnn.js';
 
 export interface Device {
   readonly kind: 'cpu' | 'gpu';
@@ -54,6 +55,7 @@ export const ENGINES: Record<EngineName, EngineEntry> = {
       TF_NUM_INTRAOP_THREADS: String(threads),
       TF_NUM_INTEROP_THREADS: '1',
       TF_CPP_MIN_LOG_LEVEL: '2',
+      ...oneDnnEnvironment(),
       TF_FORCE_GPU_ALLOW_GROWTH: 'true',
     }),
   },
