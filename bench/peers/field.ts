@@ -45,6 +45,8 @@ const PEERS: Readonly<Record<string, Peer>> = {
   accelerate: { command: 'python', needs: 'card' },
   'transformers.js': { command: 'node', peer: 'transformersJs', needs: 'packages' },
   predict: { command: 'node', env: tensorflow(cores) },
+  // TensorFlow's default depends on the processor; tandem's does not (src/engine/tfjs/one-dnn.ts).
+  'predict, no oneDNN': { command: 'node', peer: 'predict', env: { ...tensorflow(cores), TF_ENABLE_ONEDNN_OPTS: '0' } },
   'predict, 1 thread': { command: 'node', peer: 'predict', threads: 1, env: tensorflow(1) },
   tandem: { command: 'node' },
 };

@@ -16,7 +16,7 @@ export interface Subject {
 }
 
 const ONNX_PEERS = ['ort', 'ort gpu + cpu', 'openvino', 'torch', 'accelerate', 'tandem'];
-const TFJS_PEERS = ['predict', 'predict, 1 thread', 'tandem'];
+const TFJS_PEERS = ['predict', 'predict, no oneDNN', 'predict, 1 thread', 'tandem'];
 const KERAS = ['mobilenet-v2', 'efficientnet-b0', 'inception-v3', 'resnet-50'];
 
 export const SUBJECTS: readonly Subject[] = [

@@ -25,8 +25,11 @@ export interface Seen {
   readonly peakBytes: readonly (number | null)[];
 }
 
-/** Micro-batches of steady work that are watched at most, and at least for each worker. */
-const WATCHED = { most: 256, fewest: 2 };
+/** Micro-batches of steady work that are watched at most. */
+const MOST_WATCHED = 256;
+
+/** Rounds, in which every worker of every stage has a micro-batch, that say something of a pace. */
+const FEWEST_ROUNDS = 2;
 
 export class Rehearsal {
   readonly plan: Plan;
@@ -50,19 +53,21 @@ export class Rehearsal {
     return new Rehearsal(plan, await Pipeline.openWarm(graph, plan, rowSpecs, settings, { compute }));
   }
 
-  /** Watches about so many seconds of steady work, if the plan runs as it expects. */
-  async watch(seconds: number): Promise<Seen> {
+  /** Watches about so many seconds of steady work, if the plan runs as it expects, but no fewer rounds than `fewest`. */
+  async watch(seconds: number, fewest = FEWEST_ROUNDS): Promise<Seen> {
     const { stages, expected, microBatch } = this.plan;
-    const sections = sectionsOf(stages);
-    const filling = sum(
-      sections.map(({ stages: own, order }) => Math.max(order.length, sum(own.map((j) => stages[j]!.workers)))),
+    const rounds = sectionsOf(stages).map(({ stages: own, order }) =>
+      Math.max(order.length, sum(own.map((j) => stages[j]!.workers))),
     );
+    const round = sum(rounds);
+    const last = rounds.at(-1)!;
+    // That leave before every stage has work, and as many after the first of them has none.
+    const filling = Math.max(last, round - last);
     const interval = expected ? microBatch / expected.rowsPerSecond : 0;
-    const enough = interval > 0 ? Math.ceil(seconds / interval) : WATCHED.most;
-    const watched = Math.min(WATCHED.most, Math.max(WATCHED.fewest * filling, enough));
+    const enough = interval > 0 ? Math.ceil(seconds / interval) : MOST_WATCHED;
     // Workers of one stage finish together: whole rounds are watched.
-    const rounds = Math.ceil(watched / filling) * filling;
-    const count = rounds + 2 * filling;
+    const watched = Math.ceil(Math.min(MOST_WATCHED, Math.max(fewest * round, enough)) / round) * round;
+    const count = watched + 2 * filling;
     const start = performance.now();
     for await (const _ of this.#pipeline.run(zeros(count)));
     const whole = { microBatches: count, seconds: (performance.now() - start) / 1e3 };
@@ -70,7 +75,7 @@ export class Rehearsal {
     const peaks = await this.#pipeline.peakRss();
     // What a card holds does not show in the process.
     const peakBytes = peaks.map((peak, j) => (isCpu(stages[j]!.device) ? peak : null));
-    return { ...steady(spans, this.plan, filling, rounds), whole, peakBytes };
+    return { ...steady(spans, this.plan, filling, watched), whole, peakBytes };
   }
 
   get closed(): boolean {

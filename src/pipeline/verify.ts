@@ -16,10 +16,11 @@ import { overBudget, paceOf, shiftWhileFaster, type TrialSettings, type Tried, t
 const LIKELY = { share: 0.85, most: 3 };
 
 /**
- * Turns in which plans are watched beside each other, and seconds of steady work in each; who is `behind` by this share is watched no more. Where
- * a micro-batch takes longer than `longest` seconds, a plan has been watched for long by itself.
+ * Turns in which plans are watched beside each other, and seconds of steady work in each; who is `behind` by this share is watched no more. After the
+ * first no turn is begun that would end later than `most` seconds; where a micro-batch takes longer than `longest` seconds a plan has been watched for
+ * long by itself, and there are none.
  */
-const TURNS = { count: 3, watched: 0.4, behind: 0.05, longest: 0.25 };
+const TURNS = { count: 3, watched: 0.4, behind: 0.05, most: 5, longest: 0.5 };
 
 /** Seconds in which the fastest is watched, all in all, before its pace is promised: from second to second the pace of a machine changes. */
 const PROMISED = 5;
@@ -157,7 +158,10 @@ async function inTurn(tried: readonly Tried[], request: TrialSettings): Promise<
   if (open.length === 1 || open.some(isLong)) open = [];
   const ranked = tried.filter((each) => !open.some((one) => one.tried === each));
   const behind: { tried: Tried; share: number }[] = [];
+  const begun = performance.now();
   for (let turn = 1; open.length > 0 && turn <= TURNS.count; turn++) {
+    const turnMillis = turn > 1 ? (performance.now() - begun) / (turn - 1) : 0;
+    if (turn * turnMillis > TURNS.most * 1e3) break;
     request.onProgress?.(`trying in turn, ${turn} of ${TURNS.count}`);
     for (const { tried, seen } of open) seen.push(await tried.rehearsal.watch(TURNS.watched));
     const most = Math.max(...open.map(bestLook));
@@ -193,7 +197,7 @@ async function watchLong(
   const { microBatch } = tried.plan;
   const seen = [tried.seen, ...again];
   const watched = () => sum(seen.map(({ microBatches, rowsPerSecond }) => (microBatches * microBatch) / rowsPerSecond));
-  if (watched() < PROMISED) seen.push(await tried.rehearsal.watch(PROMISED - watched()));
+  if (watched() < PROMISED) seen.push(await tried.rehearsal.watch(PROMISED - watched(), 1));
   const count = sum(seen.map(({ microBatches }) => microBatches));
   const meanOf = (stage: number) =>
     sum(seen.map(({ microBatches, stageSeconds }) => microBatches * stageSeconds[stage]!)) / count;
