@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { formatTable } from '../src/cli/table.js';
+import { ENGINES } from '../src/engine/registry.js';
 import type { Summary } from '../src/job/summary.js';
 import { isLegalCut } from '../src/model/cut.js';
 import type { ModelGraph } from '../src/model/graph.js';
@@ -50,10 +51,8 @@ const { values: flags, positionals } = parseArgs({
 const until = performance.now() / 1e3 + Number(flags.seconds);
 
 process.env.TANDEM_ENGINE_MODULE = new URL('../test/fixtures/slow-engine.js', import.meta.url).href;
-// The engine behind the slow one cannot be told its threads.
-process.env.TF_NUM_INTRAOP_THREADS = '1';
-process.env.TF_NUM_INTEROP_THREADS = '1';
-process.env.TF_CPP_MIN_LOG_LEVEL = '2';
+// The engine behind the slow one cannot be told of these.
+Object.assign(process.env, ENGINES.tfjs.environment(1, { kind: 'cpu', index: 0 }));
 
 const kept: Found[] = flags.json && existsSync(flags.json) ? JSON.parse(readFileSync(flags.json, 'utf8')) : [];
 for (const path of flags.table ? [] : positionals)

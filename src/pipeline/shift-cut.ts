@@ -46,42 +46,75 @@ const WATCHED = { seconds: 0.5, gain: 0.05, looks: 5, longest: 0.1 };
 /** Seconds of work after which a process is held to its budget: what the language runtime keeps grows for a while. */
 const GROWN = 1.5;
 
-/**
- * The plan with the cut that would be best if all layers of a stage differed from the profile as the stage did; `null` where that gains nothing
- * or would still not reach `toBeat` rows a second.
- */
-export function shiftCut(search: Search, tried: Pick<Tried, 'form' | 'plan' | 'scales'>, toBeat: number): Plan | null {
-  const { plan: next } = candidateOf(search, tried.form, tried.scales);
-  if (!next || sameCut(next, tried.plan)) return null;
-  return next.expected!.rowsPerSecond < Math.max(toBeat, paceOf(tried) * (1 + GAIN)) ? null : next;
+/** What a rehearsal has shown of one cut. */
+export type Shown = Pick<Tried, 'form' | 'plan' | 'scales'>;
+
+/** A cut to be tried next, reckoned with `scales`, and the share by which it should be faster than the best that were tried. */
+export interface Shift {
+  readonly plan: Plan;
+  readonly scales: Required<Scales>;
+  readonly gain: number;
 }
 
-/** Cuts of one form that are tried at most, besides the first, and seconds after which no other is begun: what loads for long is shifted once. */
-const MOST = { shifts: 3, seconds: 4 };
+/**
+ * The cut that would be best if all layers of a stage differed from the profile as the stage did, on the mean of the cuts of one form that were tried: a
+ * machine that changes its pace between two looks does not do so between two stages that are at work together. `null` where that gains nothing
+ * over those, or would not lift the fastest of them to `toBeat` rows a second.
+ */
+export function shiftCut(search: Search, shown: readonly Shown[], toBeat: number): Shift | null {
+  const scales = meanOf(shown.map((each) => each.scales));
+  const { plan } = candidateOf(search, shown[0]!.form, scales);
+  if (!plan || shown.some((each) => sameCut(each.plan, plan))) return null;
+  const ratio = plan.expected!.rowsPerSecond / Math.max(...shown.map((each) => paceUnder(each, scales)));
+  const fastest = Math.max(...shown.map((each) => each.plan.expected!.rowsPerSecond));
+  return ratio < 1 + GAIN || ratio * fastest < toBeat ? null : { plan, scales, gain: ratio - 1 };
+}
+
+/** Of the seconds the mean of all looks, of the bytes the most. */
+function meanOf(all: readonly Required<Scales>[]): Required<Scales> {
+  const [first] = all;
+  return {
+    seconds: first!.seconds.map((_, j) => Math.exp(sum(all.map(({ seconds }) => Math.log(seconds[j]!))) / all.length)),
+    bytes: first!.bytes.map((_, j) => Math.max(...all.map(({ bytes }) => bytes[j]!))),
+  };
+}
+
+/** Rows a second of a cut that was tried, by the stages' times alone, if these took as long as `seconds` says and not as they did then. */
+function paceUnder({ plan, scales }: Shown, { seconds }: Required<Scales>): number {
+  const { expected } = plan;
+  const then = expected!.stages.map((stage, j) => ({
+    ...stage,
+    seconds: (stage.seconds * seconds[j]!) / scales.seconds[j]!,
+  }));
+  return paceOf({ plan: { ...plan, expected: { ...expected!, stages: then } } });
+}
 
 /**
- * Shifts the cut for as long as that makes the plan faster; no cut is tried twice. `attempt` tries one, reckoned with such scales; `toBeat` tells
- * the rows a second of the fastest plan so far, of any form. The last that was tried is returned, which need not be the fastest.
+ * Cuts of one form that are tried at most, besides the first, and seconds after which no other is begun: what loads for long is shifted once, unless
+ * the next shift is `sure` to gain something.
  */
-export async function shiftWhileFaster<T extends Pick<Tried, 'form' | 'plan' | 'scales'>>(
+const MOST = { shifts: 3, seconds: 4, sure: { gain: 0.05, seconds: 10 } };
+
+/**
+ * Shifts the cut for as long as what was seen says that it helps; no cut is tried twice. `attempt` tries one, reckoned with such scales; `toBeat` tells
+ * the rows a second of the fastest plan so far, of any form. All that were tried are returned.
+ */
+export async function shiftWhileFaster<T extends Shown>(
   search: Search,
   first: T,
   toBeat: () => number,
   attempt: (plan: Plan, scales: Scales) => Promise<T>,
-): Promise<T> {
-  const before = [first.plan];
-  let last = first;
-  const until = performance.now() + MOST.seconds * 1e3;
-  for (let shifts = 0; shifts < MOST.shifts && performance.now() < until; shifts++) {
-    const shifted = shiftCut(search, last, toBeat());
-    if (!shifted || before.some((plan) => sameCut(plan, shifted))) break;
-    const next = await attempt(shifted, last.scales);
-    before.push(shifted);
-    const gains = next.plan.expected!.rowsPerSecond > last.plan.expected!.rowsPerSecond;
-    last = next;
-    if (!gains) break;
+): Promise<T[]> {
+  const shown = [first];
+  const begun = performance.now();
+  while (shown.length <= MOST.shifts) {
+    const shift = shiftCut(search, shown, toBeat());
+    if (!shift) break;
+    const seconds = shift.gain >= MOST.sure.gain ? MOST.sure.seconds : MOST.seconds;
+    if (performance.now() - begun > seconds * 1e3) break;
+    shown.push(await attempt(shift.plan, shift.scales));
   }
-  return last;
+  return shown;
 }
 
 /** Rows a second by the stages' times alone, as those of a plan that has not been tried. */
