@@ -1,6 +1,7 @@
 /** What was found of a case: as data that is kept, and as the table that is printed. */
-import { type Estimate, geometricMean, holdsOne } from '../../src/bench/statistics.js';
+import { type Estimate, holdsOne } from '../../src/bench/statistics.js';
 import { formatTable } from '../../src/cli/table.js';
+import { geometricMean } from '../../src/plan/geometric-mean.js';
 import type { MachineFacts } from '../../src/plan/machine-schema.js';
 
 export interface PeerResult {

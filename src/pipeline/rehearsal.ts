@@ -61,7 +61,7 @@ export class Rehearsal {
     );
     const round = sum(rounds);
     const last = rounds.at(-1)!;
-    // That leave before every stage has work, and as many after the first of them has none.
+    // Micro-batches that leave before every stage has work, and as many at the end, when the first has none.
     const filling = Math.max(last, round - last);
     const interval = expected ? microBatch / expected.rowsPerSecond : 0;
     const enough = interval > 0 ? Math.ceil(seconds / interval) : MOST_WATCHED;

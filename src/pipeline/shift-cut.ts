@@ -4,6 +4,7 @@ import { isCpu } from '../engine/registry.js';
 import { hasBudget, noFit } from '../plan/budget.js';
 import { candidateOf, type Scales } from '../plan/candidate.js';
 import type { Form } from '../plan/form.js';
+import { geometricMean } from '../plan/geometric-mean.js';
 import type { Need } from '../plan/need.js';
 import type { Plan } from '../plan/plan.js';
 import type { Search } from '../plan/staffing.js';
@@ -74,7 +75,7 @@ export function shiftCut(search: Search, shown: readonly Shown[], toBeat: number
 function meanOf(all: readonly Required<Scales>[]): Required<Scales> {
   const [first] = all;
   return {
-    seconds: first!.seconds.map((_, j) => Math.exp(sum(all.map(({ seconds }) => Math.log(seconds[j]!))) / all.length)),
+    seconds: first!.seconds.map((_, j) => geometricMean(all.map(({ seconds }) => seconds[j]!))),
     bytes: first!.bytes.map((_, j) => Math.max(...all.map(({ bytes }) => bytes[j]!))),
   };
 }
