@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { formatTable } from '../src/cli/table.js';
-import { ENGINES } from '../src/engine/registry.js';
+import { ENGINES, engineFor } from '../src/engine/registry.js';
 import type { Summary } from '../src/job/summary.js';
 import { isLegalCut } from '../src/model/cut.js';
 import type { ModelGraph } from '../src/model/graph.js';
@@ -51,8 +51,6 @@ const { values: flags, positionals } = parseArgs({
 const until = performance.now() / 1e3 + Number(flags.seconds);
 
 process.env.TANDEM_ENGINE_MODULE = new URL('../test/fixtures/slow-engine.js', import.meta.url).href;
-// The engine behind the slow one cannot be told of these.
-Object.assign(process.env, ENGINES.tfjs.environment(1, { kind: 'cpu', index: 0 }));
 
 const kept: Found[] = flags.json && existsSync(flags.json) ? JSON.parse(readFileSync(flags.json, 'utf8')) : [];
 for (const path of flags.table ? [] : positionals)
@@ -61,6 +59,8 @@ report();
 
 async function search(path: string, slower: number): Promise<void> {
   const graph = await openModel(path);
+  // The engine behind the slow one cannot be told of these.
+  Object.assign(process.env, ENGINES[engineFor(graph.format)].environment(1, { kind: 'cpu', index: 0 }));
   const provider = slower === 1 ? undefined : 'custom';
   const second = slower === 1 ? 'cpu' : `cpu:${slower}`;
   const stages: StageOptions[] = [
