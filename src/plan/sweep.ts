@@ -8,7 +8,7 @@ import { runningSums } from './sums.js';
 /** A larger micro-batch must gain more than this to be worth its memory and its longer fill. */
 const WORTH = 0.03;
 
-/** Seconds that the whole model may take on one micro-batch; larger ones are not tried: they gain nothing more, fill for long, and are long to plan. */
+/** Seconds that the whole model may take on one micro-batch; larger ones are not tried: they take long to fill and long to plan. */
 const MOST_SECONDS = 0.5;
 
 const LOOK: Patience = { runs: 2, millis: 30 };
