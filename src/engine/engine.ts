@@ -29,6 +29,8 @@ export interface LoadedSlice {
    * Throws coded errors: TANDEM_ENGINE_FAILED, TANDEM_OUT_OF_MEMORY.
    */
   run(inputs: readonly Tensor[]): Tensor[] | Promise<Tensor[]>;
+  /** Takes back what `run` gave, once nobody reads it any more. Engines whose results are cheap to leave to the collector do without. */
+  release?(outputs: readonly Tensor[]): void;
   /**
    * What `run` would give, were it `slice` of the same model, for inputs of these dtypes and shapes (no open dimensions), found without
    * computing; `null` where only computing can tell. Engines that cannot say do without.

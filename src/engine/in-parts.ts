@@ -8,7 +8,7 @@ import type { LoadedSlice } from './engine.js';
  * and TANDEM_STAGE_FAILED when what the parts give does not fit together.
  */
 export async function runInParts(
-  slice: Pick<LoadedSlice, 'run'>,
+  slice: Pick<LoadedSlice, 'run' | 'release'>,
   inputs: readonly Tensor[],
   rowsAtOnce: number,
 ): Promise<Tensor[]> {
@@ -20,6 +20,7 @@ export async function runInParts(
     const part = await slice.run(inputs.map((tensor) => rowsOf(tensor, from, count)));
     whole ??= part.map(({ dtype, shape }) => zeros(dtype, [rows, ...shape.slice(1)]));
     for (const [n, tensor] of part.entries()) place(tensor, whole[n]!, from, count);
+    slice.release?.(part);
   }
   return whole!;
 }

@@ -2,6 +2,7 @@
 import type { Tensor as TfTensor } from '@tensorflow/tfjs-node';
 import { TandemError } from '../../errors.js';
 import type { DType, Tensor, TypedArray } from '../../tensor.js';
+import { type NativeBackend, nativeBackend } from './binding.js';
 import type { Tfjs } from './native.js';
 
 /** What tfjs can compute with; `uint8` becomes int32 on its way in, as tfjs itself does with images. */
@@ -28,16 +29,23 @@ export function lend(tf: Tfjs, { dtype, shape, data }: Tensor): TfTensor {
 }
 
 /** The values of `tensor` in memory of their own; `lent` are the tensors that it may still share memory with. */
-export async function readOut(tensor: TfTensor, lent: readonly Tensor[]): Promise<Tensor> {
+export async function readOut(tf: Tfjs, tensor: TfTensor, lent: readonly Tensor[]): Promise<Tensor> {
   const dtype = tensor.dtype;
   if (dtype !== 'float32' && dtype !== 'int32' && dtype !== 'bool') {
     throw new TandemError('TANDEM_MODEL_UNSUPPORTED', `a ${dtype} tensor cannot leave a slice`, {
       remedy: 'cut elsewhere: tandem inspect MODEL lists the legal cuts',
     });
   }
+  const backend = nativeBackend(tf);
+  // A copy, even of what no op has touched.
+  if (backend) return { dtype, shape: tensor.shape, data: backend.binding.tensorDataSync(idOf(backend, tensor)) };
   // Not dataSync: WebGPU has no way to wait for the card.
   const data = (await tensor.data()) as TypedArray;
   // What no op has touched comes back as the very array that was lent.
   const isLent = lent.some((input) => input.data.buffer === data.buffer);
   return { dtype, shape: tensor.shape, data: isLent ? data.slice() : data };
+}
+
+function idOf(backend: NativeBackend, tensor: TfTensor): number {
+  return backend.getInputTensorIds([tensor])[0]!;
 }

@@ -9,12 +9,14 @@ import type { Slice } from '../../model/slice.js';
 import type { Tensor } from '../../tensor.js';
 import { describeByRunning } from '../describe.js';
 import type { Engine, EngineOptions, LoadedSlice } from '../engine.js';
+import { nativeBackend } from './binding.js';
 import { engineFailure } from './failure.js';
 import { loadGraphSlice } from './graph-slice.js';
 import { layersFacts } from './layers-facts.js';
 import { loadLayersSlice } from './layers-slice.js';
 import { lend, readOut } from './lend.js';
 import { type Opened, openProvider } from './provider.js';
+import { release } from './release.js';
 import { taped } from './taped-slice.js';
 import type { TfSlice } from './tf-slice.js';
 
@@ -55,10 +57,14 @@ async function describe(
   }
 }
 
-function onTensors({ tf, watch }: Opened, slice: TfSlice): Pick<LoadedSlice, 'weightBytes' | 'run' | 'dispose'> {
+function onTensors(
+  { tf, watch }: Opened,
+  slice: TfSlice,
+): Pick<LoadedSlice, 'weightBytes' | 'run' | 'release' | 'dispose'> {
   return {
     weightBytes: slice.weightBytes,
     run: (inputs) => watch(() => run(tf, slice, inputs)),
+    release: nativeBackend(tf) ? release : undefined,
     dispose: () => slice.dispose(),
   };
 }
@@ -69,7 +75,7 @@ async function run(tf: Opened['tf'], slice: TfSlice, inputs: readonly Tensor[]):
     for (const input of inputs) held.push(lend(tf, input));
     const made = await slice.run([...held]);
     held.push(...made);
-    return await Promise.all(made.map((tensor) => readOut(tensor, inputs)));
+    return await Promise.all(made.map((tensor) => readOut(tf, tensor, inputs)));
   } catch (cause) {
     throw engineFailure('the slice', cause);
   } finally {

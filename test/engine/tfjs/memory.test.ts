@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import { after, test } from 'node:test';
 import { MODELS } from '../../../scripts/make-model.js';
 import { lend, readOut } from '../../../src/engine/tfjs/lend.js';
+import { release } from '../../../src/engine/tfjs/release.js';
 import { tfjs } from '../../../src/engine/tfjs/tfjs.js';
 import { TandemError } from '../../../src/errors.js';
 import { legalCuts } from '../../../src/model/cut.js';
@@ -64,16 +65,42 @@ test('views over shared memory go in at any offset, and the memory is free again
 test('a tensor that no op touched is still a copy', { skip }, async () => {
   const input: Tensor = { dtype: 'float32', shape: [2], data: Float32Array.of(1, 2) };
   const tensor = lend(tf!, input);
-  const output = await readOut(tensor, [input]);
+  const output = await readOut(tf!, tensor, [input]);
   input.data[0] = 9;
   assert.deepEqual(output, { dtype: 'float32', shape: [2], data: Float32Array.of(1, 2) });
   tensor.dispose();
 });
 
+test('a result that is taken back is empty, and what it was read from is whole', { skip }, async () => {
+  const input: Tensor = { dtype: 'float32', shape: [2], data: Float32Array.of(1, 2) };
+  const lent = lend(tf!, input);
+  const again = lent.clone();
+  const [first, second] = [await readOut(tf!, lent, [input]), await readOut(tf!, again, [input])];
+  release([first, second]);
+  assert.deepEqual([first.data.length, second.data.length], [0, 0]);
+  assert.deepEqual(input.data, Float32Array.of(1, 2));
+  assert.deepEqual(await readOut(tf!, lent, [input]), input);
+  tf!.dispose([lent, again]);
+});
+
+test('results that are taken back leave the next ones as they were', { skip }, async () => {
+  const graph = await opened(folder.path, 'residual-cnn');
+  const loaded = await tfjs.load(sliceOf(graph, 0, graph.ops.length), CPU);
+  const feeds = feedsOf(graph, 2);
+  const expected = (await loaded.run(feeds)).map(bytes);
+  // Beyond the runs that are recorded.
+  for (let run = 0; run < 5; run++) {
+    const outputs = await loaded.run(feeds);
+    assert.deepEqual(outputs.map(bytes), expected);
+    loaded.release!(outputs);
+  }
+  await loaded.dispose();
+});
+
 test('dtypes: bool and int32 as they are, uint8 as int32, others refused', { skip }, async () => {
   const through = async (tensor: Tensor) => {
     const lent = lend(tf!, tensor);
-    const result = await readOut(lent, [tensor]);
+    const result = await readOut(tf!, lent, [tensor]);
     lent.dispose();
     return result;
   };
@@ -90,7 +117,7 @@ test('dtypes: bool and int32 as they are, uint8 as int32, others refused', { ski
     code('TANDEM_MODEL_UNSUPPORTED'),
   );
   const text = tf!.tensor(['a'], [1], 'string');
-  await assert.rejects(readOut(text, []), code('TANDEM_MODEL_UNSUPPORTED'));
+  await assert.rejects(readOut(tf!, text, []), code('TANDEM_MODEL_UNSUPPORTED'));
   text.dispose();
 });
 
