@@ -39,7 +39,8 @@ export interface Commit extends Earlier {
 export type JournalRecord = Beginning | Commit;
 
 export const MAGIC = Buffer.from('TDJ');
-export const VERSION = 1;
+/** Another where records, or the files that they tell of, are laid out otherwise. */
+export const VERSION = 2;
 export const HEAD_BYTES = 12;
 
 export function encodeRecord(record: JournalRecord): Buffer {

@@ -101,6 +101,11 @@ export class PartialFile {
     if (this.#mark.bytes === 0) this.#mark = { bytes: bytes.length, head: bytes.length, crc: 0 };
   }
 
+  /** Write behind the end what the next write may replace, and no mark tells of. */
+  async writeTail(bytes: Uint8Array): Promise<void> {
+    await this.#writeAt(bytes, this.#mark.bytes);
+  }
+
   /** Drop what was written since `mark`. */
   async rewind(mark: Mark = EMPTY): Promise<void> {
     try {

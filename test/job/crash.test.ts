@@ -3,29 +3,16 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { Random } from '../../scripts/make-model/random.js';
-import { type Loaded, OutputClaim } from '../../src/job/output-claim.js';
+import { OutputClaim } from '../../src/job/output-claim.js';
 import type { RowsDone } from '../../src/job/sink.js';
 import { CrashDisk, PowerCut } from './crash-disk.js';
+import { FINGERPRINT, jobOf } from './job-of.js';
 import { batch, failedRow, sharedTensor } from './rows-done.js';
 import { tempFolder } from './temp-folder.js';
 
 const ROWS = 63;
 const MICRO_BATCH = 4;
-const FINGERPRINT = { input: 'rows' };
-const JOB: Loaded = {
-  fingerprint: FINGERPRINT,
-  plan: {
-    stages: [
-      {
-        ...{ device: 'cpu', engine: 'onnxruntime', provider: 'cpu', threads: 1, workers: 1 },
-        ...{ layers: { from: 0, to: 1 }, ops: { from: 0, to: 2 } },
-      },
-    ],
-    ...{ microBatch: MICRO_BATCH, depth: 3, isolation: 'thread', cutBy: 'layers' },
-  },
-  request: null,
-  total: ROWS,
-};
+const JOB = jobOf({ rows: ROWS, microBatch: MICRO_BATCH });
 
 /** The same for a row whenever it is computed; every seventh row fails. */
 function micro(firstRow: number, outputs: number): RowsDone {

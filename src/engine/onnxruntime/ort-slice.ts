@@ -62,7 +62,7 @@ class OrtSlice implements LoadedSlice {
   readonly #model: OnnxModel;
   readonly #session: InferenceSession;
   readonly #slice: Slice;
-  /** One private tensor per input, kept while the shape stays: ORT reads no shared memory. */
+  /** One private tensor per input, kept while the shape stays: ORT reads no SharedArrayBuffer. */
   readonly #staged = new Map<string, OrtTensor>();
 
   constructor({ ort, model, session, slice, placement, weights }: Opened) {
@@ -80,7 +80,7 @@ class OrtSlice implements LoadedSlice {
     // Ops that nothing reads make a slice without outputs, which ORT loads but does not run.
     if (outputs.length === 0) return [];
     try {
-      const feeds = Object.fromEntries(names.map((name, n) => [name, this.#stage(name, inputs[n]!)]));
+      const feeds = Object.fromEntries(names.map((name, n) => [name, this.#feed(name, inputs[n]!)]));
       const results = await this.#session.run(feeds, outputs);
       return outputs.map((name) => tensorFrom(name, results[name]!));
     } catch (cause) {
@@ -99,17 +99,26 @@ class OrtSlice implements LoadedSlice {
     await this.#session.release();
   }
 
+  /** What processes share, and private memory, is read where it lies. */
+  #feed(name: string, tensor: Tensor): OrtTensor {
+    return tensor.data.buffer instanceof SharedArrayBuffer ? this.#stage(name, tensor) : this.#over(tensor);
+  }
+
   #stage(name: string, { dtype, shape, data }: Tensor): OrtTensor {
     let staged = this.#staged.get(name);
     if (!staged || staged.type !== dtype || !sameShape(staged.dims, shape)) {
-      const words = allocate(dtype, shape);
-      staged = new this.#ort.Tensor(dtype as 'float32', words as Float32Array, shape);
-      // Where the platform has a Float16Array the tensor would show one, of which onnxruntime-node 1.30 sees no bytes.
-      if (dtype === 'float16') Object.defineProperty(staged, 'data', { value: words });
+      staged = this.#over({ dtype, shape, data: allocate(dtype, shape) });
       this.#staged.set(name, staged);
     }
     bytesOf(staged.data as TypedArray).set(bytesOf(data));
     return staged;
+  }
+
+  #over({ dtype, shape, data }: Tensor): OrtTensor {
+    const tensor = new this.#ort.Tensor(dtype as 'float32', data as Float32Array, shape);
+    // Where the platform has a Float16Array the tensor would show one, of which onnxruntime-node 1.30 sees no bytes.
+    if (dtype === 'float16') Object.defineProperty(tensor, 'data', { value: data });
+    return tensor;
   }
 }
 

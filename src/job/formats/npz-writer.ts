@@ -1,5 +1,5 @@
 /**
- * Rows out as NPZ: each output grows as an NPY file of its own beside the archive, and all are moved into it at the end.
+ * Rows out as NPZ: the first output grows in the archive itself, each other one as an NPY file of its own beside it, which is moved into it at the end.
  * Where the disk fills up meanwhile, no row is lost: what is not in the archive is still in its own file.
  */
 import { crc32 } from 'node:zlib';
@@ -8,9 +8,10 @@ import type { OutputFiles } from '../output-files.js';
 import type { PartialFile } from '../partial-file.js';
 import type { RowsDone } from '../sink.js';
 import { ArrayRows, type ArraySpec, arrayOf } from './array-rows.js';
+import { joinedCrc } from './joined-crc.js';
 import { noRows } from './npy-writer.js';
 import { type Earlier, type RowsWriter, runsOf, type WriterState } from './rows-writer.js';
-import { ZipWriter } from './zip-writer.js';
+import { type ZipEntry, ZipWriter } from './zip-writer.js';
 
 /** Bytes that are copied into the archive at once. */
 const CHUNK = 1 << 20;
@@ -28,7 +29,9 @@ export class NpzWriter implements RowsWriter {
   /** Called when a member stands, before its column goes: it settles when the member cannot be lost any more. */
   readonly #keep: () => Promise<void>;
   #arrays: readonly ArraySpec[] = [];
-  /** Those that are not in the archive yet. */
+  /** The array that grows in the archive, behind two headers that are written anew at the end; `null` before the first row. */
+  #first: ArrayRows | null = null;
+  /** The others that are not in the archive yet. */
   #columns: Column[] = [];
   #rows = 0;
 
@@ -55,7 +58,7 @@ export class NpzWriter implements RowsWriter {
   async write(batch: RowsDone): Promise<void> {
     if (this.#arrays.length === 0) await this.#begin([...batch.outputs].map(([name, tensor]) => arrayOf(name, tensor)));
     const runs = runsOf(batch);
-    for (const { array, file } of this.#columns) {
+    for (const { array, file } of [{ array: this.#first!, file: this.#archive }, ...this.#columns]) {
       await array.write(batch.outputs.get(array.spec.name) as Tensor, batch.rows, runs, file);
     }
     this.#rows += batch.rows;
@@ -65,13 +68,21 @@ export class NpzWriter implements RowsWriter {
     return { arrays: this.#arrays, members: this.#zip.entries };
   }
 
+  /** The archive is a whole one then, with its first member; the others are still beside it. */
   async settle(): Promise<void> {
+    if (this.#first && this.#zip.entries.length === 0) {
+      const entry = this.#firstEntry(this.#first);
+      await this.#archive.writeHead(this.#headOf(this.#first, entry));
+      // For whoever looks before the job goes on; a full disk has no room for it.
+      await this.#archive.writeTail(this.#zip.tableOf([entry])).catch(() => {});
+    }
     for (const { array, file } of this.#columns) await file.writeHead(array.header(this.#rows));
   }
 
   async seal(): Promise<void> {
-    if (this.#arrays.length === 0) throw noRows();
+    if (this.#first === null) throw noRows();
     await this.settle();
+    if (this.#zip.entries.length === 0) this.#zip.addWritten(this.#firstEntry(this.#first));
     while (this.#columns.length > 0) await this.#move(this.#columns[0]!);
     await this.#zip.end();
   }
@@ -80,17 +91,26 @@ export class NpzWriter implements RowsWriter {
     for (const { file } of this.#columns) await file.close();
   }
 
+  /** As long as nothing stands behind it in the archive. */
+  #firstEntry(array: ArrayRows): ZipEntry {
+    const header = array.header(this.#rows);
+    const { bytes, head } = this.#archive.mark;
+    return entryOf(array, header.length + bytes - head, crcOf(header, this.#archive));
+  }
+
+  #headOf(array: ArrayRows, entry: ZipEntry): Buffer {
+    return Buffer.concat([this.#zip.headerOf(entry), array.header(this.#rows)]);
+  }
+
   /** A column's file goes when its member stands, so that the disk never holds more than the archive and one column. */
   async #move({ array, suffix, file }: Column): Promise<void> {
     const { mark } = this.#archive;
     try {
-      const crc = await this.#eachChunk(file, async () => {});
-      await this.#zip.add(`${array.spec.name}.npy`, file.size, crc, async () => {
-        await this.#eachChunk(file, (chunk) => this.#archive.write(chunk));
-      });
+      const crc = crcOf(array.header(this.#rows), file);
+      await this.#zip.add(memberName(array.spec), file.size, crc, () => this.#copy(file));
     } catch (error) {
       await this.#archive.rewind(mark);
-      if (mark.bytes > 0) await this.#zip.end();
+      await this.#zip.end();
       throw error;
     }
     await this.#keep();
@@ -100,9 +120,15 @@ export class NpzWriter implements RowsWriter {
 
   /** `members` of the arrays are in the archive already. */
   async #begin(arrays: readonly ArraySpec[], members = 0): Promise<void> {
-    for (const [n, spec] of arrays.entries()) {
-      const suffix = `.${n}`;
-      if (n < members) {
+    const [first, ...others] = arrays;
+    if (first) {
+      const array = new ArrayRows(first);
+      if (this.#archive.size === 0) await this.#archive.writeHead(this.#headOf(array, entryOf(array, 0, 0)));
+      this.#first = array;
+    }
+    for (const [n, spec] of others.entries()) {
+      const suffix = `.${n + 1}`;
+      if (n + 1 < members) {
         await this.#files.remove(suffix);
         continue;
       }
@@ -114,16 +140,25 @@ export class NpzWriter implements RowsWriter {
     this.#arrays = arrays;
   }
 
-  /** Reads the whole of `file`; returns its checksum. */
-  async #eachChunk(file: PartialFile, use: (chunk: Uint8Array) => Promise<void>): Promise<number> {
-    let crc = 0;
+  async #copy(file: PartialFile): Promise<void> {
     const chunk = Buffer.alloc(Math.min(CHUNK, file.size));
     for (let done = 0; done < file.size; done += CHUNK) {
       const piece = chunk.subarray(0, Math.min(CHUNK, file.size - done));
       await file.readAt(piece, done);
-      crc = crc32(piece, crc);
-      await use(piece);
+      await this.#archive.write(piece);
     }
-    return crc;
   }
+}
+
+function entryOf({ spec }: ArrayRows, size: number, crc: number): ZipEntry {
+  return { name: memberName(spec), size, crc, offset: 0 };
+}
+
+function memberName({ name }: ArraySpec): string {
+  return `${name}.npy`;
+}
+
+/** Of a file whose head is `header`: the head is not in its mark, because it may change. */
+function crcOf(header: Buffer, { mark: { bytes, head, crc } }: PartialFile): number {
+  return joinedCrc(crc32(header), crc, bytes - head);
 }

@@ -59,16 +59,29 @@ export class ZipWriter {
     this.#entries.push(entry);
   }
 
-  /** The table of contents: nothing comes after it. */
-  async end(): Promise<void> {
-    const offset = this.#file.size;
-    const table = Buffer.concat(this.#entries.map((entry) => this.#centralHeader(entry)));
-    await this.#file.write(Buffer.concat([table, this.#endRecords(offset, table.length)]));
+  /** A member whose bytes are in the file already, behind the header that `headerOf` gives for it. */
+  addWritten(entry: ZipEntry): void {
+    this.#entries.push(entry);
   }
 
-  #localHeader({ name: text, size, crc }: ZipEntry): Buffer {
+  /** The local header of a member that may still grow: as many bytes for any size. */
+  headerOf(entry: ZipEntry): Buffer {
+    return this.#localHeader(entry, true);
+  }
+
+  /** The table of contents: nothing comes after it. */
+  async end(): Promise<void> {
+    await this.#file.write(this.tableOf(this.#entries));
+  }
+
+  /** A table of `entries` as it would stand where the file ends now. */
+  tableOf(entries: readonly ZipEntry[]): Buffer {
+    const table = Buffer.concat(entries.map((entry) => this.#centralHeader(entry)));
+    return Buffer.concat([table, this.#endRecords(this.#file.size, table.length, entries.length)]);
+  }
+
+  #localHeader({ name: text, size, crc }: ZipEntry, long = size >= this.#zip64From): Buffer {
     const name = Buffer.from(text);
-    const long = size >= this.#zip64From;
     const extra = long ? zip64Extra([size, size]) : Buffer.alloc(0);
     const header = Buffer.alloc(LOCAL_BYTES);
     header.writeUInt32LE(LOCAL_SIGNATURE, 0);
@@ -106,8 +119,7 @@ export class ZipWriter {
     return Buffer.concat([header, name, extra]);
   }
 
-  #endRecords(offset: number, bytes: number): Buffer {
-    const members = this.#entries.length;
+  #endRecords(offset: number, bytes: number, members: number): Buffer {
     const long = offset + bytes >= this.#zip64From || members >= MAX16;
     const end = Buffer.alloc(END_BYTES);
     end.writeUInt32LE(END_SIGNATURE, 0);

@@ -7,8 +7,10 @@ import { crc32 } from 'node:zlib';
 import { ZipWriter } from '../../../src/job/formats/zip-writer.js';
 import { openSink } from '../../../src/job/open-sink.js';
 import { openSource } from '../../../src/job/open-source.js';
+import { OutputClaim } from '../../../src/job/output-claim.js';
 import { PartialFile } from '../../../src/job/partial-file.js';
 import type { Sink } from '../../../src/job/sink.js';
+import { FINGERPRINT, jobOf } from '../job-of.js';
 import { floatBytes, npyBytes } from '../npy-bytes.js';
 import { batch, failedRow, sharedTensor } from '../rows-done.js';
 import { inputSpec, readAll } from '../rows-read.js';
@@ -26,7 +28,6 @@ test('every output is a member, its failed rows in place; only the archive stays
   const sink = await openSink(at('out.npz'));
   await writeThree(sink);
   assert.deepEqual(readdirSync(at('')).sort(), [
-    'out.npz.0.partial',
     'out.npz.1.partial',
     'out.npz.errors.jsonl.partial',
     'out.npz.lock',
@@ -69,6 +70,18 @@ test('abandoned: the rows so far are a whole archive, and no other file stays', 
   assert.deepEqual((await readAll(source)).values, [[1, 2]]);
   const unused = await openSink(at('none.npz'));
   await assert.rejects(unused.finish(), { code: 'TANDEM_OUTPUT_FAILED', message: /no rows came/ });
+});
+
+test('left to be gone on with: the archive tells the rows so far of the first output, and the files beside it of the others', async (t) => {
+  const at = tempFolder(t);
+  const claim = await OutputClaim.take(at('out.npz'), { fingerprint: FINGERPRINT });
+  const sink = await claim.open(jobOf({ rows: 9, microBatch: 2 }));
+  await writeThree(sink);
+  await sink.abandon();
+  const first = await openSource(at('out.npz.partial'), [inputSpec('y', 'float32', 2)], { format: 'npz' });
+  assert.deepEqual((await readAll(first)).values, [[1, 2, 0, 0, 7, 8]]);
+  const second = await openSource(at('out.npz.1.partial'), [inputSpec('x', 'int64')], { format: 'npy' });
+  assert.deepEqual((await readAll(second)).values, [[5n, 0n, 9n]]);
 });
 
 for (const zip64From of [0, 100, 300, 0xffffffff]) {
