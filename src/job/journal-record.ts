@@ -39,8 +39,7 @@ export interface Commit extends Earlier {
 export type JournalRecord = Beginning | Commit;
 
 export const MAGIC = Buffer.from('TDJ');
-/** Another where records, or the files that they tell of, are laid out otherwise. */
-export const VERSION = 2;
+export const VERSION = 1;
 export const HEAD_BYTES = 12;
 
 export function encodeRecord(record: JournalRecord): Buffer {

@@ -3,6 +3,7 @@
  * Where the disk fills up meanwhile, no row is lost: what is not in the archive is still in its own file.
  */
 import { crc32 } from 'node:zlib';
+import { TandemError } from '../../errors.js';
 import type { Tensor } from '../../tensor.js';
 import type { OutputFiles } from '../output-files.js';
 import type { PartialFile } from '../partial-file.js';
@@ -42,13 +43,14 @@ export class NpzWriter implements RowsWriter {
     this.#keep = keep;
   }
 
-  /** `files` are where `earlier` says that they are. */
+  /** `files` are where `earlier` says that they are. Throws TANDEM_JOURNAL_DAMAGED where its rows are not in the archive. */
   static async open(
     files: OutputFiles,
     archive: PartialFile,
     keep: () => Promise<void>,
     earlier?: Earlier,
   ): Promise<NpzWriter> {
+    if (earlier && earlier.rows > 0 && archive.size === 0) throw otherLayout(files.output);
     const writer = new NpzWriter(files, archive, new ZipWriter(archive, earlier?.state.members), keep);
     await writer.#begin(earlier?.state.arrays ?? [], earlier?.state.members?.length ?? 0);
     writer.#rows = earlier?.rows ?? 0;
@@ -152,6 +154,17 @@ export class NpzWriter implements RowsWriter {
 
 function entryOf({ spec }: ArrayRows, size: number, crc: number): ZipEntry {
   return { name: memberName(spec), size, crc, offset: 0 };
+}
+
+/** As versions before had it: the first output too in a file of its own. */
+function otherLayout(output: string): TandemError {
+  return new TandemError(
+    'TANDEM_JOURNAL_DAMAGED',
+    `${output} cannot be gone on with: another version of tandem began it`,
+    {
+      remedy: 'start over with --force-new',
+    },
+  );
 }
 
 function memberName({ name }: ArraySpec): string {

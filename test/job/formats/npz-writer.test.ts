@@ -4,10 +4,12 @@ import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { crc32 } from 'node:zlib';
+import { NpzWriter } from '../../../src/job/formats/npz-writer.js';
 import { ZipWriter } from '../../../src/job/formats/zip-writer.js';
 import { openSink } from '../../../src/job/open-sink.js';
 import { openSource } from '../../../src/job/open-source.js';
 import { OutputClaim } from '../../../src/job/output-claim.js';
+import { OutputFiles } from '../../../src/job/output-files.js';
 import { PartialFile } from '../../../src/job/partial-file.js';
 import type { Sink } from '../../../src/job/sink.js';
 import { FINGERPRINT, jobOf } from '../job-of.js';
@@ -82,6 +84,15 @@ test('left to be gone on with: the archive tells the rows so far of the first ou
   assert.deepEqual((await readAll(first)).values, [[1, 2, 0, 0, 7, 8]]);
   const second = await openSource(at('out.npz.1.partial'), [inputSpec('x', 'int64')], { format: 'npy' });
   assert.deepEqual((await readAll(second)).values, [[5n, 0n, 9n]]);
+});
+
+test('one that another version began, its first output in a file of its own, is refused', async (t) => {
+  const files = new OutputFiles(tempFolder(t)('out.npz'));
+  const archive = await files.open('');
+  const earlier = { rows: 3, state: { arrays: [{ name: 'y', dtype: 'float32' as const, rowShape: [2] }] } };
+  const opening = NpzWriter.open(files, archive, async () => {}, earlier);
+  await assert.rejects(opening, { code: 'TANDEM_JOURNAL_DAMAGED', message: /another version of tandem began it/ });
+  await archive.remove();
 });
 
 for (const zip64From of [0, 100, 300, 0xffffffff]) {
