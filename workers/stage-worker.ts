@@ -95,7 +95,8 @@ export const serve = answering<'serve'>(async () => {
       const outputs = await compute(stage.inputs.map((region) => slot.tensors.at(region)));
       slot.announce(index);
       for (const [n, region] of stage.outputs.entries()) slot.tensors.store(region, outputs[n]!);
-      loadedSlice().release?.(outputs);
+      // What was put together from parts is no engine's.
+      if (!stage.rowsAtOnce) loadedSlice().release?.(outputs);
     } catch (error) {
       return { slot: slot.index, error: toWire(error) };
     }

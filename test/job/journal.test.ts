@@ -4,7 +4,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { Journal, journalPath } from '../../src/job/journal.js';
-import { type Beginning, type Commit, encodeRecord, VERSION } from '../../src/job/journal-record.js';
+import { type Beginning, type Commit, encodeRecord } from '../../src/job/journal-record.js';
 import { readRecords } from '../../src/job/read-journal.js';
 import { tempFolder } from './temp-folder.js';
 
@@ -90,8 +90,8 @@ test('records that no job writes are refused, though they are whole', () => {
     assert.throws(() => readRecords(bytes, 'j'), DAMAGED);
   }
   const newer = Buffer.from(FRAMES[0]!);
-  newer[3] = VERSION + 1;
-  assert.throws(() => readRecords(newer, 'j'), { ...DAMAGED, message: /another version of tandem wrote it \(\d+\)/ });
+  newer[3] = 2;
+  assert.throws(() => readRecords(newer, 'j'), { ...DAMAGED, message: /another version of tandem wrote it \(2\)/ });
 });
 
 test('on the disk: begun, added to, gone on with after a torn end, and shortened', async (t) => {

@@ -2,7 +2,7 @@
 import type { Tensor as TfTensor } from '@tensorflow/tfjs-node';
 import { TandemError } from '../../errors.js';
 import type { DType, Tensor, TypedArray } from '../../tensor.js';
-import { type NativeBackend, nativeBackend } from './binding.js';
+import { nativeBackend } from './binding.js';
 import type { Tfjs } from './native.js';
 
 /** What tfjs can compute with; `uint8` becomes int32 on its way in, as tfjs itself does with images. */
@@ -37,15 +37,14 @@ export async function readOut(tf: Tfjs, tensor: TfTensor, lent: readonly Tensor[
     });
   }
   const backend = nativeBackend(tf);
-  // A copy, even of what no op has touched.
-  if (backend) return { dtype, shape: tensor.shape, data: backend.binding.tensorDataSync(idOf(backend, tensor)) };
+  if (backend) {
+    const [id] = backend.getInputTensorIds([tensor]);
+    // A copy, even of what no op has touched.
+    return { dtype, shape: tensor.shape, data: backend.binding.tensorDataSync(id!) };
+  }
   // Not dataSync: WebGPU has no way to wait for the card.
   const data = (await tensor.data()) as TypedArray;
   // What no op has touched comes back as the very array that was lent.
   const isLent = lent.some((input) => input.data.buffer === data.buffer);
   return { dtype, shape: tensor.shape, data: isLent ? data.slice() : data };
-}
-
-function idOf(backend: NativeBackend, tensor: TfTensor): number {
-  return backend.getInputTensorIds([tensor])[0]!;
 }

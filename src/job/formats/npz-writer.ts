@@ -72,19 +72,15 @@ export class NpzWriter implements RowsWriter {
 
   /** The archive is a whole one then, with its first member; the others are still beside it. */
   async settle(): Promise<void> {
-    if (this.#first && this.#zip.entries.length === 0) {
-      const entry = this.#firstEntry(this.#first);
-      await this.#archive.writeHead(this.#headOf(this.#first, entry));
-      // For whoever looks before the job goes on; a full disk has no room for it.
-      await this.#archive.writeTail(this.#zip.tableOf([entry])).catch(() => {});
-    }
-    for (const { array, file } of this.#columns) await file.writeHead(array.header(this.#rows));
+    const entry = await this.#writeHeads();
+    // For whoever looks before the job goes on; a full disk has no room for it.
+    if (entry) await this.#archive.writeTail(this.#zip.tableOf([entry])).catch(() => {});
   }
 
   async seal(): Promise<void> {
     if (this.#first === null) throw noRows();
-    await this.settle();
-    if (this.#zip.entries.length === 0) this.#zip.addWritten(this.#firstEntry(this.#first));
+    const entry = await this.#writeHeads();
+    if (entry) this.#zip.addWritten(entry);
     while (this.#columns.length > 0) await this.#move(this.#columns[0]!);
     await this.#zip.end();
   }
@@ -93,15 +89,15 @@ export class NpzWriter implements RowsWriter {
     for (const { file } of this.#columns) await file.close();
   }
 
-  /** As long as nothing stands behind it in the archive. */
-  #firstEntry(array: ArrayRows): ZipEntry {
-    const header = array.header(this.#rows);
+  /** All heads tell the rows so far then. Returns the member that grows in the archive, as long as nothing stands behind it. */
+  async #writeHeads(): Promise<ZipEntry | null> {
+    for (const { array, file } of this.#columns) await file.writeHead(array.header(this.#rows));
+    if (this.#first === null || this.#zip.entries.length > 0) return null;
+    const header = this.#first.header(this.#rows);
     const { bytes, head } = this.#archive.mark;
-    return entryOf(array, header.length + bytes - head, crcOf(header, this.#archive));
-  }
-
-  #headOf(array: ArrayRows, entry: ZipEntry): Buffer {
-    return Buffer.concat([this.#zip.headerOf(entry), array.header(this.#rows)]);
+    const entry = entryOf(this.#first, header.length + bytes - head, crcOf(header, this.#archive));
+    await this.#archive.writeHead(Buffer.concat([this.#zip.headerOf(entry), header]));
+    return entry;
   }
 
   /** A column's file goes when its member stands, so that the disk never holds more than the archive and one column. */
@@ -125,7 +121,8 @@ export class NpzWriter implements RowsWriter {
     const [first, ...others] = arrays;
     if (first) {
       const array = new ArrayRows(first);
-      if (this.#archive.size === 0) await this.#archive.writeHead(this.#headOf(array, entryOf(array, 0, 0)));
+      const head = [this.#zip.headerOf(entryOf(array, 0, 0)), array.header(0)];
+      if (this.#archive.size === 0) await this.#archive.writeHead(Buffer.concat(head));
       this.#first = array;
     }
     for (const [n, spec] of others.entries()) {
