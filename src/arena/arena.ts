@@ -1,4 +1,6 @@
 /** The arena: all slots, a bell for each pool of a stage, and the only back-pressure there is: `claim` waits while every slot is taken. */
+
+import type { TandemError } from '../errors.js';
 import { BELL_WORDS, Bell } from './bell.js';
 import { ALIGNMENT, arenaBytes, bellCounts, bellsAt, type Layout, type Region } from './layout.js';
 import { memoryAt, type Place, sharedMemory } from './memory.js';
@@ -18,10 +20,11 @@ export class Arena {
   /** For each stage those of its pools, rung for each slot that is READY(j) for the pool; the last when one is DONE or FAILED. */
   readonly #bells: readonly (readonly Bell[])[];
   readonly #regions: ReadonlyMap<string, Region>;
-  readonly #waiting: ((slot: Slot) => void)[] = [];
+  readonly #waiting: Claim[] = [];
   /** By slot: who is to be told when it has settled. */
   readonly #awaited: ((() => void) | undefined)[] = [];
   #listening = false;
+  #closed: TandemError | undefined;
 
   /** Without a place in new memory of this process. Errors as of `sharedMemory` and `memoryAt`. */
   constructor(layout: Layout, place: Place = { memory: sharedMemory(arenaBytes(layout)) }) {
@@ -52,20 +55,37 @@ export class Arena {
     return this.#regions.get(name)!;
   }
 
-  /** A FILLING slot, as soon as there is one; first come, first served. */
-  claim(): Promise<Slot> {
+  /** A FILLING slot, as soon as there is one; first come, first served. Throws why the arena has been closed. */
+  async claim(): Promise<Slot> {
+    if (this.#closed) throw this.#closed;
     const free = this.slots.find((slot) => slot.claim());
-    return free ? Promise.resolve(free) : new Promise((resolve) => this.#waiting.push(resolve));
+    return free ?? new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
   }
 
   /** Takes a slot back and hands it to whoever waits longest. */
   release(slot: Slot): void {
+    if (this.#closed) return;
     slot.release();
     const next = this.#waiting.shift();
     if (next) {
       slot.claim();
-      next(slot);
+      next.resolve(slot);
     }
+  }
+
+  /**
+   * Its memory is about to go: who waits for a slot, to claim it or for it to settle, is told now, and what the slots say counts no more. Only for
+   * the side that `halt`s.
+   */
+  close(reason: TandemError): void {
+    this.#closed ??= reason;
+    for (const { reject } of this.#waiting.splice(0)) reject(this.#closed);
+    for (const tell of this.#awaited.splice(0)) tell?.();
+  }
+
+  /** Why nothing of it may be read or written any more. */
+  get closed(): TandemError | undefined {
+    return this.#closed;
   }
 
   /**
@@ -117,6 +137,10 @@ export class Arena {
 
   /** Calls `tell` once, when the slot is DONE or FAILED. Only for the one side that `halt`s, once at a time for a slot. */
   whenSettled(slot: Slot, tell: () => void): void {
+    if (this.#closed) {
+      tell();
+      return;
+    }
     this.#awaited[slot.index] = tell;
     if (this.#listening) {
       this.#lookAt(slot);
@@ -153,4 +177,9 @@ export class Arena {
     }
     return earliest;
   }
+}
+
+interface Claim {
+  readonly resolve: (slot: Slot) => void;
+  readonly reject: (reason: TandemError) => void;
 }

@@ -80,7 +80,7 @@ export class Coordinator {
       for (;;) {
         current = line.shift() ?? (await line.next());
         if (!current) break;
-        const failure = await current.takeoff.landed;
+        const failure = (await current.takeoff.landed) ?? arena.closed;
         const failed = failure ? await this.#runAgain(current, failure, run) : NO_ROWS;
         this.#record(current, timeline);
         yield this.#result(current.slot, failed);
@@ -117,15 +117,21 @@ export class Coordinator {
     }
   }
 
-  /** Sends a slot off that holds its inputs. The stages find it by themselves. */
+  /** Sends a slot off that holds its inputs. The stages find it by themselves. Throws why the arena has been closed. */
   #publish(slot: Slot, microBatch: number, rows: number): Takeoff {
     const { arena } = this.#options;
+    this.#holdOpen();
     const publishedAt = micros();
     slot.publish(microBatch, rows);
     const landed = new Promise<TandemError | null>((resolve) => {
-      arena.whenSettled(slot, () => resolve(slot.isDone ? null : this.#failureOf(slot)));
+      arena.whenSettled(slot, () => resolve(arena.closed ?? (slot.isDone ? null : this.#failureOf(slot))));
     });
     return { publishedAt, landed };
+  }
+
+  #holdOpen(): void {
+    const { closed } = this.#options.arena;
+    if (closed) throw closed;
   }
 
   /** What a stage has failed of, once its pool is fit for the next micro-batch. */
@@ -189,6 +195,7 @@ export class Coordinator {
     const tensors = this.#inputs.map((region) => slot.tensors.at(region));
     const values = tensors.map(({ data }) => data.slice());
     const attempt: Attempt = async (kept) => {
+      this.#holdOpen();
       slot.refill();
       for (const [n, tensor] of tensors.entries()) keepRows(tensor, values[n]!, kept);
       flight.takeoff = this.#publish(slot, microBatch, rows);

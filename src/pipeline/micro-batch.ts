@@ -16,7 +16,7 @@ export interface MicroBatch {
   /** Position in the job. */
   readonly index: number;
   readonly rows: number;
-  /** By tensor name, each (rows, ...); views that are lent until the next micro-batch is asked for. */
+  /** By tensor name, each (rows, ...); views that are lent until the next micro-batch is asked for or the pipeline is closed. */
   readonly outputs: ReadonlyMap<string, Tensor>;
   /** Why rows could not be computed, by their place; there the outputs are those of a row of zeros. */
   readonly failed: ReadonlyMap<number, TandemError>;

@@ -9,6 +9,7 @@ import type { ModelGraph } from '../model/graph.js';
 import { type Slice, slicesOf } from '../model/slice.js';
 import { hasBudget, mebibytes } from '../plan/budget.js';
 import { type Plan, poolOptionsOf } from '../plan/plan.js';
+import { hasBeenClosed } from '../pool/closed.js';
 import { checkDevice } from '../pool/device-truth.js';
 import { closePools, openPools, type Pools } from '../pool/isolation.js';
 import type { Pool } from '../pool/pool.js';
@@ -203,7 +204,7 @@ export class Pipeline {
 
   /** Micro-batches in the feed's order, counted from `first`; needs `warmUp` first. One run at a time. */
   async *run(feed: Feed, first = 0): AsyncGenerator<MicroBatch> {
-    if (this.#closed) throw new TandemError('TANDEM_CLOSED', 'the pipeline has been closed');
+    if (this.#closed) throw hasBeenClosed();
     if (!this.#warm) throw new TandemError('TANDEM_INTERNAL', 'the pipeline was run before it was warmed up');
     if (this.#running) {
       throw new TandemError('TANDEM_USAGE', 'the pipeline already runs; one run at a time', {
@@ -233,6 +234,7 @@ export class Pipeline {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    this.#warm?.arena.close(hasBeenClosed());
     await closePools({ pools: this.#pools, joint: this.#joint });
   }
 

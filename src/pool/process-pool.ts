@@ -1,9 +1,10 @@
 /** A pool whose workers live in a child process of their own: another library beside ours, a crash that stays theirs, memory that can be told apart. */
 import type { Arena } from '../arena/arena.js';
 import type { Joint } from '../arena/joint.js';
-import { TandemError } from '../errors.js';
+import type { TandemError } from '../errors.js';
 import type { Slice } from '../model/slice.js';
 import type { Tensor, TensorSpec } from '../tensor.js';
+import { hasBeenClosed } from './closed.js';
 import { setDeadline, timedOut } from './deadline.js';
 import { died, Host, patience } from './host.js';
 import type { Pool, PoolOptions } from './pool.js';
@@ -96,7 +97,7 @@ export class ProcessPool implements Pool {
   /** Settles when the child is gone, so that its memory is free and nothing is left to look after. */
   async close(): Promise<void> {
     const gone = this.#host?.gone;
-    this.#end(new TandemError('TANDEM_CLOSED', 'the pipeline has been closed'));
+    this.#end(hasBeenClosed());
     await gone;
   }
 

@@ -4,6 +4,7 @@ import type { Slot } from '../arena/slot.js';
 import { fromWire, TandemError } from '../errors.js';
 import type { Slice } from '../model/slice.js';
 import type { Tensor, TensorSpec } from '../tensor.js';
+import { hasBeenClosed } from './closed.js';
 import { from, setDeadline, timedOut } from './deadline.js';
 import { type Pool, type PoolOptions, PREPARE_DEADLINE } from './pool.js';
 import { Failures, Post } from './post.js';
@@ -100,7 +101,7 @@ export class ThreadPool implements Pool {
   }
 
   async close(): Promise<void> {
-    const closed = new TandemError('TANDEM_CLOSED', 'the pipeline has been closed');
+    const closed = hasBeenClosed();
     this.#closing = closed;
     // TensorFlow frees tensors through the thread that made them, and crashes the process when that thread has ended before.
     if (!this.#ended && !this.#post?.running.length) {

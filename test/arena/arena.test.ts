@@ -6,6 +6,7 @@ import { Worker } from 'node:worker_threads';
 import { Arena } from '../../src/arena/arena.js';
 import { layOut } from '../../src/arena/layout.js';
 import type { Slot } from '../../src/arena/slot.js';
+import { TandemError } from '../../src/errors.js';
 
 const twoStages = () => layOut([{ name: 'x', dtype: 'float32', shape: [8], born: -1, last: 2 }], 2, 1);
 const arenaOf = (slots: number) =>
@@ -27,6 +28,24 @@ test('claim waits while every slot is taken, and the longest waiter is served fi
   await second;
   assert.deepEqual(served, [`first ${b.index}`, `second ${a.index}`]);
   assert.equal(b.state.state, 'FILLING');
+});
+
+test('whoever waits is told when it is closed, and what comes back counts no more', async () => {
+  const arena = arenaOf(1);
+  const slot = await arena.claim();
+  const reason = new TandemError('TANDEM_CLOSED', 'closed');
+  const claim = arena.claim();
+  slot.publish(0, 1);
+  const told = settled(arena, slot);
+  arena.close(reason);
+  await told;
+  await assert.rejects(claim, reason);
+  await assert.rejects(arena.claim(), reason);
+  // Its memory may be gone, and with it the slot's state.
+  arena.release(slot);
+  assert.equal(slot.state.state, 'READY');
+  await settled(arena, slot);
+  assert.equal(arena.closed, reason);
 });
 
 test('slots do not touch each other', async () => {

@@ -176,6 +176,15 @@ for (const isolation of ['thread', 'process'] as const) {
     }
   });
 
+  test(`${isolation}: what was computed and not read when the pipeline is closed is not given out any more`, async () => {
+    const pipeline = await openChain({ providers: ['ok', 'ok'], microBatch: 1, depth: 4, isolation });
+    const reading = pipeline.run(new CountingFeed(10_000));
+    await reading.next();
+    for (let turn = 0; turn < 200; turn++) await new Promise(setImmediate);
+    await pipeline.close();
+    await rejectsWith(reading.next(), 'TANDEM_CLOSED', /has been closed/);
+  });
+
   test(`${isolation}: the timeline counts every micro-batch in every stage and never more than the time there was`, async () => {
     await using({ providers: ['ok', 'ok'], workers: [2, 1], microBatch: 2 }, async (pipeline) => {
       await firstsOf(pipeline, new CountingFeed(40));
