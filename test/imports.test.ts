@@ -12,6 +12,7 @@ const RANKS: Record<string, number> = {
   'src/lock-file': 0,
   'src/package': 0,
   'src/processor': 0,
+  'src/sums': 0,
   'src/tensor': 1,
   'src/model': 2,
   'src/arena': 2,

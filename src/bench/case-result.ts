@@ -2,7 +2,7 @@
 import { type ModelGraph, weightBytes } from '../model/graph.js';
 import { predict } from '../pipeline/schedule.js';
 import { median } from '../plan/median.js';
-import { sum } from '../plan/sums.js';
+import { sum } from '../sums.js';
 import { flagsOf } from './flags.js';
 import type { CaseResult, Overlap, StageResult } from './result.js';
 import type { Course } from './row-bank.js';

@@ -1,7 +1,7 @@
 /** The promise: how long a job takes, by what was seen of its plan in a trial. */
 import { sectionsOf, sharesOf } from '../arena/turns.js';
 import type { Expectation, Plan } from '../plan/plan.js';
-import { sum } from '../plan/sums.js';
+import { sum } from '../sums.js';
 import { intervalOf, predict } from './schedule.js';
 
 export interface Promised {

@@ -4,7 +4,7 @@ import { isCpu } from '../engine/registry.js';
 import type { ModelGraph } from '../model/graph.js';
 import { hasBudget } from '../plan/budget.js';
 import type { Plan } from '../plan/plan.js';
-import { sum } from '../plan/sums.js';
+import { sum } from '../sums.js';
 import type { TensorSpec } from '../tensor.js';
 import { type Feed, zeroRowsFrom } from './micro-batch.js';
 import { Pipeline, type PipelineSettings } from './pipeline.js';

@@ -15,7 +15,7 @@ import { isSettled, type Plan, type Rival } from '../plan/plan.js';
 import type { PlanRequest } from '../plan/plan-request.js';
 import { type ProfileSubject, subjectOf } from '../plan/profile.js';
 import type { Search } from '../plan/staffing.js';
-import { sum } from '../plan/sums.js';
+import { sum } from '../sums.js';
 import type { TrialSettings } from './shift-cut.js';
 import { fastestOf, keptInTrial } from './verify.js';
 

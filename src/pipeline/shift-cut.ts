@@ -8,7 +8,7 @@ import { geometricMean } from '../plan/geometric-mean.js';
 import type { Need } from '../plan/need.js';
 import type { Plan } from '../plan/plan.js';
 import type { Search } from '../plan/staffing.js';
-import { sum } from '../plan/sums.js';
+import { sum } from '../sums.js';
 import type { TensorSpec } from '../tensor.js';
 import type { Whole } from './promise.js';
 import { Rehearsal, type Seen } from './rehearsal.js';

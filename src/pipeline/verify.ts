@@ -7,7 +7,7 @@ import type { Form } from '../plan/form.js';
 import { median } from '../plan/median.js';
 import type { Plan, Rival } from '../plan/plan.js';
 import type { Search } from '../plan/staffing.js';
-import { sum } from '../plan/sums.js';
+import { sum } from '../sums.js';
 import { withStart } from './promise.js';
 import type { Seen } from './rehearsal.js';
 import { overBudget, paceOf, shiftWhileFaster, type TrialSettings, type Tried, tryOut, verified } from './shift-cut.js';

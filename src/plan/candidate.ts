@@ -2,13 +2,13 @@
 import { engineBuild } from '../engine/build.js';
 import { parseDevice } from '../engine/registry.js';
 import { settleThreads } from '../pool/environment.js';
+import { sum } from '../sums.js';
 import { crewOf, type Form, sharesThreads } from './form.js';
 import { isolationFor } from './make-plan.js';
 import { type Need, needOf } from './need.js';
 import { lowerBound, type Partition, partition } from './partition.js';
 import { defaultDepth, opsOf, type Plan } from './plan.js';
 import { problemOf, type Search, type StaffedProblem, staff, takings, withoutBudgets, workersOf } from './staffing.js';
-import { sum } from './sums.js';
 
 export interface Candidate {
   readonly form: Form;

@@ -2,8 +2,8 @@
 import { isCpu } from '../engine/registry.js';
 import { liveBytes } from '../model/cut.js';
 import { type ModelGraph, type TensorFacts, weightBytes } from '../model/graph.js';
+import { runningSums, sum } from '../sums.js';
 import { factsOfProfile, type MeasuredCase, type Profile } from './profile.js';
-import { runningSums, sum } from './sums.js';
 
 /** Layers are [from, to) here. */
 export interface StageCost {

@@ -6,9 +6,9 @@ import { TandemError } from '../errors.js';
 import { legalCuts, liveBytes } from '../model/cut.js';
 import { estimateFlops } from '../model/flops.js';
 import { type ModelGraph, type TensorFacts, weightBytes } from '../model/graph.js';
+import { runningSums, sum } from '../sums.js';
 import { partition } from './partition.js';
 import type { LayerRange, StagePlan } from './plan.js';
-import { runningSums, sum } from './sums.js';
 
 /** How many CPU threads a graphics card counts for while nothing is measured; a rough guess, and told as one. */
 const THREADS_OF_A_GPU = 20;

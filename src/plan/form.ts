@@ -5,11 +5,11 @@ import { ENGINES, isCpu } from '../engine/registry.js';
 import type { TandemError } from '../errors.js';
 import type { ModelGraph } from '../model/graph.js';
 import type { Isolation } from '../pool/isolation.js';
+import { sum } from '../sums.js';
 import type { WantedStaffing } from './measure.js';
 import { type Rival, resolveStages, type StageOptions } from './plan.js';
 import { staffingKey } from './profile.js';
 import type { Staffing } from './stopwatch.js';
-import { sum } from './sums.js';
 
 /** One way to staff one stage. */
 export interface Way {

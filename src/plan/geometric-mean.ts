@@ -1,5 +1,5 @@
 /** The geometric mean: the middle of ratios, in which twice as much and half as much cancel out. */
-import { sum } from './sums.js';
+import { sum } from '../sums.js';
 
 /** Of positive values. */
 export function geometricMean(values: readonly number[]): number {

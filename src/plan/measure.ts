@@ -3,6 +3,7 @@ import { engineBuild } from '../engine/build.js';
 import { asTandemError, type TandemError } from '../errors.js';
 import { liveBytes } from '../model/cut.js';
 import { type ModelGraph, type TensorFacts, weightBytes } from '../model/graph.js';
+import { sum } from '../sums.js';
 import type { TensorSpec } from '../tensor.js';
 import { largestMicroBatch } from './job-rows.js';
 import { readMachine } from './machine.js';
@@ -21,7 +22,6 @@ import {
 import { type Segment, segmentsOf } from './segment.js';
 import { ONCE, timeSteady } from './steady.js';
 import { type Staffing, Stopwatch, type Timing } from './stopwatch.js';
-import { sum } from './sums.js';
 import { bestMicroBatch } from './sweep.js';
 
 export interface MeasureRequest {

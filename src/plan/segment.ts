@@ -5,8 +5,8 @@ import { legalCuts, liveBytes } from '../model/cut.js';
 import { estimateFlops } from '../model/flops.js';
 import type { ModelGraph, TensorFacts } from '../model/graph.js';
 import { sliceOf } from '../model/slice.js';
+import { sum } from '../sums.js';
 import type { LayerRange } from './plan.js';
-import { sum } from './sums.js';
 
 /** Plain data. */
 export interface Segment {

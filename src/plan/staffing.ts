@@ -3,6 +3,7 @@ import type { Taking } from '../arena/turns.js';
 import { engineBuild } from '../engine/build.js';
 import { isCpu } from '../engine/registry.js';
 import { legalCuts } from '../model/cut.js';
+import { sum } from '../sums.js';
 import { type CostContext, liveAtLayers, stageCost } from './cost.js';
 import { coresOf, crewOf, type Way } from './form.js';
 import type { PartitionProblem, Staffable } from './partition.js';
@@ -10,7 +11,6 @@ import { defaultDepth, IN_HAND } from './plan.js';
 import type { PlanRequest } from './plan-request.js';
 import { factsOfProfile, findCase } from './profile.js';
 import { paceInTurns, shareTurns } from './share-turns.js';
-import { sum } from './sums.js';
 
 /** What holds for all candidates of one search. */
 export interface Search extends CostContext {

@@ -1,9 +1,10 @@
 /** Looks for the micro-batch: the smallest whose rows are computed about as fast as those of any other. */
+
+import { runningSums } from '../sums.js';
 import type { LayerRange } from './plan.js';
 import type { Segment } from './segment.js';
 import { timeSteady } from './steady.js';
 import type { Patience, Stopwatch } from './stopwatch.js';
-import { runningSums } from './sums.js';
 
 /** A larger micro-batch must gain more than this to be worth its memory and its longer fill. */
 const WORTH = 0.03;
