@@ -59,6 +59,7 @@ export function readOnnx(path: string): OnnxModel {
   const holds = heldValues(proto, ordered);
   const sealed = sealedCuts(proto, ordered.ops, holds);
   const ops = opsOf(ordered, tensors, returned);
+  const weights = weightsOf(tensors, ops, ordered.ops);
   const graph: ModelGraph = {
     format: 'onnx',
     path,
@@ -67,8 +68,11 @@ export function readOnnx(path: string): OnnxModel {
     inputs: specs,
     outputs: returned,
     ops,
-    layers: layersOf({ ops, nodes: ordered.ops, sealed, inputs: specs.map(({ name }) => name), outputs: returned }),
-    weights: weightsOf(tensors, ops, ordered.ops),
+    layers: layersOf({
+      ...{ ops, nodes: ordered.ops, sealed, inputs: specs.map(({ name }) => name), outputs: returned },
+      weightBytes: (name) => weights.get(name)?.bytes ?? 0,
+    }),
+    weights,
     sealed,
     fixedBatch: specs.map(({ shape }) => shape[0] ?? null).find((dim) => dim !== null) ?? null,
   };

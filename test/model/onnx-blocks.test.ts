@@ -14,36 +14,61 @@ import { made, temporaryFolder } from '../fixtures/onnx-runs.js';
 const folder = temporaryFolder();
 after(folder.remove);
 
-test('a transformer is embeddings, encoder layers and a pooler', async () => {
+test('a transformer is embeddings, encoder layers in two parts each and a pooler', async () => {
   const { layers, ops } = await openModel(made(folder.path, 'transformer', { layers: 12 }));
+  const encoder = Array.from({ length: 12 }, (_, n) =>
+    ['attention', 'intermediate'].map((part) => `layer.${n}/${part}`),
+  );
   assert.deepEqual(
     layers.map(({ name }) => name),
-    ['embeddings', ...Array.from({ length: 12 }, (_, n) => `encoder/layer.${n}`), 'pooler'],
+    ['embeddings', ...encoder.flat().map((name) => `encoder/${name}`), 'pooler'],
   );
-  assert.deepEqual([...new Set(layers.map(({ type }) => type))], ['embeddings', 'encoder layer', 'pooler']);
+  const types = ['embeddings', 'encoder layer attention', 'encoder layer intermediate', 'pooler'];
+  assert.deepEqual([...new Set(layers.map(({ type }) => type))], types);
   assert.equal(layers.at(-1)!.to, ops.length);
 });
 
 test('alike blocks have one signature, others another', async () => {
-  const [embeddings, ...rest] = blockSignatures(await openModel(made(folder.path, 'transformer', { layers: 4 })));
-  const pooler = rest.pop();
-  assert.equal(new Set(rest).size, 1);
-  assert.equal(new Set([embeddings, rest[0], pooler]).size, 3);
-  const [, wider] = blockSignatures(await openModel(made(folder.path, 'transformer', { layers: 4, ffn: 128 })));
-  assert.notEqual(wider, rest[0]);
-  const [, otherHeads] = blockSignatures(await openModel(made(folder.path, 'transformer', { layers: 4, heads: 2 })));
-  assert.notEqual(otherHeads, rest[0], 'the same weights in other shapes on the way');
+  const signaturesOf = async (options: object) =>
+    blockSignatures(await openModel(made(folder.path, 'transformer', { layers: 4, ...options })));
+  const signatures = await signaturesOf({});
+  const [embeddings, attention, network] = signatures;
+  assert.deepEqual(signatures, [embeddings, ...new Array(4).fill([attention, network]).flat(), signatures.at(-1)]);
+  assert.equal(new Set(signatures).size, 4);
+  const [, , wider] = await signaturesOf({ ffn: 128 });
+  assert.notEqual(wider, network);
+  const [, otherHeads] = await signaturesOf({ heads: 2 });
+  assert.notEqual(otherHeads, attention, 'the same weights in other shapes on the way');
+});
+
+test('a bottleneck of a ResNet is its convolutions, each with its activation', async () => {
+  const { layers, ops } = await openModel(made(folder.path, 'resnet-50'));
+  const typesIn = (block: string) =>
+    layers
+      .filter(({ name }) => name.startsWith(`${block}/`))
+      .map(({ name, from, to }) => [name.slice(block.length + 1), ...ops.slice(from, to).map(({ type }) => type)]);
+  assert.deepEqual(typesIn('stages.2/layers.1'), [
+    ['conv1', 'Conv', 'Relu'],
+    ['conv2', 'Conv', 'Relu'],
+    ['conv3', 'Conv', 'Add', 'Relu'],
+  ]);
+  assert.deepEqual(typesIn('stages.2/layers.0'), [
+    // The first convolution has less than an eighth of the block's weights.
+    ['conv1', 'Conv', 'Relu', 'Conv', 'Relu'],
+    ['conv3', 'Conv'],
+    ['shortcut', 'Conv', 'Add', 'Relu'],
+  ]);
 });
 
 test('where ops have no names, the names of weights tell the modules', async () => {
   const g = new Graph('old_exporter');
-  let x = g.input('x', 'float32', ['n', 8]);
+  let x = g.input('x', 'float32', ['n', 64]);
   for (let n = 0; n < 3; n++) {
     // Older exporters turn a Linear's weight around and lose its name; the bias keeps its own.
-    const product = g.node('MatMul', [x, g.weight(`onnx::MatMul_${n}`, [8, 8])]);
-    const dense = g.node('Add', [product, g.weight(`encoder.layer.${n}.dense.bias`, [8])]);
+    const product = g.node('MatMul', [x, g.weight(`onnx::MatMul_${n}`, [64, 64])]);
+    const dense = g.node('Add', [product, g.weight(`encoder.layer.${n}.dense.bias`, [64])]);
     const sum = g.node('Add', [dense, x]);
-    const norm = ['weight', 'bias'].map((part) => g.weight(`encoder.layer.${n}.norm.${part}`, [8]));
+    const norm = ['weight', 'bias'].map((part) => g.weight(`encoder.layer.${n}.norm.${part}`, [64]));
     x = g.node('LayerNormalization', [sum, ...norm]);
   }
   g.output(x);
@@ -55,7 +80,7 @@ test('where ops have no names, the names of weights tell the modules', async () 
   assert.equal(new Set(blockSignatures(graph)).size, 1);
 });
 
-test('without names, blocks end where one value lives and each has weights', async () => {
+test('without names, blocks end where one value lives, and are parted where two do; each has weights', async () => {
   const g = new Graph('plain');
   let x = g.input('x', 'float32', ['n', 8]);
   for (let n = 0; n < 3; n++) {
@@ -67,12 +92,15 @@ test('without names, blocks end where one value lives and each has weights', asy
   assert.deepEqual(
     graph.layers.map(({ from, to }) => [from, to]),
     [
-      [0, 4],
-      [4, 8],
-      [8, 12],
+      [0, 2],
+      [2, 4],
+      [4, 6],
+      [6, 8],
+      [8, 10],
+      [10, 12],
     ],
   );
-  assert.equal(new Set(blockSignatures(graph)).size, 1);
+  assert.equal(new Set(blockSignatures(graph)).size, 2);
 });
 
 test('blocks cover every op of every model, and begin at legal cuts', async () => {

@@ -1,5 +1,6 @@
-/** Ops grouped into the blocks that a person sees: the embeddings, encoder layer by layer, the head. */
+/** Ops grouped into what a person sees: the embeddings, encoder layer by layer, each in its parts, the head. */
 import type { Layer, Op } from '../graph.js';
+import { type Part, partsOf } from './block-parts.js';
 import type { OnnxNode } from './node.js';
 import { type Member, memberOf, type Scope, scopeOf, scopeOfWeights } from './scope.js';
 
@@ -8,6 +9,8 @@ interface Mark {
   readonly from: number;
   readonly name: string;
   readonly type: string;
+  /** Not one of many, as embeddings and heads are, whose weights are mostly looked up: not worth parting. */
+  readonly single?: boolean;
 }
 
 interface Graph {
@@ -16,35 +19,63 @@ interface Graph {
   readonly sealed: ReadonlySet<number>;
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
+  readonly weightBytes: (name: string) => number;
 }
 
 /** Modules of fewer ops than this, on average, are not worth a block of their own. */
 const MIN_OPS = 2;
 
-/** The blocks, one after the other, at least one. No block begins where the graph must not be cut. */
+/** The blocks in their parts, one after the other, at least one. None begins where the graph must not be cut. */
 export function layersOf(graph: Graph): Layer[] {
+  const { ops, nodes } = graph;
   const live = liveCounts(graph);
-  const marks =
-    scopedMarks(graph.nodes.map(scopeOf), live) ??
-    scopedMarks(
-      graph.ops.map(({ weights }) => scopeOfWeights(weights)),
-      live,
-    ) ??
-    narrowMarks(graph.ops, live);
+  for (const scopes of [nodes.map(scopeOf), ops.map(({ weights }) => scopeOfWeights(weights))]) {
+    const marks = scopedMarks(scopes, live);
+    if (marks)
+      return inParts(graph, live, marks, (block, part) => nameInside(block, ops[part.from]!, scopes[part.weighty]!));
+  }
+  return inParts(graph, live, narrowMarks(ops, live), (_, { from }) => ({
+    name: ops[from]!.name,
+    type: ops[from]!.type,
+  }));
+}
+
+/** Each begins where it should or, where the graph must not be cut there, as soon after as it may. */
+function legalMarks({ ops, sealed }: Graph, marks: readonly Mark[]): Mark[] {
   const legal: Mark[] = [];
   for (const [n, mark] of marks.entries()) {
-    const next = marks[n + 1]?.from ?? graph.ops.length;
+    const next = marks[n + 1]?.from ?? ops.length;
     let from = legal.length === 0 ? 0 : mark.from;
-    while (from > 0 && from < next && graph.sealed.has(from)) from++;
+    while (from > 0 && from < next && sealed.has(from)) from++;
     if (from < next) legal.push({ ...mark, from });
   }
-  return legal.map(({ from, name, type }, index) => ({
-    index,
-    name,
-    type,
-    from,
-    to: legal[index + 1]?.from ?? graph.ops.length,
-  }));
+  return legal;
+}
+
+type Names = Pick<Mark, 'name' | 'type'>;
+
+/** `nameOf` names a part of a block that has several. */
+function inParts(
+  graph: Graph,
+  live: readonly number[],
+  blocks: readonly Mark[],
+  nameOf: (block: Mark, part: Part) => Names,
+): Layer[] {
+  const whole = legalMarks(graph, blocks);
+  const marks = whole.flatMap((block, n) => {
+    const parts = block.single ? [] : partsOf({ ...graph, live }, block.from, whole[n + 1]?.from ?? graph.ops.length);
+    return parts.length > 1 ? parts.map((part): Mark => ({ ...nameOf(block, part), from: part.from })) : [block];
+  });
+  return marks.map(({ from, name, type }, index) => {
+    return { index, name, type, from, to: marks[index + 1]?.from ?? graph.ops.length };
+  });
+}
+
+/** By the module one step inside the block; where the scope of the part ends before, by its first op. */
+function nameInside(block: Mark, first: Op, scope: Scope): Names {
+  const path = block.name.split('/');
+  const module = path.every((step, n) => step === scope[n]) ? scope[path.length] : undefined;
+  return { name: `${block.name}/${module ?? first.name}`, type: `${block.type} ${module ?? first.type}` };
 }
 
 /**
@@ -74,7 +105,7 @@ function scopedMarks(scopes: readonly Scope[], live: readonly number[]): Mark[] 
     loose = 0;
     if (seen.has(name)) continue;
     seen.add(name);
-    marks.push({ from, name, type: (inside ? inside.family : name).replaceAll('/', ' ') });
+    marks.push({ from, name, type: (inside ? inside.family : name).replaceAll('/', ' '), single: !inside });
   }
   return marks;
 }

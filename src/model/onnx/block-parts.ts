@@ -1,0 +1,56 @@
+/** The parts of a block: where it can be cut inside, at little more than it costs to cut beside it. */
+import { runningSums, sum } from '../../sums.js';
+import type { Op } from '../graph.js';
+
+export interface Part {
+  /** First op. */
+  readonly from: number;
+  /** Its first op with weights worth the name. */
+  readonly weighty: number;
+}
+
+export interface PartedGraph {
+  readonly ops: readonly Op[];
+  readonly sealed: ReadonlySet<number>;
+  /** Bytes of a weight. */
+  readonly weightBytes: (name: string) => number;
+  /** How many values live across each cut. */
+  readonly live: readonly number[];
+}
+
+/** A part holds this share of its block's weights at least. */
+const LEAST_SHARE = 1 / 8;
+/** An op with a smaller share, such as a norm, only goes with others. */
+const WEIGHTY_SHARE = 1 / 32;
+/** Inside a block so many more values may live than beside it: what goes around in a residual connection. */
+const MORE_VALUES = 1;
+
+/**
+ * Ops [from, to) in parts that have weights each, at least one: cut where the fewest values live, as late as can be before the next weights.
+ * A layer of a transformer is its attention and its feed-forward network; a bottleneck of a ResNet is its convolutions, each
+ * with its activation.
+ */
+export function partsOf({ ops, sealed, weightBytes, live }: PartedGraph, from: number, to: number): Part[] {
+  const bytes = ops.slice(from, to).map(({ weights }) => sum(weights.map(weightBytes)));
+  const held = runningSums(bytes);
+  const all = held.at(-1)!;
+  /** Of the weights the share in ops [a, b). */
+  const share = (a: number, b: number) => (held[b - from]! - held[a - from]!) / all;
+  const weighty = range(from, to).filter((k) => share(k, k + 1) >= WEIGHTY_SHARE);
+  const [first = from] = weighty;
+  const cuts = range(from + 1, to).filter(
+    (k) => !sealed.has(k) && share(from, k) >= LEAST_SHARE && share(k, to) >= LEAST_SHARE,
+  );
+  const fewest = Math.min(...cuts.map((k) => live[k]!));
+  const parts: Part[] = [{ from, weighty: first }];
+  if (fewest > Math.max(live[from]!, live[to]!) + MORE_VALUES) return parts;
+  for (const [n, k] of weighty.entries()) {
+    const cut = cuts.findLast((at) => at > (weighty[n - 1] ?? k) && at <= k && live[at] === fewest);
+    if (cut !== undefined && share(parts.at(-1)!.from, cut) >= LEAST_SHARE) parts.push({ from: cut, weighty: k });
+  }
+  return parts;
+}
+
+function range(from: number, to: number): number[] {
+  return Array.from({ length: Math.max(0, to - from) }, (_, n) => from + n);
+}
