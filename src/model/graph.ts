@@ -68,7 +68,7 @@ export interface ModelGraph {
 export type TensorFacts = ReadonlyMap<string, { readonly dtype: DType; readonly shape: readonly (number | null)[] }>;
 
 /** Bytes on disk of the weights that ops `from` (inclusive) to `to` (exclusive) read, each counted once. */
-export function weightBytes(graph: ModelGraph, from: number, to: number): number {
+export function weightBytes(graph: Pick<ModelGraph, 'ops' | 'weights'>, from: number, to: number): number {
   const seen = new Set<string>();
   let bytes = 0;
   for (let k = from; k < to; k++) {

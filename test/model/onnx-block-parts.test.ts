@@ -20,7 +20,10 @@ function startsOf({ bytes, live, sealed = [] }: Drawn, from = 0, to = bytes.leng
     outputs: [],
     weights: own > 0 ? [`${own}`] : [],
   }));
-  return partsOf({ ops, live, sealed: new Set(sealed), weightBytes: Number }, from, to).map((part) => part.from);
+  const weights = new Map(
+    bytes.map((own) => [`${own}`, { name: `${own}`, dtype: 'uint8' as const, shape: [own], bytes: own }]),
+  );
+  return partsOf({ ops, weights, live, sealed: new Set(sealed) }, from, to).map((part) => part.from);
 }
 
 test('where the fewest values live, after what follows on weights without any', () => {

@@ -1,6 +1,6 @@
 /** The parts of a block: where it can be cut inside, at little more than it costs to cut beside it. */
-import { runningSums, sum } from '../../sums.js';
-import type { Op } from '../graph.js';
+import { runningSums } from '../../sums.js';
+import { type ModelGraph, weightBytes } from '../graph.js';
 
 export interface Part {
   /** First op. */
@@ -9,11 +9,7 @@ export interface Part {
   readonly weighty: number;
 }
 
-export interface PartedGraph {
-  readonly ops: readonly Op[];
-  readonly sealed: ReadonlySet<number>;
-  /** Bytes of a weight. */
-  readonly weightBytes: (name: string) => number;
+export interface PartedGraph extends Pick<ModelGraph, 'ops' | 'weights' | 'sealed'> {
   /** How many values live across each cut. */
   readonly live: readonly number[];
 }
@@ -30,9 +26,9 @@ const MORE_VALUES = 1;
  * A layer of a transformer is its attention and its feed-forward network; a bottleneck of a ResNet is its convolutions, each
  * with its activation.
  */
-export function partsOf({ ops, sealed, weightBytes, live }: PartedGraph, from: number, to: number): Part[] {
-  const bytes = ops.slice(from, to).map(({ weights }) => sum(weights.map(weightBytes)));
-  const held = runningSums(bytes);
+export function partsOf(graph: PartedGraph, from: number, to: number): Part[] {
+  const { sealed, live } = graph;
+  const held = runningSums(range(from, to).map((k) => weightBytes(graph, k, k + 1)));
   const all = held.at(-1)!;
   /** Of the weights the share in ops [a, b). */
   const share = (a: number, b: number) => (held[b - from]! - held[a - from]!) / all;
@@ -41,7 +37,7 @@ export function partsOf({ ops, sealed, weightBytes, live }: PartedGraph, from: n
   const cuts = range(from + 1, to).filter(
     (k) => !sealed.has(k) && share(from, k) >= LEAST_SHARE && share(k, to) >= LEAST_SHARE,
   );
-  const fewest = Math.min(...cuts.map((k) => live[k]!));
+  const fewest = cuts.reduce((least, k) => Math.min(least, live[k]!), Number.POSITIVE_INFINITY);
   const parts: Part[] = [{ from, weighty: first }];
   if (fewest > Math.max(live[from]!, live[to]!) + MORE_VALUES) return parts;
   for (const [n, k] of weighty.entries()) {

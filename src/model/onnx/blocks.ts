@@ -1,5 +1,5 @@
 /** Ops grouped into what a person sees: the embeddings, encoder layer by layer, each in its parts, the head. */
-import type { Layer, Op } from '../graph.js';
+import type { Layer, ModelGraph, Op } from '../graph.js';
 import { type Part, partsOf } from './block-parts.js';
 import type { OnnxNode } from './node.js';
 import { type Member, memberOf, type Scope, scopeOf, scopeOfWeights } from './scope.js';
@@ -13,13 +13,10 @@ interface Mark {
   readonly single?: boolean;
 }
 
-interface Graph {
-  readonly ops: readonly Op[];
+interface Graph extends Pick<ModelGraph, 'ops' | 'weights' | 'sealed'> {
   readonly nodes: readonly OnnxNode[];
-  readonly sealed: ReadonlySet<number>;
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
-  readonly weightBytes: (name: string) => number;
 }
 
 /** Modules of fewer ops than this, on average, are not worth a block of their own. */
