@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { readMachine } from '../../src/plan/machine.js';
+import { median } from '../../src/plan/median.js';
 import { readNvidiaDriver } from '../../src/plan/nvidia.js';
 import { type Ask, ContenderProcess } from './contender-process.js';
 import type { Subject } from './subjects.js';
@@ -112,20 +113,27 @@ function pythonOf(asked: string | undefined): string {
   return asked ?? join(PEERS_FOLDER, '.venv/bin/python');
 }
 
-/** Seconds that a batch is tried for, where 12 of it take no less. */
+/** Seconds that the largest batch is tried for, where that is 4 to 12 of it. */
 const TRY = 1;
+/** Times that all batches are tried, there and back, so that a slow second of the machine does not choose. */
+const TURNS = 3;
 
-/** Every batch is run twice, of which the first is warm-up. */
+/** Each as many times, so that filling weighs the same on a small batch as on a large one; the first run warms up. */
 async function bestBatch(
   contender: ContenderProcess,
   { batches }: Subject,
 ): Promise<Pick<Contender, 'batch' | 'rate'>> {
-  let best = { batch: batches[0]!, rate: 0 };
-  for (const batch of batches) {
-    const once = (await contender.run({ batch, rows: 2 * batch })) / 2;
-    const times = Math.max(4, Math.min(12, Math.ceil(TRY / once)));
-    const rate = (times * batch) / (await contender.run({ batch, rows: times * batch }));
-    if (rate > best.rate) best = { batch, rate };
+  let longest = 0;
+  for (const batch of batches) longest = Math.max(longest, (await contender.run({ batch, rows: 2 * batch })) / 2);
+  const times = Math.max(4, Math.min(12, Math.ceil(TRY / longest)));
+  const rates: number[][] = batches.map(() => []);
+  for (let turn = 0; turn < (batches.length > 1 ? TURNS : 1); turn++) {
+    const order = [...batches.entries()];
+    for (const [n, batch] of turn % 2 === 0 ? order : order.toReversed()) {
+      rates[n]!.push((times * batch) / (await contender.run({ batch, rows: times * batch })));
+    }
   }
-  return best;
+  const medians = rates.map((each) => median(each));
+  const rate = Math.max(...medians);
+  return { batch: batches[medians.indexOf(rate)]!, rate };
 }

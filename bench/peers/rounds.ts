@@ -6,8 +6,10 @@ import type { Subject } from './subjects.js';
 
 const FEWEST_ROUNDS = 3;
 const AIMED_ROUNDS = 7;
+/** Where there is time for more. Many short rounds say more than few long ones. */
+const MOST_ROUNDS = 21;
 /** Tandem's micro-batches of a run, so that filling and emptying do not decide it: the aim, and the least. */
-const ENOUGH_BATCHES = 192;
+const ENOUGH_BATCHES = 128;
 const FEWEST_BATCHES = 16;
 
 export interface Limits {
@@ -29,7 +31,8 @@ export async function measureRounds(
   let longest = 0;
   for (let round = 0; ; round++) {
     const began = performance.now() / 1e3;
-    if (round >= AIMED_ROUNDS || (round >= FEWEST_ROUNDS && began + longest > until)) break;
+    if (round >= (until < Number.POSITIVE_INFINITY ? MOST_ROUNDS : AIMED_ROUNDS)) break;
+    if (round >= FEWEST_ROUNDS && began + longest > until) break;
     say(`round ${round + 1}, ${rows} rows`);
     const order = [...entries.keys()];
     for (const n of round % 2 === 0 ? order : order.toReversed()) {

@@ -13,7 +13,7 @@ export interface Sample {
   readonly rows: number;
   /** From the first row fed to the last one out. */
   readonly seconds: number;
-  /** Rows a second between the first micro-batch out and the last: what a long job comes to. */
+  /** Rows a second between the first micro-batch's end and the last one's: what a long job comes to. */
   readonly steadyRate: number;
   /** Mean of each stage. */
   readonly stageSeconds: readonly number[];
@@ -56,22 +56,20 @@ export class Trial {
   async run(course: Course): Promise<Sample> {
     const { pipeline } = this;
     const feed = this.#bank.feed(course);
-    const outAt: number[] = [];
+    let m = 0;
     const ledger = new CoordinatorLedger();
     const startedAt = performance.now();
     for await (const _ of pipeline.run(feed)) {
-      outAt.push(performance.now());
+      m += 1;
       ledger.enter(feed.copyMicros);
       feed.taken();
     }
     const endedAt = performance.now();
-    const m = outAt.length;
-    const steady = (outAt.at(-1)! - outAt[0]!) / 1e3;
     const seconds = (endedAt - startedAt) / 1e3;
     return {
       rows: course.rows,
       seconds,
-      steadyRate: m > 1 ? ((m - 1) * course.microBatch) / steady : course.rows / seconds,
+      steadyRate: steadyRateOf(this.#lastSpans(), course.rows) ?? course.rows / seconds,
       ...this.#stages(m, course.depth),
       coordinator: ledger.close(feed.copyMicros, pipeline.plan.stages.length),
     };
@@ -79,6 +77,13 @@ export class Trial {
 
   close(): Promise<void> {
     return this.pipeline.close();
+  }
+
+  /** Those in which micro-batches leave the pipeline. */
+  #lastSpans(): Span[] {
+    const { timeline, sections } = this.pipeline;
+    const last = sections.at(-1)!.stages;
+    return timeline.spans.filter(({ stage }) => last.includes(stage));
   }
 
   #stages(m: number, depth: number): Pick<Sample, 'stageSeconds' | 'idealSeconds' | 'bubble' | 'hopSeconds'> {
@@ -105,6 +110,17 @@ function ownTimes(
   for (const { stage, microBatch, acceptedAt, finishedAt } of spans)
     seconds[stage]![microBatch] = (finishedAt - acceptedAt) / 1e6;
   return (stage, microBatch) => seconds[stage]![microBatch]!;
+}
+
+/**
+ * Rows a second between the first and the last end of the last stage's `spans`, of a run of so many rows; `null` where nothing lies between.
+ * By the workers' own clocks: a consumer is given several micro-batches at once where they are quick, and so the first of them late.
+ */
+export function steadyRateOf(spans: readonly Span[], rows: number): number | null {
+  const ended = spans.toSorted((a, b) => a.finishedAt - b.finishedAt);
+  const [first, last] = [ended[0], ended.at(-1)];
+  if (!first || !last || last.finishedAt === first.finishedAt) return null;
+  return ((rows - first.rows) / (last.finishedAt - first.finishedAt)) * 1e6;
 }
 
 /** Median seconds between "ready for the stage, and a worker free" and "accepted". */

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { overlapOf } from '../../src/bench/case-result.js';
-import { hopOf } from '../../src/bench/trial.js';
+import { hopOf, steadyRateOf } from '../../src/bench/trial.js';
 import type { Span } from '../../src/pipeline/timeline.js';
 import { madeCase } from './made-result.js';
 
@@ -44,4 +44,11 @@ test('a hop begins when the micro-batch is ready and a worker is free, whichever
   // A second worker was free all the time.
   assert.equal(hopOf([idleWorker, busyWorker, span(1, 310, 311, 400)], 1, 2), 30 / 1e6);
   assert.equal(hopOf([], 1, 1), 0);
+});
+
+test('the steady rate is between the first end and the last, of all rows but the first that ended', () => {
+  const ends = [300, 100, 200].map((at, microBatch) => ({ ...span(1, 0, at - 100, at), microBatch, rows: 8 }));
+  assert.equal(steadyRateOf(ends, 24), 16 / 200e-6);
+  assert.equal(steadyRateOf(ends.slice(0, 1), 8), null);
+  assert.equal(steadyRateOf([], 0), null);
 });
