@@ -9,6 +9,7 @@ import type { OnnxModel } from '../../model/onnx.js';
 import type { Slice } from '../../model/slice.js';
 import { allocate, bytesOf, isDType, type Tensor, type TensorSpec, type TypedArray } from '../../tensor.js';
 import type { EngineOptions, LoadedSlice } from '../engine.js';
+import { blockedInputs } from './blocked-inputs.js';
 import { onCard, onCpu, type Placement, record } from './placement.js';
 import { type Ort, openOrt, openSession, ortError } from './session.js';
 import { foreseenTypes, inferTypes } from './value-types.js';
@@ -22,7 +23,10 @@ export async function openSlice(
 ): Promise<OrtSlice> {
   const ort = await openOrt();
   const types = await inferTypes(model, slice.from, slice.inputs);
-  const bytes = sliceProto(model, { ...slice, types });
+  // On other processors ORT may have no order of its own, and then the pool is only one op more.
+  const blocks = engine.provider === 'cpu' && process.arch === 'x64' && !sketch;
+  const pooled = blocks ? blockedInputs(model, slice, types) : new Set<string>();
+  const bytes = sliceProto(model, { ...slice, types, pooled });
   const request = { bytes, folder: model.graph.folder, engine, sketch };
   const weights = weightBytes(model.graph, slice.from, slice.to);
   if (engine.provider === 'cpu' || sketch) {
@@ -76,11 +80,12 @@ class OrtSlice implements LoadedSlice {
   }
 
   async run(inputs: readonly Tensor[]): Promise<Tensor[]> {
-    const { inputs: names, outputs } = this.#slice;
+    const { outputs } = this.#slice;
     // Ops that nothing reads make a slice without outputs, which ORT loads but does not run.
     if (outputs.length === 0) return [];
     try {
-      const feeds = Object.fromEntries(names.map((name, n) => [name, this.#feed(name, inputs[n]!)]));
+      // In the slice's order; one that is pooled first has another name there.
+      const feeds = Object.fromEntries(this.#session.inputNames.map((name, n) => [name, this.#feed(name, inputs[n]!)]));
       const results = await this.#session.run(feeds, outputs);
       return outputs.map((name) => tensorFrom(name, results[name]!));
     } catch (cause) {

@@ -26,8 +26,10 @@ export const ATTRIBUTE = {
   i: 3,
   tensor: 5,
   graph: 6,
+  ints: 8,
   tensors: 10,
   graphs: 11,
+  type: 20,
   sparseTensor: 22,
   sparseTensors: 23,
 } as const;
@@ -57,6 +59,8 @@ export const SHAPE = { dim: 1 } as const;
 export const DIMENSION = { value: 1, param: 2 } as const;
 /** TensorProto.DataLocation.EXTERNAL. */
 export const EXTERNAL = 1;
+/** AttributeProto.AttributeType.INTS. */
+export const INTS = 7;
 
 interface Element {
   readonly name: string;

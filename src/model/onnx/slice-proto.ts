@@ -5,7 +5,7 @@ import type { OnnxModel } from '../onnx.js';
 import { type ByteRange, FileBytes } from './file-bytes.js';
 import type { OnnxNode } from './node.js';
 import { readsOf } from './order.js';
-import { ENTRY, EXTERNAL, elementId, GRAPH, MODEL, TENSOR } from './schema.js';
+import { ATTRIBUTE, ENTRY, EXTERNAL, elementId, GRAPH, INTS, MODEL, NODE, TENSOR } from './schema.js';
 import type { StoredTensor } from './stored-tensor.js';
 import { travelling } from './travelling.js';
 import { type ValueType, writeValueInfo } from './value-type.js';
@@ -21,6 +21,12 @@ export interface SliceRequest {
   readonly types: ReadonlyMap<string, ValueType>;
   /** Weights to leave out and declare as inputs instead, so that a slice can be looked at without them. */
   readonly withoutWeights?: boolean;
+  /** Inputs that first pass through a pool of one pixel, which gives what it gets (and 0 for -0). The graph calls them `x (given)`. */
+  readonly pooled?: ReadonlySet<string>;
+}
+
+function givenName(name: string): string {
+  return `${name} (given)`;
 }
 
 /** ORT and protobuf refuse a message of 2 GiB. */
@@ -47,10 +53,11 @@ function writeGraph(
   graph: WireWriter,
   file: FileBytes,
   model: OnnxModel,
-  { inputs, outputs, types, withoutWeights }: SliceRequest,
+  { inputs, outputs, types, withoutWeights, pooled }: SliceRequest,
   nodes: readonly OnnxNode[],
   tensors: readonly StoredTensor[],
 ): void {
+  for (const name of pooled ?? []) graph.message(GRAPH.node, (node) => writePool(node, name));
   for (const { message } of nodes) graph.block(GRAPH.node, file.copy(message));
   graph.text(GRAPH.name, model.proto.name || 'slice');
   for (const tensor of tensors) {
@@ -62,7 +69,8 @@ function writeGraph(
   }
   for (const name of inputs) {
     const type = types.get(name);
-    graph.message(GRAPH.input, (m) => writeValueInfo(m, name, elementId(type?.element ?? ''), type?.shape ?? null));
+    const given = pooled?.has(name) ? givenName(name) : name;
+    graph.message(GRAPH.input, (m) => writeValueInfo(m, given, elementId(type?.element ?? ''), type?.shape ?? null));
   }
   for (const name of outputs) graph.message(GRAPH.output, (m) => writeValueInfo(m, name, 0, null));
   if (withoutWeights) return;
@@ -70,6 +78,15 @@ function writeGraph(
   for (const [name, { message }] of model.proto.values) {
     if (inside.has(name)) graph.block(GRAPH.valueInfo, file.copy(message));
   }
+}
+
+/** An average over one pixel. */
+function writePool(node: WireWriter, name: string): void {
+  node.text(NODE.input, givenName(name)).text(NODE.output, name).text(NODE.opType, 'AveragePool');
+  node.message(NODE.attribute, (attribute) => {
+    attribute.text(ATTRIBUTE.name, 'kernel_shape').integer(ATTRIBUTE.ints, 1).integer(ATTRIBUTE.ints, 1);
+    attribute.integer(ATTRIBUTE.type, INTS);
+  });
 }
 
 function writeTensor(
