@@ -19,6 +19,8 @@ type Peer = (ask: Ask) => Promise<{ readonly run: Run; readonly version: string 
 const require = createRequire(import.meta.url);
 const versionOf = (name: string) => require(`${name}/package.json`).version as string;
 const DEADLINE = 600_000;
+/** Micro-batches that may wait between the stages: where others take a core away for a second, the other stage goes on. */
+const DEPTH = 24;
 
 const PEERS: Record<string, Peer> = {
   tandem,
@@ -35,6 +37,7 @@ async function tandem({ model, rows, threads, largest }: Ask): ReturnType<Peer> 
   const plan = await settlePlan(graph, {
     stages: Array.from({ length: threads }, () => ({ device: 'cpu', threads: 1 })),
     microBatch: largest,
+    depth: DEPTH,
     rowSpecs: bank.specs,
     deadline: DEADLINE,
     allowFallback: false,

@@ -113,24 +113,31 @@ function pythonOf(asked: string | undefined): string {
   return asked ?? join(PEERS_FOLDER, '.venv/bin/python');
 }
 
-/** Seconds that the largest batch is tried for, where that is 4 to 12 of it. */
+/** Seconds that every batch is tried for in a turn, and how many of the largest that is at least and at most. */
 const TRY = 1;
-/** Times that all batches are tried, there and back, so that a slow second of the machine does not choose. */
+const TRIED = { least: 12, most: 48 };
+/** Turns in which they are tried, there and back, so that a slow second of the machine does not choose. */
 const TURNS = 3;
 
-/** Each as many times, so that filling weighs the same on a small batch as on a large one; the first run warms up. */
+/** All on the same rows, as they are compared later; where there is no choice, only long enough to know how fast the peer is. */
 async function bestBatch(
   contender: ContenderProcess,
   { batches }: Subject,
 ): Promise<Pick<Contender, 'batch' | 'rate'>> {
-  let longest = 0;
-  for (const batch of batches) longest = Math.max(longest, (await contender.run({ batch, rows: 2 * batch })) / 2);
-  const times = Math.max(4, Math.min(12, Math.ceil(TRY / longest)));
+  const largest = Math.max(...batches);
+  // The first runs warm up.
+  for (const batch of batches) await contender.run({ batch, rows: 2 * batch });
+  const once = (await contender.run({ batch: largest, rows: 2 * largest })) / 2;
+  if (batches.length === 1) {
+    const rows = 4 * largest;
+    return { batch: largest, rate: rows / (await contender.run({ batch: largest, rows })) };
+  }
+  const rows = largest * Math.max(TRIED.least, Math.min(TRIED.most, Math.ceil(TRY / once)));
   const rates: number[][] = batches.map(() => []);
-  for (let turn = 0; turn < (batches.length > 1 ? TURNS : 1); turn++) {
+  for (let turn = 0; turn < TURNS; turn++) {
     const order = [...batches.entries()];
     for (const [n, batch] of turn % 2 === 0 ? order : order.toReversed()) {
-      rates[n]!.push((times * batch) / (await contender.run({ batch, rows: times * batch })));
+      rates[n]!.push(rows / (await contender.run({ batch, rows })));
     }
   }
   const medians = rates.map((each) => median(each));
