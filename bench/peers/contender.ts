@@ -19,7 +19,7 @@ type Peer = (ask: Ask) => Promise<{ readonly run: Run; readonly version: string 
 const require = createRequire(import.meta.url);
 const versionOf = (name: string) => require(`${name}/package.json`).version as string;
 const DEADLINE = 600_000;
-/** Micro-batches that may wait between the stages: where others take a core away for a second, the other stage goes on. */
+/** Micro-batches in flight: where others take a core away for a second, the other stage has something to go on with. */
 const DEPTH = 24;
 
 const PEERS: Record<string, Peer> = {

@@ -127,11 +127,8 @@ async function bestBatch(
   const largest = Math.max(...batches);
   // The first runs warm up.
   for (const batch of batches) await contender.run({ batch, rows: 2 * batch });
-  const once = (await contender.run({ batch: largest, rows: 2 * largest })) / 2;
-  if (batches.length === 1) {
-    const rows = 4 * largest;
-    return { batch: largest, rate: rows / (await contender.run({ batch: largest, rows })) };
-  }
+  const once = (await contender.run({ batch: largest, rows: 4 * largest })) / 4;
+  if (batches.length === 1) return { batch: largest, rate: largest / once };
   const rows = largest * Math.max(TRIED.least, Math.min(TRIED.most, Math.ceil(TRY / once)));
   const rates: number[][] = batches.map(() => []);
   for (let turn = 0; turn < TURNS; turn++) {

@@ -83,7 +83,8 @@ export async function shortRun(
   // Engines set themselves up for each new shape.
   const first = await trial.run({ ...course, rows: microBatch * (cold ? 2 * workers : workers) });
   const fewest = 2 * workers + 1;
-  const enough = Math.ceil((SHORT_RUN * first.steadyRate) / microBatch);
+  // Its steady rate says nothing: workers that begin together end together.
+  const enough = Math.ceil((SHORT_RUN * first.rows) / first.seconds / microBatch);
   const { steadyRate } = await trial.run({ ...course, rows: microBatch * Math.max(fewest, Math.min(enough, 400)) });
   return steadyRate;
 }

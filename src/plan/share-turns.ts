@@ -13,7 +13,7 @@ export function shareTurns(seconds: readonly number[]): number[] {
   for (const own of least) {
     for (let k = 1; k <= LONGEST_ROUND; k++) {
       const turns = least.map((each) => Math.max(1, Math.floor((k * own * (1 + 1e-9)) / each)));
-      if (total(turns) <= LONGEST_ROUND) shares.push(turns);
+      if (total(turns) <= LONGEST_ROUND) shares.push(filled(least, turns));
     }
   }
   const slowest = least.indexOf(Math.max(...least));
@@ -23,6 +23,19 @@ export function shareTurns(seconds: readonly number[]): number[] {
   const best = Math.min(...shares.map((turns) => paceInTurns(least, turns)));
   const enough = shares.filter((turns) => paceInTurns(least, turns) <= best * (1 + WORTH));
   return enough.reduce((a, b) => (total(b) < total(a) ? b : a));
+}
+
+/** With the turns that others can have while the slowest, which has one at least, takes its own. */
+function filled(seconds: readonly number[], turns: readonly number[]): number[] {
+  const round = Math.max(...seconds.map((each, n) => each * turns[n]!)) * (1 + 1e-9);
+  const more = [...turns];
+  while (total(more) < LONGEST_ROUND) {
+    const ends = seconds.map((each, n) => each * (more[n]! + 1));
+    const first = ends.indexOf(Math.min(...ends));
+    if (ends[first]! > round) break;
+    more[first]! += 1;
+  }
+  return more;
 }
 
 /** Seconds between two micro-batches that leave all of them together. */

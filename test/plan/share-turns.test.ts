@@ -15,6 +15,8 @@ test('together they come near the sum of their speeds where none is far behind',
       assert.ok(pace >= ideal * (1 - 1e-9));
       assert.ok(pace <= ideal * 1.35, `${pace} for ${ideal} with ${turns}`);
     }),
+    // A slow one for which a round of the others' whole shares is too long.
+    { examples: [[[0.001, 0.009566666666666668, 0.001, 0.001]], [[0.001, 0.001, 0.001, 0.01]]] },
   );
 });
 
