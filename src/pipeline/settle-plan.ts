@@ -1,6 +1,6 @@
 /** Settles on a plan: measured times, the best cut of every form, a trial of the likeliest, and what was found kept for the next time. */
 import { engineBuild } from '../engine/build.js';
-import { isCpu } from '../engine/registry.js';
+import { engineFor, isCpu, providerFor } from '../engine/registry.js';
 import { asTandemError, TandemError } from '../errors.js';
 import type { ModelGraph } from '../model/graph.js';
 import { freeBudget, freeBudgets, noFit } from '../plan/budget.js';
@@ -37,7 +37,7 @@ export async function settlePlan(graph: ModelGraph, request: SettleRequest): Pro
   const { rowSpecs, stages } = request;
   if (!rowSpecs || isSettled(graph, stages)) return makePlan(graph, request);
   const subject = subjectOf(graph, rowSpecs);
-  const key = keyOf(subject, request);
+  const key = keyOf(graph, subject, request);
   const kept = readStored<Plan>('plans', key);
   if (kept && stillFits(kept)) return kept;
   const settled = await settle(graph, { ...request, rowSpecs });
@@ -148,10 +148,16 @@ function cardsHere(): string[] {
 }
 
 /** All that a kept plan depends on. */
-function keyOf(subject: ProfileSubject, { stages, microBatch, depth, isolation, rows }: SettleRequest): object {
+function keyOf(
+  { format }: ModelGraph,
+  subject: ProfileSubject,
+  { stages, microBatch, depth, isolation, rows }: SettleRequest,
+): object {
   return {
     schema: 1,
     ...subject,
+    // A library that is linked later is taken from then on.
+    providers: ['cpu', 'gpu'].map((device) => providerFor(engineFor(format), device)),
     stages,
     microBatch,
     depth,

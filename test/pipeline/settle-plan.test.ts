@@ -4,7 +4,9 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { makeModel } from '../../scripts/make-model.js';
 import { makeOnnx } from '../../scripts/make-onnx.js';
+import { ENGINES } from '../../src/engine/registry.js';
 import { TandemError } from '../../src/errors.js';
 import type { ModelGraph } from '../../src/model/graph.js';
 import { openModel } from '../../src/model/open.js';
@@ -66,6 +68,18 @@ test('named stages keep their devices, order and staffing; only the cut is sough
   const faster = alone.rowsPerSecond! > plan.expected!.rowsPerSecond;
   assert.match(alone.why, faster ? /one device is faster/ : /slower/);
   assert.ok(plan.expected!.lowerBound <= Math.max(...plan.expected!.stages.map(({ seconds }) => seconds)) * 1.5);
+});
+
+test('a plan that was made before TensorFlow was linked is not kept afterwards', async (t) => {
+  const mlp = await openModel(await makeModel('mlp', join(folder, 'mlp')));
+  const specs = mlp.inputs.map((input) => ({ ...input, shape: input.shape.slice(1) }));
+  const request = { rowSpecs: specs, deadline: 60_000, allowFallback: false, microBatch: 4 };
+  const stages = [{ device: 'cpu', threads: 1 }];
+  const provider = async () => (await settlePlan(mlp, { ...request, stages })).stages[0]!.provider;
+  t.mock.method(ENGINES.tfjs, 'seemsThere', (name: string) => name === 'wasm');
+  assert.equal(await provider(), 'wasm');
+  t.mock.restoreAll();
+  assert.equal(await provider(), 'tensorflow');
 });
 
 test('where every stage has its layers nothing is measured', async () => {
