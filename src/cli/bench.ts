@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { bench } from '../bench/bench.js';
-import { compare } from '../bench/compare.js';
+import { type Comparison, compare } from '../bench/compare.js';
 import { type Layout, layoutsFor } from '../bench/layouts.js';
 import type { BenchResult } from '../bench/result.js';
 import { bankRows, RowBank } from '../bench/row-bank.js';
@@ -22,7 +22,7 @@ import { FROM_TEXT } from './config.js';
 import { inputsOf } from './input-flag.js';
 import { formatBench, formatComparison } from './print-bench.js';
 import { ProgressBar } from './progress.js';
-import { checkReportFiles, writeReportFiles } from './report-files.js';
+import { checkPlace, checkReportFiles, writeReportFiles } from './report-files.js';
 import { parseCount } from './stage-flag.js';
 
 interface BenchFlags {
@@ -108,7 +108,8 @@ export function benchCommand(): Command {
 async function runBench(path: string, flags: BenchFlags): Promise<number> {
   const before = flags.compare === undefined ? null : (await import('../bench/result.js')).readResult(flags.compare);
   const files = { report: flags.report };
-  await checkReportFiles(files, { force: true, taken: [] });
+  if (flags.output) await checkPlace(flags.output);
+  await checkReportFiles(files, { force: true, taken: flags.output ? [flags.output] : [] });
   const graph = await openModel(path);
   const bar = new ProgressBar(process.stderr, { quiet: flags.quiet });
   const onProgress = process.stderr.isTTY
@@ -133,28 +134,31 @@ async function runBench(path: string, flags: BenchFlags): Promise<number> {
       onProgress,
     });
     bar.clear();
+    const comparison = before && compare(before, result);
+    tell(result, comparison, flags);
+    if (flags.output) writeResult(flags.output, result);
     await writeReportFiles(files, benchRecord(result, process.argv.slice(2)));
-    return tell(result, before, flags);
+    return comparison?.slower ? EXIT.unexpected : EXIT.ok;
   } finally {
     bar.clear();
   }
 }
 
-function tell(result: BenchResult, before: BenchResult | null, { output, compare: path, json }: BenchFlags): number {
-  if (output !== undefined) {
-    try {
-      writeFileSync(output, `${JSON.stringify(result, null, 2)}\n`);
-    } catch (error) {
-      throw outputError(output, error as NodeJS.ErrnoException);
-    }
-  }
-  const comparison = before && compare(before, result);
+function tell(result: BenchResult, comparison: Comparison | null, { compare: path, json }: BenchFlags): void {
   if (json) process.stdout.write(`${JSON.stringify(comparison ? { ...result, comparison } : result)}\n`);
   else {
     process.stdout.write(formatBench(result));
     if (comparison) process.stdout.write(`\n${formatComparison(comparison, path!)}`);
   }
-  return comparison?.slower ? EXIT.unexpected : EXIT.ok;
+}
+
+/** Throws TANDEM_OUTPUT_FAILED. */
+function writeResult(path: string, result: BenchResult): void {
+  try {
+    writeFileSync(path, `${JSON.stringify(result, null, 2)}\n`);
+  } catch (error) {
+    throw outputError(path, error);
+  }
 }
 
 /** The whole model beside the stages that somebody asks for, or beside all ways of splitting that the machine has. */

@@ -20,6 +20,7 @@ import { formatLayerName } from './layer-name.js';
 import { formatMeasuredPlan } from './print-plan.js';
 import { formatPlan } from './print-run.js';
 import { ProgressBar } from './progress.js';
+import { checkPlace } from './report-files.js';
 import { formatTable } from './table.js';
 
 interface Flags {
@@ -40,17 +41,18 @@ export function planCommand(): Command {
   return measuringCommand('plan', 'measure the model on this machine and say how it would be run, and how fast')
     .option('-o, --output <file>', 'write the plan, for: tandem run --plan FILE')
     .action(async (path: string, flags: Flags) => {
+      if (flags.output) await checkPlace(flags.output);
       const bar = new ProgressBar(process.stderr);
       const { graph, request } = await requestOf(path, flags);
       const plan = await settlePlan(graph, { ...request, onProgress: (text) => bar.note(text) }).finally(() =>
         bar.clear(),
       );
-      if (flags.output) (await import('../plan/plan-file.js')).writePlanFile(flags.output, graph, plan);
       const { rows } = request;
       const text = plan.expected ? formatMeasuredPlan(graph, plan, plan.expected, rows) : formatPlan(graph, plan);
       const promised = rows === null ? null : promiseOf(plan, rows);
       const told = { schema: 1, ...plan, ...(promised ? { job: { rows, ...promised } } : {}) };
       process.stdout.write(flags.json ? `${JSON.stringify(told)}\n` : text);
+      if (flags.output) (await import('../plan/plan-file.js')).writePlanFile(flags.output, graph, plan);
     });
 }
 

@@ -34,14 +34,19 @@ export async function checkReportFiles(
       });
     }
     others.add(resolve(path));
-    const folder = await stat(dirname(path)).catch((cause) => {
-      throw outputError(path, cause);
-    });
-    if (!folder.isDirectory()) throw outputError(path, Object.assign(new Error('no folder'), { code: 'ENOTDIR' }));
-    const found = await stat(path).catch(() => null);
-    if (found?.isDirectory()) throw outputError(path, Object.assign(new Error('a folder'), { code: 'EISDIR' }));
+    await checkPlace(path);
     if (!force) await refuseExisting(path);
   }
+}
+
+/** Throws TANDEM_OUTPUT_FAILED where there can be no file of that name, so that nobody waits for results that find no place. */
+export async function checkPlace(path: string): Promise<void> {
+  const folder = await stat(dirname(path)).catch((cause) => {
+    throw outputError(path, cause);
+  });
+  if (!folder.isDirectory()) throw outputError(path, Object.assign(new Error('no folder'), { code: 'ENOTDIR' }));
+  const found = await stat(path).catch(() => null);
+  if (found?.isDirectory()) throw outputError(path, Object.assign(new Error('a folder'), { code: 'EISDIR' }));
 }
 
 /** Throws TANDEM_OUTPUT_FAILED; a file has its name only once it is whole. */

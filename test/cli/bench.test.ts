@@ -1,6 +1,6 @@
 /** `tandem bench` from the command line, on a small model. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -125,6 +125,25 @@ test('a comparison with a faster past fails, one with a slower past does not', a
   assert.equal(slower.status, 1);
   assert.match(slower.stdout, /slower/);
   assert.equal((await against(0.001)).status, 0);
+});
+
+test('an output that cannot be is refused before anything is measured', async () => {
+  const output = join(folder, 'nowhere', 'result.json');
+  const { status, stdout, stderr } = await tandem(['bench', model, '--output', output]);
+  assert.equal(status, 73);
+  assert.equal(stdout, '');
+  assert.match(stderr, /nowhere does not exist/);
+  assert.doesNotMatch(stderr, /looking how fast/);
+});
+
+test('what was measured is on the screen before a disk that is full can keep it from its file', {
+  skip: existsSync('/dev/full') ? false : 'there is no /dev/full here',
+}, async () => {
+  const asked = ['--seconds', '1', '-b', '4', '--output', '/dev/full', '--quiet'];
+  const { status, stdout, stderr } = await tandem(['bench', model, ...asked]);
+  assert.equal(status, 73);
+  assert.match(stdout, /^best: /m);
+  assert.match(stderr, /no space is left/);
 });
 
 test('a file that is no result is refused before anything is measured', async () => {

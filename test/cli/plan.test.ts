@@ -54,6 +54,12 @@ test('plan tells stages, pace and what was not taken; its file runs the model an
   assertFails(other, { status: 78, code: 'TANDEM_PLAN_FOREIGN', says: /another model/ });
 });
 
+test('a plan that can lie nowhere is not made', async () => {
+  const refused = await type('plan', 'mlp', '--output', join('nowhere', 'plan.json'));
+  assertFails(refused, { status: 73, code: 'TANDEM_OUTPUT_FAILED', says: /nowhere does not exist/ });
+  assert.equal(refused.stdout.toString(), '');
+});
+
 test('profile prints what was measured', async () => {
   const { status, stdout, stderr } = await type('profile', 'mlp', '--micro-batch', '8');
   assert.equal(status, 0, stderr);
