@@ -13,7 +13,7 @@ import { readStored, store } from '../plan/measurement-store.js';
 import { readNvidiaDriver } from '../plan/nvidia.js';
 import { isSettled, type Plan, type Rival } from '../plan/plan.js';
 import type { PlanRequest } from '../plan/plan-request.js';
-import { type ProfileSubject, subjectOf } from '../plan/profile.js';
+import { subjectOf } from '../plan/profile.js';
 import type { Search } from '../plan/staffing.js';
 import { sum } from '../sums.js';
 import type { TrialSettings } from './shift-cut.js';
@@ -36,11 +36,11 @@ const HELD = 0.97;
 export async function settlePlan(graph: ModelGraph, request: SettleRequest): Promise<Plan> {
   const { rowSpecs, stages } = request;
   if (!rowSpecs || isSettled(graph, stages)) return makePlan(graph, request);
-  const subject = subjectOf(graph, rowSpecs);
-  const key = keyOf(graph, subject, request);
+  const known = { ...request, rowSpecs };
+  const key = keyOf(graph, known);
   const kept = readStored<Plan>('plans', key);
   if (kept && stillFits(kept)) return kept;
-  const settled = await settle(graph, { ...request, rowSpecs });
+  const settled = await settle(graph, known);
   store('plans', key, settled);
   return settled;
 }
@@ -148,16 +148,12 @@ function cardsHere(): string[] {
 }
 
 /** All that a kept plan depends on. */
-function keyOf(
-  { format }: ModelGraph,
-  subject: ProfileSubject,
-  { stages, microBatch, depth, isolation, rows }: SettleRequest,
-): object {
+function keyOf(graph: ModelGraph, { rowSpecs, stages, microBatch, depth, isolation, rows }: Known): object {
   return {
     schema: 1,
-    ...subject,
+    ...subjectOf(graph, rowSpecs),
     // A library that is linked later is taken from then on.
-    providers: ['cpu', 'gpu'].map((device) => providerFor(engineFor(format), device)),
+    providers: ['cpu', 'gpu'].map((device) => providerFor(engineFor(graph.format), device)),
     stages,
     microBatch,
     depth,
