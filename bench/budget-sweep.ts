@@ -7,8 +7,8 @@ import { formatRate } from '../src/cli/progress.js';
 import { formatTable } from '../src/cli/table.js';
 import type { Summary } from '../src/job/summary.js';
 import { openModel } from '../src/model/open.js';
-import { median } from '../src/plan/median.js';
 import type { Plan } from '../src/plan/plan.js';
+import { median } from '../src/planner/measure/median.js';
 import { tandem, zeroInputs } from './zero-run.js';
 
 const { values: flags, positionals } = parseArgs({
@@ -24,7 +24,7 @@ const { values: flags, positionals } = parseArgs({
     'micro-batch': { type: 'string' },
     /** That the command may take; what is left is done by the same command again. */
     seconds: { type: 'string', default: 'Infinity' },
-    /** Keeps what was found from command to command; what was measured is kept in a folder beside it. */
+    /** Keeps what was found from command to command; measurements are kept in a folder next to it. */
     json: { type: 'string' },
     /** Only prints what was found. */
     table: { type: 'boolean', default: false },
@@ -65,7 +65,7 @@ async function sweep(model: string): Promise<void> {
   for (let next = nextBudget(found); next !== null; next = nextBudget(found)) {
     const start = performance.now() / 1e3;
     if (start + longest > until) {
-      process.stderr.write('no time for the rest; the same command goes on\n');
+      process.stderr.write('no time for the rest; the same command continues\n');
       return;
     }
     found.steps.push(run(model, folder, inputs, next));
@@ -75,7 +75,7 @@ async function sweep(model: string): Promise<void> {
   rmSync(folder, { recursive: true });
 }
 
-/** MiB: without end, then in equal steps from more than that took to nothing, then what a refusal says would do and one less. */
+/** MiB: without end, then equal steps from more than that took down to nothing, then the budget that a refusal names and one less. */
 function nextBudget({ steps: [generous, ...steps] }: Sweep): number | null {
   if (!generous) return 1 << 20;
   const limited = generous.plan!.expected!.stages.filter((_, j) => isLimited(j));
@@ -119,7 +119,7 @@ function report(model: string, steps: readonly Step[]): void {
     'exit',
     'layers',
     'batch',
-    'rows/s foreseen',
+    'rows/s inferred',
     'rows/s',
     'promised MiB',
     'held MiB',
@@ -152,25 +152,25 @@ function report(model: string, steps: readonly Step[]): void {
           steps.flatMap((each) => (cutOf(each) === cutOf(step) && each.summary ? [each.summary.rowsPerSecond] : [])),
         )
       : 0;
-  const told = (claim: string, holds: boolean) =>
+  const claimLine = (claim: string, holds: boolean) =>
     process.stdout.write(`${holds ? 'holds' : 'DOES NOT HOLD'}: ${claim}\n`);
-  told(
+  claimLine(
     'no stage ever held more than its budget',
     steps.every(
       ({ budget, summary }) =>
         summary?.stages.every(({ peakRssBytes }, j) => !isLimited(j) || peakRssBytes! <= budget) ?? true,
     ),
   );
-  told(
+  claimLine(
     `no plan runs more than ${NOISE * 100} % faster than one with more memory`,
     falling.every((each, n) => falling.slice(0, n).every((before) => pace(each) <= pace(before) * (1 + NOISE))),
   );
   const least = Math.min(...steps.filter(({ status }) => status === 0).map(({ budget }) => budget));
-  told(
+  claimLine(
     'every run ends with 0 or is refused with 78',
     steps.every(({ status }) => status === 0 || status === 78),
   );
-  told(
+  claimLine(
     'exactly those below some budget are refused',
     steps.every(({ status, budget }) => (status === 78) === budget < least),
   );

@@ -4,13 +4,13 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { spread } from '../src/bench/statistics.js';
 import { formatTable } from '../src/cli/table.js';
+import { processorName } from '../src/machine/processor.js';
 import type { ModelGraph } from '../src/model/graph.js';
 import type { Feed } from '../src/pipeline/micro-batch.js';
 import { Pipeline } from '../src/pipeline/pipeline.js';
-import { median } from '../src/plan/median.js';
 import type { Plan } from '../src/plan/plan.js';
+import { median } from '../src/planner/measure/median.js';
 import type { Isolation } from '../src/pool/isolation.js';
-import { processorName } from '../src/processor.js';
 
 const { values: flags } = parseArgs({
   options: {
@@ -29,14 +29,14 @@ function passingGraph(elements: number): ModelGraph {
     ...{ inputs: [names[index]!], outputs: [names[index + 1]!] },
   }));
   return {
-    ...{ format: 'onnx', path: fileURLToPath(import.meta.url), folder: '.', fixedBatch: null },
+    ...{ format: 'onnx', path: fileURLToPath(import.meta.url), folder: '.', fixedBatch: null, batchInvariant: true },
     inputs: [{ name: 'x', dtype: 'float32', shape: [null, elements] }],
     outputs: ['y'],
     ops,
     layers: ops.map(({ index, name, type }) => ({ index, name, type, from: index, to: index + 1 })),
     weights: new Map(),
     files: [],
-    sealed: new Set(),
+    forbiddenCuts: new Set(),
   };
 }
 
@@ -48,7 +48,7 @@ function planOf(isolation: Isolation): Plan {
 
 /** Milliseconds of each crossing: from the one worker's last byte to the other worker's first. The first few warm up. */
 async function cross(elements: number, isolation: Isolation): Promise<number[]> {
-  const settings = { allowFallback: false, deadline: 60_000 };
+  const settings = { allowFallback: false, deadlineMs: 60_000 };
   const pipeline = await Pipeline.open(passingGraph(elements), planOf(isolation), settings);
   try {
     await pipeline.warmUp([{ name: 'x', dtype: 'float32', shape: [elements] }]);

@@ -8,7 +8,7 @@ import { quantile } from '../src/bench/statistics.js';
 import { formatTable } from '../src/cli/table.js';
 import { openModel } from '../src/model/open.js';
 import { Pipeline } from '../src/pipeline/pipeline.js';
-import { makePlan, rowSpecsOf } from '../src/plan/make-plan.js';
+import { makePlan, rowSpecsOf } from '../src/planner/make-plan.js';
 import type { Isolation } from '../src/pool/isolation.js';
 import { bareWake } from './bare-wake.js';
 
@@ -39,8 +39,8 @@ async function hops(isolation: Isolation): Promise<number[]> {
   const graph = await openModel(folder);
   const rowSpecs = rowSpecsOf(graph)!;
   const stages = [STAGE, STAGE];
-  const plan = await makePlan(graph, { stages, isolation, depth: 1, microBatch: ROWS, rowSpecs, deadline: 60_000 });
-  const pipeline = await Pipeline.open(graph, plan, { allowFallback: false, deadline: 60_000 });
+  const plan = await makePlan(graph, { stages, isolation, depth: 1, microBatch: ROWS, rowSpecs, deadlineMs: 60_000 });
+  const pipeline = await Pipeline.open(graph, plan, { allowFallback: false, deadlineMs: 60_000 });
   try {
     await pipeline.warmUp(rowSpecs);
     let left = m;

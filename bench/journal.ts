@@ -7,15 +7,15 @@ import { makeOnnx } from '../scripts/make-onnx.js';
 import { makeRows } from '../scripts/make-rows.js';
 import { estimate, ratioOf } from '../src/bench/statistics.js';
 import { formatTable } from '../src/cli/table.js';
-import { DISK, type Disk, type DiskFile } from '../src/job/disk.js';
 import { runJob } from '../src/job/job.js';
-import { journalPath } from '../src/job/journal.js';
-import { openSource } from '../src/job/open-source.js';
-import { OutputClaim } from '../src/job/output-claim.js';
 import { openModel } from '../src/model/open.js';
+import { OutputClaim } from '../src/output/claim.js';
+import { DISK, type Disk, type DiskFile } from '../src/output/disk.js';
+import { journalPath } from '../src/output/journal.js';
 import { Pipeline } from '../src/pipeline/pipeline.js';
-import { makePlan } from '../src/plan/make-plan.js';
-import { median } from '../src/plan/median.js';
+import { makePlan } from '../src/planner/make-plan.js';
+import { median } from '../src/planner/measure/median.js';
+import { openSource } from '../src/rows/open-source.js';
 
 interface Subject {
   readonly name: string;
@@ -99,8 +99,8 @@ async function compare(subject: Subject): Promise<string[]> {
   const { rowSpecs } = source;
   await source.close();
   const { microBatch } = subject;
-  const plan = await makePlan(graph, { stages: [STAGE, STAGE], microBatch, rowSpecs, deadline: 60_000 });
-  const pipeline = await Pipeline.open(graph, plan, { allowFallback: false, deadline: 60_000 });
+  const plan = await makePlan(graph, { stages: [STAGE, STAGE], microBatch, rowSpecs, deadlineMs: 60_000 });
+  const pipeline = await Pipeline.open(graph, plan, { allowFallback: false, deadlineMs: 60_000 });
   const found: { without: Measured[]; with: Measured[] } = { without: [], with: [] };
   try {
     await measure(pipeline, subject, true);
@@ -128,7 +128,7 @@ try {
   for (const subject of subjects()) rows.push(await compare(subject));
   const titles = ['rows', 'without, rows/s', 'with, rows/s', 'with / without', 'commits', 'ms a commit'];
   const columns = titles.map((title, c) => ({ title, right: c > 0 }));
-  process.stdout.write(`${flags.rounds} rounds in turn\n\n${formatTable(columns, rows)}\n`);
+  process.stdout.write(`${flags.rounds} rounds, interleaved\n\n${formatTable(columns, rows)}\n`);
 } finally {
   rmSync(folder, { recursive: true });
 }

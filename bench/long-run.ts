@@ -7,8 +7,8 @@ import { parseArgs } from 'node:util';
 import { formatBytes } from '../src/cli/bytes.js';
 import { formatTable } from '../src/cli/table.js';
 import { runJob } from '../src/job/job.js';
-import { openSink } from '../src/job/open-sink.js';
-import type { RowsRead, Source } from '../src/job/source.js';
+import { openSink } from '../src/output/open-sink.js';
+import type { RowsRead, Source } from '../src/rows/source.js';
 import type { Tensor } from '../src/tensor.js';
 import { openChain } from '../test/fixtures/chain.js';
 import { hostsOf } from '../test/fixtures/children.js';
@@ -41,14 +41,14 @@ const PROVIDER = `rows:${Object.entries(FAULTS)
   .map(([fault, value]) => `${fault}=${value + 1}`)
   .join(',')}`;
 
-/** Runs the job; `onHeld` is told ten times what is held. Resolves to the failed rows that there should be and were. */
+/** Runs the job; `onHeld` gets the memory that is held, ten times. Resolves to the failed rows that there should be and were. */
 export async function longRun(
   work: LongRun,
   onHeld: (held: Held) => void,
 ): Promise<{ failed: number; expected: number }> {
   const folder = mkdtempSync(join(tmpdir(), 'tandem-long-'));
   const { microBatch } = work;
-  const pipeline = await openChain({ providers: ['ok', PROVIDER], isolation: 'process', microBatch, deadline: 1000 });
+  const pipeline = await openChain({ providers: ['ok', PROVIDER], isolation: 'process', microBatch, deadlineMs: 1000 });
   let next = work.rows / 10;
   try {
     const sink = await openSink(join(folder, 'out.jsonl'), { outputs: ['y'] });

@@ -1,23 +1,25 @@
-/** Bench: an ONNX model in two one-thread stages beside its sequential split, the same stages in processes, and one ORT session on two threads, in turn: node dist/bench/onnx-split.js MODEL [--micro-batch 8] [--length 128] [--micro-batches 32] [--rounds 5] [--second LAYER] [--whole-batch ROWS: of the one session, where it is not the micro-batch] */
+/** Bench: an ONNX model in two one-thread stages against its sequential split, the same stages in processes, and one ORT session on two threads, interleaved: node dist/bench/onnx-split.js MODEL [--micro-batch 8] [--length 128] [--micro-batches 32] [--rounds 5] [--second LAYER] [--whole-batch ROWS: of the one session, where it is not the micro-batch] */
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { RowBank } from '../src/bench/row-bank.js';
-import { type Sample, Trial } from '../src/bench/trial.js';
+import { type Sample, takeSample } from '../src/bench/sample.js';
 import { formatTable } from '../src/cli/table.js';
+import { toOrt } from '../src/engine/onnxruntime/ort-tensor.js';
 import { openOrt } from '../src/engine/onnxruntime/session.js';
+import { processorName } from '../src/machine/processor.js';
 import { openModel } from '../src/model/open.js';
-import { makePlan } from '../src/plan/make-plan.js';
-import { median } from '../src/plan/median.js';
-import { processorName } from '../src/processor.js';
+import { makePlan } from '../src/planner/make-plan.js';
+import { median } from '../src/planner/measure/median.js';
+import { Trial } from '../src/planner/trial/trial.js';
 import { zeroRows } from '../src/tensor.js';
 
 const DEPTH = 5;
-const DEADLINE = 600_000;
+const DEADLINE_MS = 600_000;
 
 /** Seconds of the same rows, each way. */
 interface Round {
   readonly whole: number;
-  readonly inTurn: Sample;
+  readonly sequential: Sample;
   readonly pipelined: Sample;
   /** The same stages, each in a process of its own. */
   readonly processes: Sample;
@@ -57,8 +59,8 @@ async function main(): Promise<void> {
   ];
   const stages = [0, 1].map((j) => ({ device: 'cpu', threads: 1, ...(ranges ? { layers: ranges[j]! } : {}) }));
   const request = { stages, microBatch, depth: DEPTH, isolation: 'thread' as const, rowSpecs: bank.specs };
-  const plan = await makePlan(graph, { ...request, deadline: DEADLINE });
-  const settings = { graph, bank, deadline: DEADLINE, allowFallback: false };
+  const plan = await makePlan(graph, { ...request, deadlineMs: DEADLINE_MS });
+  const settings = { graph, rows: bank, deadlineMs: DEADLINE_MS, allowFallback: false };
   const trial = await Trial.open({ ...settings, plan });
   const apart = await Trial.open({ ...settings, plan: { ...plan, isolation: 'process' } });
   const runWhole = await openWhole(graph.path, wholeBatch, bank);
@@ -66,12 +68,12 @@ async function main(): Promise<void> {
   try {
     for (let n = 0; n <= Number(values.rounds); n++) {
       // The first round warms up and does not count.
-      const course = { rows: microBatch * (n === 0 ? DEPTH : m), microBatch };
-      const whole = await runWhole(Math.ceil(course.rows / wholeBatch));
-      const inTurn = await trial.run({ ...course, depth: 1 });
-      const pipelined = await trial.run({ ...course, depth: DEPTH });
-      const processes = await apart.run({ ...course, depth: DEPTH });
-      if (n > 0) rounds.push({ whole, inTurn, pipelined, processes });
+      const workload = { rows: microBatch * (n === 0 ? DEPTH : m), microBatch };
+      const whole = await runWhole(Math.ceil(workload.rows / wholeBatch));
+      const sequential = await takeSample(trial, { ...workload, depth: 1 });
+      const pipelined = await takeSample(trial, { ...workload, depth: DEPTH });
+      const processes = await takeSample(apart, { ...workload, depth: DEPTH });
+      if (n > 0) rounds.push({ whole, sequential, pipelined, processes });
       process.stderr.write(`round ${n} of ${values.rounds}\n`);
     }
   } finally {
@@ -90,12 +92,7 @@ async function openWhole(path: string, batch: number, bank: RowBank): Promise<(b
   const session = await ort.InferenceSession.create(path, { intraOpNumThreads: 2, logSeverityLevel: 4 });
   const tensors = zeroRows(bank.specs, batch);
   await bank.feed({ rows: batch, microBatch: batch, depth: 1 }).fill(tensors);
-  const feeds = Object.fromEntries(
-    tensors.map(({ dtype, shape, data }, n) => [
-      bank.specs[n]!.name,
-      new ort.Tensor(dtype as 'float32', data as Float32Array, shape),
-    ]),
-  );
+  const feeds = Object.fromEntries(tensors.map((tensor, n) => [bank.specs[n]!.name, toOrt(ort, tensor)]));
   return async (batches) => {
     const begun = performance.now();
     for (let i = 0; i < batches; i++) await session.run(feeds);
@@ -118,7 +115,11 @@ function report(rounds: readonly Round[], { rows, wholeBatch }: { rows: number; 
       rate(({ whole }) => whole),
       ratio((r) => r.whole / pipelined(r)),
     ],
-    ['split, in turn', rate(({ inTurn }) => inTurn.seconds), ratio((r) => r.inTurn.seconds / pipelined(r))],
+    [
+      'split, sequential',
+      rate(({ sequential }) => sequential.seconds),
+      ratio((r) => r.sequential.seconds / pipelined(r)),
+    ],
     [
       'split, pipelined, in processes',
       rate((r) => r.processes.seconds),
@@ -126,7 +127,7 @@ function report(rounds: readonly Round[], { rows, wholeBatch }: { rows: number; 
     ],
     ['split, pipelined', rate(pipelined), ''],
     ['  its ideal', rate((r) => r.pipelined.idealSeconds), ratio((r) => r.pipelined.idealSeconds / pipelined(r))],
-  ])}\n\nstages in turn ${stages((r) => r.inTurn)} ms, side by side ${stages((r) => r.pipelined)} ms\n`;
+  ])}\n\nstages sequential ${stages((r) => r.sequential)} ms, side by side ${stages((r) => r.pipelined)} ms\n`;
 }
 
 await main();

@@ -1,4 +1,4 @@
-/** Bench: how well two stages overlap: balanced and uneven cuts, both engines, threads and processes, each against the same slices in turn. */
+/** Bench: how well two stages overlap: balanced and uneven cuts, both engines, threads and processes, each against the same slices run sequentially. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,17 +8,19 @@ import { makeOnnx } from '../scripts/make-onnx.js';
 import { caseResult, overlapOf, ratesOf } from '../src/bench/case-result.js';
 import type { CaseResult, Overlap } from '../src/bench/result.js';
 import { RowBank } from '../src/bench/row-bank.js';
+import { type Sample, takeSample } from '../src/bench/sample.js';
 import { type Estimate, ratioOf } from '../src/bench/statistics.js';
-import { type Sample, Trial } from '../src/bench/trial.js';
 import { formatTable } from '../src/cli/table.js';
+import { processorName } from '../src/machine/processor.js';
 import { isLegalCut } from '../src/model/cut.js';
 import type { ModelGraph } from '../src/model/graph.js';
 import { openModel } from '../src/model/open.js';
-import { makePlan } from '../src/plan/make-plan.js';
-import { median } from '../src/plan/median.js';
-import { defaultDepth, type LayerRange } from '../src/plan/plan.js';
+import { defaultDepth } from '../src/plan/plan.js';
+import type { LayerRange } from '../src/plan/stage-options.js';
+import { makePlan } from '../src/planner/make-plan.js';
+import { median } from '../src/planner/measure/median.js';
+import { Trial } from '../src/planner/trial/trial.js';
 import type { Isolation } from '../src/pool/isolation.js';
-import { processorName } from '../src/processor.js';
 import { bareWake } from './bare-wake.js';
 
 const { values: flags } = parseArgs({
@@ -34,7 +36,7 @@ const { values: flags } = parseArgs({
   },
 });
 const m = Number(flags['micro-batches']);
-const DEADLINE = 600_000;
+const DEADLINE_MS = 600_000;
 const DEPTH = defaultDepth([{ workers: 1 }, { workers: 1 }]);
 
 interface Subject {
@@ -59,7 +61,7 @@ const SUBJECTS: readonly Subject[] = flags.model
 
 interface Row {
   readonly name: string;
-  readonly inTurn: CaseResult;
+  readonly sequential: CaseResult;
   readonly pipelined: CaseResult;
   readonly overlap: Overlap;
   /** The pipelined run over itself, measured a second time in every repetition. */
@@ -83,7 +85,7 @@ try {
   rmSync(folder, { recursive: true });
 }
 
-/** Both ways of running the same two loaded slices, in turn. */
+/** Both ways of running the same two loaded slices, interleaved. */
 async function measure(
   name: string,
   graph: ModelGraph,
@@ -95,7 +97,7 @@ async function measure(
   const bank = RowBank.random(
     graph.inputs.map((input) => ({ ...input, shape: input.shape.slice(1).map((dim) => dim ?? free) })),
   );
-  const request = { microBatch: size, depth: DEPTH, isolation, rowSpecs: bank.specs, deadline: DEADLINE };
+  const request = { microBatch: size, depth: DEPTH, isolation, rowSpecs: bank.specs, deadlineMs: DEADLINE_MS };
   const stages = [0, 1].map(() => ({ device: 'cpu', threads: 1 }));
   const balanced = await makePlan(graph, { ...request, stages });
   const ranges = balanced.stages.map(({ layers }) => layers);
@@ -104,21 +106,21 @@ async function measure(
     ...request,
     stages: stages.map((stage, j) => ({ ...stage, layers: layers[j]! })),
   });
-  const trial = await Trial.open({ graph, plan, bank, deadline: DEADLINE, allowFallback: false });
+  const trial = await Trial.open({ graph, plan, rows: bank, deadlineMs: DEADLINE_MS, allowFallback: false });
   try {
-    const courses = [1, DEPTH, DEPTH].map((depth) => ({ rows: m * size, microBatch: size, depth }));
-    const samples: Sample[][] = courses.map(() => []);
-    for (const course of courses) await trial.run(course);
+    const workloads = [1, DEPTH, DEPTH].map((depth) => ({ rows: m * size, microBatch: size, depth }));
+    const samples: Sample[][] = workloads.map(() => []);
+    for (const workload of workloads) await takeSample(trial, workload);
     for (let repetition = 0; repetition < Number(flags.repetitions); repetition++) {
       const order = repetition % 2 === 0 ? [0, 1, 2] : [2, 1, 0];
-      for (const c of order) samples[c]!.push(await trial.run(courses[c]!));
+      for (const c of order) samples[c]!.push(await takeSample(trial, workloads[c]!));
     }
-    const measured = (c: number) => ({ name, trial, course: courses[c]!, samples: samples[c]! });
+    const measured = (c: number) => ({ name, trial, workload: workloads[c]!, samples: samples[c]! });
     const first = measured(0);
-    const inTurn = await caseResult({ ...first, kind: 'sequential' }, first);
+    const sequential = await caseResult({ ...first, kind: 'sequential' }, first);
     const pipelined = await caseResult({ ...measured(1), kind: 'pipelined' }, first);
     const again = ratioOf(ratesOf(samples[2]!), pipelined.repetitions);
-    return { name, inTurn, pipelined, overlap: overlapOf(inTurn, pipelined), again };
+    return { name, sequential, pipelined, overlap: overlapOf(sequential, pipelined), again };
   } finally {
     await trial.close();
   }
@@ -141,14 +143,14 @@ function bounds({ low, high }: Estimate): string {
 
 async function report(rows: readonly Row[]): Promise<void> {
   const wake = median(await bareWake());
-  const machine = `${processorName()} x ${cpus().length}, Node ${process.versions.node}; waking a thread that sleeps takes ${wake.toFixed(0)} µs`;
+  const machine = `${processorName()} x ${cpus().length}, Node ${process.versions.node}; wake up a thread that sleeps takes ${wake.toFixed(0)} µs`;
   const titles = [
     'case',
-    'in turn',
+    'sequential',
     'pipelined',
     '±',
     'A/A',
-    'x in turn',
+    'x sequential',
     'at 95 %',
     'limit',
     'of limit',
@@ -160,9 +162,9 @@ async function report(rows: readonly Row[]): Promise<void> {
     'its median',
     'rows in µs',
   ];
-  const cells = rows.map(({ name, inTurn, pipelined, overlap, again }) => [
+  const cells = rows.map(({ name, sequential, pipelined, overlap, again }) => [
     name,
-    inTurn.rowsPerSecond.toFixed(0),
+    sequential.rowsPerSecond.toFixed(0),
     pipelined.rowsPerSecond.toFixed(0),
     `${(pipelined.spread * 100).toFixed(1)} %`,
     bounds(again),
@@ -173,7 +175,7 @@ async function report(rows: readonly Row[]): Promise<void> {
     overlap.contention.toFixed(3),
     pipelined.efficiency.toFixed(3),
     pipelined.stages.map(({ seconds }) => (seconds * 1e3).toFixed(1)).join(' + '),
-    (inTurn.stages[1]!.hopSeconds * 1e6).toFixed(0),
+    (sequential.stages[1]!.hopSeconds * 1e6).toFixed(0),
     (pipelined.coordinatorSeconds * 1e6).toFixed(0),
     (pipelined.coordinatorOwnSeconds * 1e6).toFixed(0),
     (pipelined.copySeconds * 1e6).toFixed(0),

@@ -1,13 +1,13 @@
-/** Bench: tandem beside what else runs the same models, on the same rows and the same cores, all in turn. */
+/** Bench: tandem against other programs that run the same models, on the same rows and cores, interleaved. */
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { RowBank } from '../src/bench/row-bank.js';
-import { npyHeader } from '../src/job/formats/npy-header.js';
+import { readNvidiaDriver } from '../src/machine/cards/nvidia.js';
+import { machineFacts } from '../src/machine/facts.js';
 import { openModel } from '../src/model/open.js';
-import { machineFacts } from '../src/plan/machine-facts.js';
-import { readNvidiaDriver } from '../src/plan/nvidia.js';
+import { npyHeader } from '../src/rows/npy/npy-header.js';
 import { bytesOf, zeroRows } from '../src/tensor.js';
 import { prepare, type Setting, startField } from './peers/field.js';
 import { formatMeans, formatSubject, type SubjectResult } from './peers/result.js';
@@ -40,7 +40,7 @@ const kept: SubjectResult[] = flags.json && existsSync(flags.json) ? JSON.parse(
 const folder = mkdtempSync(join(tmpdir(), 'tandem-peers-'));
 try {
   for (const subject of flags.table ? [] : chosen) {
-    const result = await measure(subject, join(folder, fileName(subject))).catch(tell);
+    const result = await measure(subject, join(folder, fileName(subject))).catch(printError);
     if (!result) continue;
     const place = kept.findIndex((each) => each.subject === subject.name);
     kept.splice(place < 0 ? kept.length : place, place < 0 ? 0 : 1, result);
@@ -57,19 +57,19 @@ try {
 async function measure(subject: Subject, into: string): Promise<SubjectResult | null> {
   const until = flags.full ? Number.POSITIVE_INFINITY : performance.now() / 1e3 + Number(flags.seconds);
   mkdirSync(into, { recursive: true });
-  const say = (what: string) => process.stderr.write(`${subject.name}: ${what} …\n`);
-  say('the model');
+  const progress = (what: string) => process.stderr.write(`${subject.name}: ${what} …\n`);
+  progress('the model');
   const model = await modelOf(subject, into);
   const length = Number(flags.length ?? subject.length ?? 128);
   const { rows, open } = await writeRows(model, into, length);
-  const setting: Setting = { subject, model, rows, python: flags.python, say };
+  const setting: Setting = { subject, model, rows, python: flags.python, progress };
   if (flags.prepare) {
     await prepare(setting);
     return null;
   }
   const { field, skipped } = await startField(setting);
   try {
-    const peers = await measureRounds(field, { subject, until, say });
+    const peers = await measureRounds(field, { subject, until, progress });
     const cards = readNvidiaDriver()?.cards.map(({ name }) => name);
     const machine = machineFacts(cards);
     return {
@@ -81,11 +81,11 @@ async function measure(subject: Subject, into: string): Promise<SubjectResult | 
       skipped,
     };
   } finally {
-    await Promise.all(field.map(({ process: contender }) => contender.close()));
+    await Promise.all(field.map(({ process: candidate }) => candidate.close()));
   }
 }
 
-/** Those that `--peer` names, and always the one that all are told against. */
+/** Those that `--peer` names, and always the baseline. */
 function withPeers(subject: Subject): Subject {
   const [first, ...others] = subject.peers;
   const asked = others.filter((name) => flags.peer.length === 0 || flags.peer.includes(name));
@@ -104,7 +104,7 @@ async function modelOf(subject: Subject, into: string): Promise<string> {
 }
 
 /** A case that cannot be measured here is no reason to leave the others out. */
-function tell(error: Error): null {
+function printError(error: Error): null {
   process.stderr.write(`${error.message}\n`);
   process.exitCode = 1;
   return null;

@@ -1,25 +1,26 @@
 /**
- * Bench: the planned cut against every cut that could be better; how true the plan's promise was; how long planning took. The cuts that a bound does
- * not exclude are looked at once each beside the planned one; those that looked best are then watched in turn with it, and these fresh looks alone
- * decide: the luckiest of twenty looks is no best cut.
+ * Bench: the planned cut against every cut that could be better, the error of the plan's prediction, and the time of planning. Cuts that a
+ * bound does not exclude are measured once each, loaded together with the planned one. The best of these are then measured interleaved with
+ * it, and only these new measurements decide: the luckiest of twenty single measurements is not the best cut.
  */
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { formatTable } from '../src/cli/table.js';
-import { ENGINES, engineFor } from '../src/engine/registry.js';
+import { engineOf } from '../src/engine/choose.js';
 import type { Summary } from '../src/job/summary.js';
+import { cacheFolder } from '../src/machine/cache-folder.js';
 import { isLegalCut } from '../src/model/cut.js';
 import type { ModelGraph } from '../src/model/graph.js';
 import { openModel } from '../src/model/open.js';
-import { settlePlan } from '../src/pipeline/settle-plan.js';
-import { cacheFolder } from '../src/plan/cache-folder.js';
-import { median } from '../src/plan/median.js';
-import type { Plan, StageOptions } from '../src/plan/plan.js';
+import type { Plan } from '../src/plan/plan.js';
 import { writePlanFile } from '../src/plan/plan-file.js';
-import { SETTINGS, searchCuts } from './plan-search/beside.js';
-import { type Found, finalists, isDone, plannedCut, verdictOf } from './plan-search/found.js';
+import type { StageOptions } from '../src/plan/stage-options.js';
+import { median } from '../src/planner/measure/median.js';
+import { settlePlan } from '../src/planner/settle.js';
+import { comparisonOf, type Found, finalists, isDone, plannedCut } from './plan-search/found.js';
+import { SETTINGS, searchCuts } from './plan-search/same-moment.js';
 import { tandem, zeroInputs } from './zero-run.js';
 
 const { values: flags, positionals } = parseArgs({
@@ -27,23 +28,23 @@ const { values: flags, positionals } = parseArgs({
   options: {
     /** How many times slower the second device is; 1 is a second CPU device like the first. */
     slower: { type: 'string', multiple: true, default: ['1'] },
-    /** Of dimensions that the model leaves open. */
+    /** The size of dimensions that the model leaves open. */
     free: { type: 'string', default: '128' },
-    /** A cut is left out where a stage of it, by itself, is slower than the planned pipeline by more than this share; `Infinity` leaves out none. */
+    /** A cut is excluded if one of its stages alone is slower than the planned pipeline by more than this share; `Infinity` excludes none. */
     margin: { type: 'string', default: '0.1' },
-    /** Turns of those that looked best and of the planned cut. */
+    /** Interleaved rounds of the best cuts and the planned one. */
     repetitions: { type: 'string', default: '9' },
-    /** Of steady work in each look, or of as few micro-batches as can be told apart. */
+    /** Seconds of the steady state in each measurement, or as few micro-batches as can be distinguished. */
     watched: { type: 'string', default: '1' },
-    /** Of each real run that the plan's promise is held against. */
+    /** Seconds of each real run with which the prediction is compared. */
     run: { type: 'string', default: '10' },
-    /** Trials of the plan and runs after them, in turn: what a machine does differs from one to the next. */
+    /** How often the plan is tried and run, interleaved, because a machine's speed changes. */
     runs: { type: 'string', default: '5' },
-    /** That the command may take, all in all; what is left is done by the same command again. */
+    /** Seconds that the command may take. The same command again does the rest. */
     seconds: { type: 'string', default: 'Infinity' },
-    /** Keeps what was found from command to command. */
+    /** File that keeps the results between commands. */
     json: { type: 'string' },
-    /** Only prints what was found. */
+    /** Only print the kept results. */
     table: { type: 'boolean', default: false },
   },
 });
@@ -59,8 +60,8 @@ report();
 
 async function search(path: string, slower: number): Promise<void> {
   const graph = await openModel(path);
-  // The engine behind the slow one cannot be told of these.
-  Object.assign(process.env, ENGINES[engineFor(graph.format)].environment(1, { kind: 'cpu', index: 0 }));
+  // These settings cannot be passed to the engine behind the slow device.
+  Object.assign(process.env, engineOf(graph, 'cpu').environment(1, { kind: 'cpu', index: 0 }));
   const provider = slower === 1 ? undefined : 'custom';
   const second = slower === 1 ? 'cpu' : `cpu:${slower}`;
   const stages: StageOptions[] = [
@@ -80,10 +81,10 @@ async function search(path: string, slower: number): Promise<void> {
     turns: Number(flags.repetitions),
   };
   const all = await searchCuts(graph, found, { ...options, watched: Number(flags.watched), proceed: proceedUntil() });
-  if (!all) process.stderr.write('no time for all; the same command goes on\n');
+  if (!all) process.stderr.write('no time for all; the same command continues\n');
 }
 
-/** Whether there is time for a step as long as the longest so far; keeps what was found by then. */
+/** Whether there is time for a step as long as the longest so far. Saves the results. */
 function proceedUntil(): () => boolean {
   let longest = 0;
   let before = performance.now() / 1e3;
@@ -103,7 +104,7 @@ function rowSpecsOf(graph: ModelGraph) {
   }));
 }
 
-/** Planned twice, then run, and tried and run again. */
+/** Plans twice, then runs, and tries and runs again. */
 async function plan(graph: ModelGraph, stages: readonly StageOptions[]) {
   const folder = mkdtempSync(join(tmpdir(), 'tandem-bench-'));
   process.env.XDG_CACHE_HOME = folder;
@@ -114,7 +115,7 @@ async function plan(graph: ModelGraph, stages: readonly StageOptions[]) {
     const cuts = graph.layers.filter(({ index, from }) => index > 0 && isLegalCut(graph, from));
     const runs = [run(folder, graph, plan)];
     while (runs.length < Number(flags.runs)) {
-      // What was measured is kept, so that only the trial comes again.
+      // The measurements are kept, so that only the trial is repeated.
       rmSync(join(cacheFolder(), 'plans'), { recursive: true });
       runs.push(run(folder, graph, await settle()));
     }
@@ -160,12 +161,12 @@ function report(): void {
     'of cuts',
     'excluded',
     'looked at',
-    'in turn',
+    'interleaved',
     'fastest',
   ];
   const more = ['of it', 'at 95 %', 'rows/s', 'promised', 'off by', 'each time', 'cold s', 'cached s'];
   const rows = kept.map((found) => {
-    const verdict = verdictOf(found);
+    const comparison = comparisonOf(found);
     const [ran, promised] = [
       median(found.runs.map(({ ran }) => ran)),
       median(found.runs.map(({ promised }) => promised)),
@@ -181,9 +182,9 @@ function report(): void {
       String(Object.values(found.judged).filter((why) => why !== null).length),
       String(Object.keys(found.looks).length),
       String(finalists(found).length),
-      done ? String(!verdict || verdict.share.median >= 1 ? plannedCut(found) : verdict.fastest) : 'not done',
-      done ? Math.min(1, verdict?.share.median ?? 1).toFixed(3) : '',
-      verdict ? `${verdict.share.low.toFixed(2)} … ${verdict.share.high.toFixed(2)}` : '',
+      done ? String(!comparison || comparison.share.median >= 1 ? plannedCut(found) : comparison.fastest) : 'not done',
+      done ? Math.min(1, comparison?.share.median ?? 1).toFixed(3) : '',
+      comparison ? `${comparison.share.low.toFixed(2)} … ${comparison.share.high.toFixed(2)}` : '',
       ran.toPrecision(4),
       promised.toPrecision(4),
       percent(promised / ran - 1),
@@ -201,7 +202,7 @@ function percent(share: number): string {
   return `${share < 0 ? '' : '+'}${(share * 100).toFixed(1)} %`;
 }
 
-/** Why cuts were left out, a line for each stage that was too slow. */
+/** Why cuts were excluded: a line for each stage that was too slow. */
 function formatBounds({ model, slower, judged }: Found): string[] {
   const entries = Object.entries(judged).flatMap(([cut, why]) => (why ? [[cut, why] as const] : []));
   return [0, 1].flatMap((stage) => {

@@ -1,9 +1,9 @@
-/** Bench: processor time that a thread which sleeps in its event loop spends on being woken, beside two threads that keep cores and caches busy. */
+/** Bench: processor time that a thread which sleeps in its event loop spends on being woken, next to two threads that keep cores and caches busy. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Readable } from 'node:stream';
 import { Worker } from 'node:worker_threads';
-import { Doorbell } from '../src/arena/doorbell.js';
-import { byAtomics } from '../src/arena/waking.js';
+import { NotifySocket } from '../src/arena/notify-socket.js';
+import { byAtomics } from '../src/arena/wake-up.js';
 import { coordinatorMicros } from '../src/bench/coordinator-clock.js';
 import { quantile } from '../src/bench/statistics.js';
 import { formatTable } from '../src/cli/table.js';
@@ -31,11 +31,11 @@ const WAYS: Readonly<Record<string, Way>> = {
     (child.stdio as unknown[] as Readable[])[3]!.on('data', heard);
     return () => child.kill('SIGKILL');
   },
-  'another process, by the doorbell': (heard) => {
-    const doorbell = new Doorbell();
-    const child = ringer(doorbell.outside);
-    void listen(() => doorbell.rung(), heard);
-    child.on('exit', () => doorbell.close());
+  'another process, by the notify socket': (heard) => {
+    const notifySocket = new NotifySocket();
+    const child = ringer(notifySocket.outside);
+    void listen(() => notifySocket.notified(), heard);
+    child.on('exit', () => notifySocket.close());
     return () => child.kill('SIGKILL');
   },
   'a thread, by Atomics.waitAsync': (heard) => {
@@ -50,9 +50,9 @@ function ringer(file: 'pipe' | number): ChildProcess {
   return spawn(process.execPath, ['-e', BY_FILE], { stdio: ['ignore', 2, 2, file] });
 }
 
-async function listen(rung: () => unknown, heard: () => void): Promise<void> {
+async function listen(notified: () => unknown, heard: () => void): Promise<void> {
   for (;;) {
-    await rung();
+    await notified();
     heard();
   }
 }
@@ -85,7 +85,7 @@ const busy = [0, 1].map(() => new Worker(BUSY, { eval: true }));
 const costs: Record<string, number[]> = {};
 for (let round = 0; round < ROUNDS; round++)
   for (const [name, way] of Object.entries(WAYS)) costs[name] = [...(costs[name] ?? []), ...(await costsOf(way))];
-const columns = ['rung by', 'p10', 'median', 'p90 µs'].map((title, c) => ({ title, right: c > 0 }));
+const columns = ['notified by', 'p10', 'median', 'p90 µs'].map((title, c) => ({ title, right: c > 0 }));
 const rows = Object.entries(costs).map(([name, own]) => [
   name,
   ...[0.1, 0.5, 0.9].map((share) => quantile(own, share).toFixed(0)),

@@ -2,8 +2,8 @@
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { npyHeader } from '../src/job/formats/npy-header.js';
 import type { ModelGraph } from '../src/model/graph.js';
+import { npyHeader } from '../src/rows/npy/npy-header.js';
 import { byteCount } from '../src/tensor.js';
 
 const TANDEM = resolve(import.meta.dirname, '../src/cli/tandem.js');

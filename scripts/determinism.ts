@@ -1,4 +1,4 @@
-/** Whether the bits of a result depend on threads, micro-batch, cut and isolation: `node dist/scripts/determinism.js [--rows N]` prints a table. */
+/** Tests whether the bits of a result depend on threads, micro-batch, cut and isolation: `node dist/scripts/determinism.js [--rows N]` prints a table. */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -6,8 +6,8 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { formatTable } from '../src/cli/table.js';
 import { openModel } from '../src/model/open.js';
+import { Random } from '../src/prove/models/random.js';
 import type { TensorSpec } from '../src/tensor.js';
-import { Random } from './make-model/random.js';
 import { makeModel } from './make-model.js';
 import { makeOnnx } from './make-onnx.js';
 
@@ -16,7 +16,7 @@ const { values: flags } = parseArgs({ options: { rows: { type: 'string', default
 const TANDEM = resolve(import.meta.dirname, '../src/cli/tandem.js');
 const ROWS = Number(flags.rows);
 
-/** Wide enough that the engines divide the work among threads. */
+/** Wide enough for the engines to use several threads. */
 const MODELS: readonly [engine: string, model: string, make: (folder: string) => Promise<string> | string][] = [
   ['tfjs', 'mlp', (folder) => makeModel('mlp', folder, { width: 512, blocks: 3, length: 256 })],
   ['tfjs', 'residual-cnn', (folder) => makeModel('residual-cnn', folder, { width: 32, blocks: 2, length: 32 })],
@@ -36,7 +36,7 @@ interface Setting {
 
 const BASE: Setting = { stages: 1, threads: 1, microBatch: 16, isolation: 'process' };
 
-/** What is changed, one thing at a time. */
+/** The variations; each changes one setting. */
 const CHANGES: readonly [title: string, change: Partial<Setting>][] = [
   ['again', {}],
   ['2 threads', { threads: 2 }],
@@ -51,7 +51,7 @@ const folder = mkdtempSync(join(tmpdir(), 'tandem-determinism-'));
 try {
   const rows = [];
   for (const [engine, name, make] of MODELS) rows.push([engine, name, ...(await compare(engine, name, make))]);
-  const base = `${ROWS} rows, one stage of one thread, micro-batches of ${BASE.microBatch}, a process of its own`;
+  const base = `${ROWS} rows, one stage of one thread, micro-batches of ${BASE.microBatch}, a separate process`;
   process.stdout.write(`largest difference in float32 steps (ulp) from: ${base}\n\n`);
   const titles = ['engine', 'model', ...CHANGES.map(([title]) => title)];
   process.stdout.write(
@@ -108,11 +108,11 @@ function outputsOf(model: string, input: string, output: string, setting: Settin
   return Float32Array.from(numbers);
 }
 
-/** The most representable numbers that lie between two that should be the same. */
+/** The largest distance of corresponding numbers, in representable numbers. */
 function largestStep(a: Float32Array, b: Float32Array): number {
   if (a.length !== b.length) throw new Error(`${a.length} numbers, then ${b.length}`);
   const [x, y] = [a, b].map((values) => new Int32Array(values.buffer)) as [Int32Array, Int32Array];
-  // Negative numbers count down from -0, so that neighbours are one apart everywhere.
+  // Negative numbers are mapped below -0, so that adjacent numbers always differ by one.
   const place = (bits: number) => (bits < 0 ? -(bits & 0x7fff_ffff) : bits);
   return x.reduce((most, bits, n) => Math.max(most, Math.abs(place(bits) - place(y[n]!))), 0);
 }

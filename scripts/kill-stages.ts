@@ -1,6 +1,7 @@
 /**
- * Kills stages while a job runs, and shows that nothing comes of it: node dist/scripts/kill-stages.js [--kills 200] [--stages 3]
- * The same rows, once left in peace and once with SIGKILLs at random moments; exit status 1 if anything differs or is left behind.
+ * Kills stages while a job runs, and checks that it has no effect on the results: node dist/scripts/kill-stages.js [--kills 200] [--stages 3] [--early 3]
+ * With --early SECONDS stages of whole runs are killed in the first seconds instead: while they start, are measured and load.
+ * The same rows run once undisturbed and once with SIGKILLs at random times; exit status 1 if anything differs or is left behind.
  */
 import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -12,28 +13,29 @@ import { parseArgs } from 'node:util';
 import { formatBytes } from '../src/cli/bytes.js';
 import { formatTable } from '../src/cli/table.js';
 import { openPipeline, type RowPipeline } from '../src/index.js';
-import { median } from '../src/plan/median.js';
+import { median } from '../src/planner/measure/median.js';
+import { Random } from '../src/prove/models/random.js';
 import { bytesOf } from '../src/tensor.js';
+import { killEarly } from './kill-stages/early.js';
 import { filesInSharedMemory, held, stagesOf } from './kill-stages/processes.js';
-import { Random } from './make-model/random.js';
 import { makeOnnx } from './make-onnx.js';
 
 export interface Killing {
   readonly kills: number;
   readonly stages: number;
   readonly seed: number;
-  readonly tell?: (kills: number) => void;
+  readonly onKill?: (kills: number) => void;
 }
 
 export interface Aftermath {
   readonly kills: number;
   readonly rows: number;
   readonly seconds: number;
-  /** SHA-256 of all results, in order: of the run with kills, and of the run without. */
+  /** SHA-256 of all results, in order: of the run with kills and of the undisturbed run. */
   readonly hashes: readonly [string, string];
-  /** Stages' processes that are still there. */
+  /** Stage processes that are still running. */
   readonly orphans: number;
-  /** Files in shared memory that are still there. */
+  /** Files that are still in shared memory. */
   readonly leftInSharedMemory: number;
   /** Medians of the first and the last quarter of the kills. */
   readonly rss: readonly [number, number];
@@ -42,20 +44,20 @@ export interface Aftermath {
 
 const MICRO_BATCH = 4;
 const DEPTH = 4;
-/** Milliseconds within which a kill falls after a micro-batch has come through. */
+/** Largest delay in milliseconds between a finished micro-batch and the next kill. */
 const LATEST = 40;
 
-/** Rows of the model's width, the same ones every time. */
+/** Rows of the model's width, always the same. */
 function rowAt(index: number, width: number): Float32Array {
   return new Random(index + 1).floats(width, -1, 1);
 }
 
-export async function killStages({ kills, stages, seed, tell = () => {} }: Killing): Promise<Aftermath> {
+export async function killStages({ kills, stages, seed, onKill = () => {} }: Killing): Promise<Aftermath> {
   const folder = mkdtempSync(join(tmpdir(), 'tandem-kill-'));
   try {
     const model = makeOnnx('mlp', folder);
     const startedAt = performance.now();
-    const killed = await withPipeline(model, stages, (pipeline) => runKilled(pipeline, { kills, seed, tell }));
+    const killed = await withPipeline(model, stages, (pipeline) => runKilled(pipeline, { kills, seed, onKill }));
     const seconds = (performance.now() - startedAt) / 1000;
     const orphans = stagesOf(process.pid).length;
     const left = filesInSharedMemory().length;
@@ -73,7 +75,7 @@ export async function killStages({ kills, stages, seed, tell = () => {} }: Killi
 }
 
 async function withPipeline<T>(model: string, stages: number, use: (pipeline: RowPipeline) => Promise<T>): Promise<T> {
-  const options = { stages: Array.from({ length: stages }, () => ({ device: 'cpu', threads: 1 })) };
+  const options = { stages: Array.from({ length: stages }, () => ({ device: 'cpu' as const, threads: 1 })) };
   await using pipeline = await openPipeline(model, {
     ...options,
     isolation: 'process',
@@ -83,8 +85,8 @@ async function withPipeline<T>(model: string, stages: number, use: (pipeline: Ro
   return await use(pipeline);
 }
 
-/** Rows are fed until all kills are done, and then one micro-batch for each that may be in flight. */
-async function runKilled(pipeline: RowPipeline, { kills, seed, tell }: Required<Omit<Killing, 'stages'>>) {
+/** Yields rows until all kills are done, then enough rows for `depth` micro-batches. */
+async function runKilled(pipeline: RowPipeline, { kills, seed, onKill }: Required<Omit<Killing, 'stages'>>) {
   const random = new Random(seed);
   const width = pipeline.inputs[0]!.shape[1]!;
   const hash = createHash('sha256');
@@ -105,14 +107,14 @@ async function runKilled(pipeline: RowPipeline, { kills, seed, tell }: Required<
     const now = held();
     rss.push(now.rss);
     files.push(now.files);
-    tell(rss.length);
+    onKill(rss.length);
   };
   let killing = Promise.resolve();
   for await (const result of pipeline.run(feed())) {
     if ('error' in result) throw new Error(`row ${result.index}: ${result.error.message}`);
     for (const { data } of Object.values(result.outputs)) hash.update(bytesOf(data));
     rows += 1;
-    // More have come through than were in flight at the last kill: every stage is alive again.
+    // More micro-batches have finished than were in flight at the last kill, so every stage is alive again.
     if (rows % (MICRO_BATCH * (DEPTH + 2)) === 0 && rss.length < kills) {
       await killing;
       killing = killOne();
@@ -134,11 +136,11 @@ async function runInPeace(pipeline: RowPipeline, rows: number): Promise<string> 
   return hash.digest('hex');
 }
 
-/** Growth of this process that a garbage collector may leave, in bytes. */
+/** Allowed growth of this process in bytes, for garbage that was not collected. */
 const SLACK = 48 * 2 ** 20;
 
-/** What must hold, and whether it does. */
-export function verdicts({ kills, rows, hashes, orphans, leftInSharedMemory, rss, files }: Aftermath) {
+/** The claims and whether they hold. */
+export function checks({ kills, rows, hashes, orphans, leftInSharedMemory, rss, files }: Aftermath) {
   return [
     {
       claim: `results of ${rows} rows are the same bytes`,
@@ -154,13 +156,25 @@ export function verdicts({ kills, rows, hashes, orphans, leftInSharedMemory, rss
 
 async function main(): Promise<void> {
   const text = (fallback: string) => ({ type: 'string', default: fallback }) as const;
-  const { values } = parseArgs({ options: { kills: text('200'), stages: text('3'), seed: text('1') } });
+  const { values } = parseArgs({
+    options: { kills: text('200'), stages: text('3'), seed: text('1'), early: { type: 'string' } },
+  });
   const kills = Number(values.kills);
-  const tell = (done: number) => {
+  const onKill = (done: number) => {
     if (done % 20 === 0) process.stderr.write(`${done} of ${kills} kills\n`);
   };
-  const aftermath = await killStages({ kills, stages: Number(values.stages), seed: Number(values.seed), tell });
-  const found = verdicts(aftermath);
+  if (values.early !== undefined) {
+    const seconds = Number(values.early);
+    const { runs, wrong } = await killEarly({ kills, seconds, seed: Number(values.seed), onKill });
+    for (const each of wrong) process.stdout.write(`${each}\n`);
+    process.stdout.write(
+      `${kills} SIGKILLs in the first ${seconds} s of ${runs} runs: ${runs - wrong.length} ended with 0 and the same bytes\n`,
+    );
+    if (wrong.length > 0) process.exitCode = 1;
+    return;
+  }
+  const aftermath = await killStages({ kills, stages: Number(values.stages), seed: Number(values.seed), onKill });
+  const found = checks(aftermath);
   const rows = found.map(({ claim, holds, found }) => [claim, holds ? 'yes' : 'NO', found]);
   process.stdout.write(`${formatTable([{ title: 'claim' }, { title: 'holds' }, { title: 'found' }], rows)}\n`);
   process.stdout.write(`${kills} SIGKILLs in ${aftermath.seconds.toFixed(1)} s, ${values.stages} stages\n`);

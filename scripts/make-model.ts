@@ -1,4 +1,4 @@
-/** Makes small models without a download, the same bytes from the same seed: node dist/scripts/make-model.js NAME OUTDIR [--width N] … */
+/** Generates small models without a download; the same seed gives the same bytes: node dist/scripts/make-model.js NAME OUTDIR [--width N] … */
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { APPLICATIONS } from './make-model/applications.js';
@@ -6,10 +6,10 @@ import { GRAPH_MODELS } from './make-model/graph-models.js';
 import { LAYERS_MODELS, type ModelRecipe, type ModelSize } from './make-model/layers-models.js';
 import { writeModel } from './make-model/model-files.js';
 
-/** Every model that is made small, for tests. */
+/** The small models, for tests. */
 export const MODELS: Readonly<Record<string, ModelRecipe>> = { ...LAYERS_MODELS, ...GRAPH_MODELS };
 
-/** Every model that can be made. */
+/** All models. */
 export const ALL_MODELS: Readonly<Record<string, ModelRecipe>> = { ...MODELS, ...APPLICATIONS };
 
 export interface MakeOptions extends Partial<ModelSize> {
@@ -26,7 +26,7 @@ export async function makeModel(
   { seed = 1, shardBytes = SHARD_BYTES, ...size }: MakeOptions = {},
 ): Promise<string> {
   const recipe = ALL_MODELS[name];
-  if (!recipe) throw new Error(`no model "${name}"; there are ${Object.keys(ALL_MODELS).join(', ')}`);
+  if (!recipe) throw new Error(`no model "${name}"; the models are ${Object.keys(ALL_MODELS).join(', ')}`);
   const given = Object.fromEntries(Object.entries(size).filter(([, value]) => value !== undefined));
   return writeModel(folder, recipe.make({ ...recipe.size, ...given }), { seed, shardBytes });
 }
@@ -40,7 +40,7 @@ async function main(): Promise<void> {
   const [name, folder] = positionals;
   if (!name || !folder) {
     console.error(
-      `use: make-model NAME OUTDIR [--width N] [--blocks N] [--length N] [--seed N] [--shard-bytes N]\nNAME: ${Object.keys(ALL_MODELS).join(', ')}`,
+      `usage: make-model NAME OUTDIR [--width N] [--blocks N] [--length N] [--seed N] [--shard-bytes N]\nNAME: ${Object.keys(ALL_MODELS).join(', ')}`,
     );
     process.exitCode = 2;
     return;

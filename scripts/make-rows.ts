@@ -1,16 +1,28 @@
-/** Makes files of rows of any length without holding them, the same bytes from the same seed: node dist/scripts/make-rows.js FILE ROWS DIMS… */
+/** Generates files of any number of rows with constant memory; the same seed gives the same bytes: node dist/scripts/make-rows.js FILE ROWS DIMS… */
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
-import { npyHeader } from '../src/job/formats/npy-header.js';
-import { Random } from './make-model/random.js';
+import { Random } from '../src/prove/models/random.js';
+import { npyHeader } from '../src/rows/npy/npy-header.js';
 
-/** So many rows differ from each other; then they come again. */
+/** Number of different rows; then they repeat. */
 const ROUND = 1000;
 
-/** Writes `rows` rows of shape `dims`, float32 from -1 to 1: NPY if `path` ends so, else JSON lines. */
-export function makeRows(path: string, rows: number, dims: readonly number[], seed = 1): void {
+export interface RowsOptions {
+  readonly seed?: number;
+  /** One bad row (with NaN) per this many rows, and 3,000 consecutive bad rows. */
+  readonly badEvery?: number;
+}
+
+/** Writes `rows` rows of shape `dims`, float32 from -1 to 1: NPY if `path` ends in .npy, else JSON lines. */
+export function makeRows(
+  path: string,
+  rows: number,
+  dims: readonly number[],
+  { seed = 1, badEvery = 0 }: RowsOptions = {},
+): void {
   const perRow = dims.reduce((product, dim) => product * dim, 1);
   const values = new Random(seed).floats(ROUND * perRow, -1, 1);
+  for (let row = badEvery - 1; badEvery > 0 && row < ROUND; row += badEvery) values[row * perRow] = Number.NaN;
   const npy = path.endsWith('.npy');
   const bytesOf = (count: number) =>
     npy
@@ -19,9 +31,15 @@ export function makeRows(path: string, rows: number, dims: readonly number[], se
   const file = openSync(path, 'w');
   try {
     if (npy) writeAll(file, npyHeader('float32', dims, rows));
-    const round = bytesOf(ROUND);
-    for (let n = 0; n < Math.floor(rows / ROUND); n++) writeAll(file, round);
-    writeAll(file, bytesOf(rows % ROUND));
+    const round = Buffer.from(bytesOf(ROUND));
+    const last = Buffer.from(bytesOf(rows % ROUND));
+    const rounds = Math.floor(rows / ROUND);
+    const middle = Math.floor(rounds / 2);
+    if (badEvery > 0) values.fill(Number.NaN);
+    for (let n = 0; n < rounds; n++) {
+      writeAll(file, badEvery > 0 && n >= middle && n < middle + 3 ? bytesOf(ROUND) : round);
+    }
+    writeAll(file, last);
   } finally {
     closeSync(file);
   }
@@ -42,7 +60,7 @@ function writeAll(file: number, bytes: Uint8Array): void {
 
 function main([path, rows, ...dims]: readonly string[]): void {
   if (!path || !rows || dims.length === 0) {
-    process.stderr.write('use: make-rows FILE ROWS DIMS…, for example: rows.npy 1000000 16\n');
+    process.stderr.write('usage: make-rows FILE ROWS DIMS…, for example: rows.npy 1000000 16\n');
     process.exitCode = 2;
     return;
   }

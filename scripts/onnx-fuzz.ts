@@ -20,17 +20,17 @@ const MODELS = [
   'qdq',
   'inner-strings',
 ];
-/** A model that is neither refused nor done by then hangs. */
-const PATIENCE_MS = 60_000;
+/** Milliseconds after which a model that was neither refused nor run counts as hanging. */
+const TIMEOUT_MS = 60_000;
 
 export interface FuzzResult {
   readonly reports: readonly Report[];
-  /** How often each result came. */
+  /** Number of models by result. */
   readonly results: ReadonlyMap<string, number>;
   readonly wrong: readonly Report[];
 }
 
-/** Tries seeds [from, from + count). A child that is lost is a finding, and the next seed gets a new one. */
+/** Tries seeds [from, from + count). A crash of the child process is a finding; the next seed gets a new child. */
 export async function fuzz({ count, from = 1 }: { count: number; from?: number }): Promise<FuzzResult> {
   const folder = mkdtempSync(join(tmpdir(), 'tandem-fuzz-'));
   const paths = MODELS.map((name) =>
@@ -70,7 +70,7 @@ function ask(child: ChildProcess, path: string, seed: number): Promise<Report> {
     const timer = setTimeout(() => {
       child.kill('SIGKILL');
       lost('it hangs');
-    }, PATIENCE_MS);
+    }, TIMEOUT_MS);
     const done = (report: Report) => {
       clearTimeout(timer);
       child.off('message', done);

@@ -1,4 +1,4 @@
-/** What the stages of an ONNX model cost: memory beside weights, load beside ORT's own: node dist/scripts/onnx-stages.js MODEL [--stages 2] [--rows 8] [--free 128] */
+/** Measures the stages of an ONNX model: memory compared with the weights, loading compared with ORT: node dist/scripts/onnx-stages.js MODEL [--stages 2] [--rows 8] [--free 128] */
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -27,7 +27,7 @@ async function main(): Promise<void> {
   const bounds = [0, ...cuts, graph.ops.length];
   const loads: number[] = [];
   const rounds: StageFigures[][] = [];
-  // Whole and stages take turns, so that a busy machine is equally busy for both.
+  // Interleaved, so that other load affects both equally.
   for (let n = 0; n < REPEATS; n++) {
     loads.push((await ask({ what: 'load', path })) as number);
     const stages: StageFigures[] = [];
@@ -50,12 +50,12 @@ async function main(): Promise<void> {
   const wholeMs = Math.min(...loads);
   const each = rounds.map((round) => round.map(({ loadMs }) => loadMs));
   const after = Math.min(...each.map((ms) => ms.reduce((sum, one) => sum + one, 0)));
-  const beside = Math.min(...each.map((ms) => Math.max(...ms)));
+  const parallel = Math.min(...each.map((ms) => Math.max(...ms)));
   const ratio = (ms: number) => `${ms.toFixed(0)} ms, ${(ms / wholeMs).toFixed(2)} of it`;
   process.stdout.write(`ORT loads the whole model in ${wholeMs.toFixed(0)} ms; the stages, read and load, `);
-  process.stdout.write(`one after the other in ${ratio(after)}, side by side in ${ratio(beside)}\n`);
+  process.stdout.write(`sequentially in ${ratio(after)}, in parallel in ${ratio(parallel)}\n`);
   const whole = (await ask({ what: 'whole', path, facts })) as number;
-  process.stdout.write(`the most memory: ORT with the whole model ${mebibytes(whole)} MiB`);
+  process.stdout.write(`peak memory: ORT with the whole model ${mebibytes(whole)} MiB`);
   for (const isolation of ['thread', 'process'] as const) {
     const held = (await ask({ what: 'pipeline', path, facts, cuts, isolation })) as number[];
     const sum = held.reduce((total, bytes) => total + bytes, 0);
@@ -67,7 +67,7 @@ async function main(): Promise<void> {
 
 const HEAD = ['stage', 'ops', 'weights', 'base', 'loaded', 'running', 'peak', 'activations', 'ratio'];
 
-/** Mebibytes; `activations` is what running adds, `ratio` the peak over weights, activations and base. */
+/** Mebibytes; `activations` is the growth during a run, `ratio` the peak divided by weights, activations and base. */
 function rowOf(j: number, from: number, to: number, rounds: readonly StageFigures[]): string[] {
   const { base, weights, loaded, running, peak } = rounds[0]!;
   const activations = running - loaded;
@@ -79,7 +79,7 @@ function mebibytes(bytes: number): string {
   return (bytes / 2 ** 20).toFixed(0);
 }
 
-/** Cuts at block bounds that share the weights out evenly. */
+/** Cuts at block boundaries that divide the weights evenly. */
 function evenCuts(path: string, graph: Awaited<ReturnType<typeof openModel>>, stages: number): number[] {
   const all = weightBytes(graph, 0, graph.ops.length);
   const starts = graph.layers.slice(1).map(({ from }) => from);

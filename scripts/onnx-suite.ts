@@ -1,6 +1,7 @@
-/** ONNX's own backend suite, whole and cut at every legal cut: node dist/scripts/onnx-suite.js [--suite NAME] [--only TEXT] [--cuts N] [--sample] [--verbose] [--models FOLDER: those below it instead, open dimensions [--free 16]] */
+/** Runs ONNX's backend suite, whole and cut at every legal cut: node dist/scripts/onnx-suite.js [--suite NAME] [--only TEXT] [--cuts N] [--sample] [--verbose] [--models FOLDER: the models in FOLDER instead; open dimensions are [--free 16]] [--openvino: by OpenVINO, against OpenVINO whole] */
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
+import { openvino } from '../src/engine/openvino/openvino.js';
 import { modelsIn, obtainSuite, type SuiteCase } from './onnx-suite/obtain.js';
 import { type CaseResult, runCase } from './onnx-suite/run-case.js';
 
@@ -13,6 +14,7 @@ async function main(): Promise<void> {
       sample: { type: 'boolean', default: false },
       models: { type: 'string' },
       free: { type: 'string', default: '16' },
+      openvino: { type: 'boolean', default: false },
       verbose: { type: 'boolean', default: false },
     },
   });
@@ -21,9 +23,10 @@ async function main(): Promise<void> {
     ({ suite, name }) => (values.suite ?? suite) === suite && name.includes(values.only),
   );
   const most = Number(values.cuts ?? (values.sample ? 3 : Number.POSITIVE_INFINITY));
+  const by = values.openvino ? { engine: openvino, provider: 'openvino' } : undefined;
   const results: CaseResult[] = [];
   for (const suiteCase of cases) {
-    const result = await runCase(suiteCase, (cuts) => spread(cuts, most));
+    const result = await runCase(suiteCase, (cuts) => spread(cuts, most), by);
     results.push(result);
     if (values.verbose || result.different.length > 0) process.stderr.write(`${lineOf(result)}\n`);
   }
@@ -31,7 +34,7 @@ async function main(): Promise<void> {
   if (results.some(({ different }) => different.length > 0)) process.exitCode = 1;
 }
 
-/** Every tenth case of each suite, of the light models only the smallest. */
+/** Every tenth case of each suite; of the light models only the smallest. */
 export function sampleOf(cases: readonly SuiteCase[]): SuiteCase[] {
   const rest = cases.filter(({ suite }) => suite !== 'light').filter((_, n) => n % 10 === 0);
   return [...cases.filter(({ name }) => name === 'light_squeezenet'), ...rest];
@@ -45,12 +48,12 @@ export function spread(cuts: readonly number[], most: number): number[] {
 
 function lineOf({ suite, name, outcome, why, cuts, same, different }: CaseResult): string {
   const detail = different.length > 0 ? `DIFFERENT: ${different.slice(0, 5).join('; ')}` : why;
-  return `${suite}/${name}: ${outcome}, ${cuts} ways, ${same} to the bit ${detail}`;
+  return `${suite}/${name}: ${outcome}, ${cuts} cuts, ${same} to the bit ${detail}`;
 }
 
-/** Cases by suite: how many there are, run whole, are refused by tandem, run cut, and in how many ways, and how many differ. */
+/** Counts of cases by suite: total, run whole, refused by tandem, run cut, number of cuts, and differing. */
 function tableOf(results: readonly CaseResult[]): string {
-  const head = ['suite', 'cases', 'run whole', 'refused', 'run cut', 'ways', 'same to the bit', 'differ'];
+  const head = ['suite', 'cases', 'run whole', 'refused', 'run cut', 'cuts', 'same to the bit', 'differ'];
   const suites = [...new Set(results.map(({ suite }) => suite)), 'all'];
   const rows = suites.map((suite) => {
     const own = results.filter((result) => suite === 'all' || result.suite === suite);

@@ -1,13 +1,13 @@
 #!/usr/bin/env node
 /**
- * Makes a fresh clone ready: packages, compiled code, TensorFlow. Plain JavaScript, because it runs before there is a compiler.
- * Says one line per step that was needed, and nothing when there is nothing to do.
+ * Sets up a fresh clone: packages, compiled code, TensorFlow, OpenVINO. Plain JavaScript, because it runs before the compiler is installed.
+ * Prints one line per executed step, and nothing if there is nothing to do.
  *
  *   node scripts/setup.mjs [--optional] [--no-link] [--gpu]
  *
- * --optional  go on without TensorFlow where it cannot be linked: ONNX models need none
- * --no-link   packages and compiled code only
- * --gpu       link tfjs-node-gpu also where no NVIDIA driver is found
+ * --optional  continue without TensorFlow if it cannot be linked: ONNX models do not need it
+ * --no-link   packages and compiled code only; neither TensorFlow nor OpenVINO
+ * --gpu       link tfjs-node-gpu even if no NVIDIA driver is found
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -23,7 +23,10 @@ class SetupError extends Error {}
 try {
   requireNode();
   holdLock('dist/.setup-lock', preparePackagesAndCode);
-  if (!flags.has('--no-link')) linkTensorflow();
+  if (!flags.has('--no-link')) {
+    linkTensorflow();
+    fetchOpenvino();
+  }
 } catch (error) {
   if (!(error instanceof SetupError)) throw error;
   console.error(`setup: ${error.message}`);
@@ -35,7 +38,7 @@ function preparePackagesAndCode() {
     step('npm packages', npm(), ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']);
   if (codeCompiled()) return;
   const tsc = 'node_modules/typescript/bin/tsc';
-  // The page of the report runs in a browser, with other names in reach than Node's.
+  // The report page runs in a browser, which has other globals than Node.
   for (const [name, by, ...args] of [
     ['compiled code', 'tsconfig.json', tsc, '-p', '.'],
     ['report page', 'src/report/page/tsconfig.json', tsc, '-p', 'src/report/page'],
@@ -52,16 +55,15 @@ function requireNode() {
   throw new SetupError(`Node ${process.versions.node} is too old; install Node 20.19 or newer`);
 }
 
-/** Is every package of the lock file installed in its version, and nothing else? npm keeps its own list of what it has installed. */
+/** Whether exactly the packages of the lock file are installed, by npm's own list of installed packages. */
 function packagesInstalled() {
   const wanted = packagesIn('package-lock.json');
   const installed = packagesIn('node_modules/.package-lock.json');
   if (!wanted || !installed) return false;
-  const own = wanted['']?.optionalDependencies ?? {};
   const missing = Object.entries(wanted).some(([path, { version, optional }]) => {
     if (path === '' || installed[path]?.version === version) return false;
-    // Those for other platforms are rightly absent; those that tandem itself asks for are not.
-    return installed[path] !== undefined || !optional || path.replace('node_modules/', '') in own;
+    // Packages for other platforms may be absent.
+    return installed[path] !== undefined || !optional;
   });
   return !missing && Object.keys(installed).every((path) => path in wanted);
 }
@@ -74,12 +76,12 @@ function packagesIn(lockFile) {
   }
 }
 
-/** Has nothing changed since the last compilation that ended well? */
+/** Whether nothing has changed since the last successful compilation. */
 function codeCompiled() {
   const compiled = modified('dist/.compiled');
   const { include } = JSON.parse(readFileSync('tsconfig.json', 'utf8'));
   const sources = include.filter((folder) => modified(folder) > 0).flatMap((folder) => [folder, ...entriesOf(folder)]);
-  // Folders count too: their time changes when a file goes.
+  // Folders count too: their time changes when a file is removed.
   return ['tsconfig.json', 'package-lock.json', ...sources].every((path) => modified(path) < compiled);
 }
 
@@ -100,7 +102,13 @@ function linkTensorflow() {
   const { status } = spawnSync(process.execPath, args, { stdio: 'inherit' });
   if (status === 0) return;
   process.exitCode = flags.has('--optional') ? 0 : (status ?? 1);
-  if (process.exitCode === 0) console.error('setup: going on without TensorFlow; ONNX models need none');
+  if (process.exitCode === 0) console.error('setup: continuing without TensorFlow; ONNX models do not need it');
+}
+
+/** 59 MB, once per user. ONNX models run without it, so a failure stops nothing: its tests skip with their reason. */
+function fetchOpenvino() {
+  const { status } = spawnSync(process.execPath, ['dist/scripts/fetch-openvino.js'], { stdio: 'inherit' });
+  if (status !== 0) console.error('setup: continuing without OpenVINO; its tests skip');
 }
 
 /** The npm that runs this script, else the one on the PATH. */
@@ -110,7 +118,7 @@ function npm() {
   return process.platform === 'win32' ? ['npm.cmd'] : ['npm'];
 }
 
-/** Run a step; its own words are shown only if it fails. */
+/** Run a step; its output is shown only if it fails. */
 function step(name, [file, ...before], args) {
   const start = performance.now();
   const { status, stdout, stderr, error } = spawnSync(file, [...before, ...args], {
@@ -127,11 +135,11 @@ function step(name, [file, ...before], args) {
   console.error(`setup: ${name} (${((performance.now() - start) / 1000).toFixed(1)} s)`);
 }
 
-/** One set-up of this checkout at a time; a lock whose process is gone is taken over. */
+/** One setup of this checkout at a time; a stale lock is taken over. */
 function holdLock(path, work) {
   mkdirSync(dirname(path), { recursive: true });
-  for (let told = false; !takeLock(path); told = true) {
-    if (!told) console.error(`setup: waiting for another set-up of this folder (${path})`);
+  for (let reported = false; !takeLock(path); reported = true) {
+    if (!reported) console.error(`setup: waiting for another setup of this folder (${path})`);
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200);
   }
   try {
@@ -149,7 +157,7 @@ function takeLock(path) {
     if (error.code !== 'EEXIST') throw error;
   }
   const holder = existsSync(path) ? Number(readFileSync(path, 'utf8')) : 0;
-  // 0: it is just being written, or just gone
+  // 0: the lock is just being written or removed
   if (holder > 0 && !isAlive(holder)) rmSync(path, { force: true });
   return false;
 }

@@ -1,4 +1,4 @@
-/** From a process's start to its first micro-batch, as the published code does it, beside ORT's own load of the whole model: node dist/scripts/start-time.js MODEL [--rows 8] [--free 128] [--repetitions 5] [--isolation thread] */
+/** Measures the time from the start of a process to its first micro-batch with the published code, compared with ORT loading the whole model: node dist/scripts/start-time.js MODEL [--rows 8] [--free 128] [--repetitions 5] [--isolation thread] */
 import { execFileSync, fork, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -6,27 +6,27 @@ import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { formatTable } from '../src/cli/table.js';
-import { npyHeader } from '../src/job/formats/npy-header.js';
 import type { ModelGraph } from '../src/model/graph.js';
 import { openModel } from '../src/model/open.js';
-import { median } from '../src/plan/median.js';
+import { median } from '../src/planner/measure/median.js';
 import type { Isolation } from '../src/pool/isolation.js';
 import { micros } from '../src/pool/protocol.js';
+import { npyHeader } from '../src/rows/npy/npy-header.js';
 import { allocate, bytesOf } from '../src/tensor.js';
 
-/** What a child is asked; `layers` is the first layer of the second stage, `end` its last. */
+/** The task of a child process; `layers` is the first layer of the second stage, `end` its last. */
 export interface StartAsk {
   readonly path: string;
   readonly rows: number;
   readonly isolation?: Isolation;
   readonly layers?: number;
   readonly end?: number;
-  /** Files of rows as `--input` takes them, and the file that the results go to. */
+  /** Values of `--input`, and the output file. */
   readonly input?: readonly string[];
   readonly output?: string;
 }
 
-/** Readings of the monotonic clock in microseconds, by what was over at that time, in order. */
+/** Readings of the monotonic clock in microseconds, by finished step, in order. */
 export type Marks = readonly (readonly [string, number])[];
 
 const ORT = fileURLToPath(new URL('./start-time/ort-load.js', import.meta.url));
@@ -49,7 +49,7 @@ async function main(): Promise<void> {
   const isolation = values.isolation as Isolation;
   const tandem = { ...ask, isolation, input, layers: Math.ceil(graph.layers.length / 2), end: graph.layers.length - 1 };
   const rounds: Record<'ort' | 'tandem' | 'tandem run', Map<string, number>>[] = [];
-  // In turn, so that a busy machine is equally busy for both; the first round only brings the files into memory.
+  // Interleaved, so that other load affects both equally; the first round only fills the page cache.
   for (let n = 0; n <= Number(values.repetitions); n++) {
     const round = {
       ort: await timesOf(ORT, ask),
@@ -72,7 +72,7 @@ async function main(): Promise<void> {
     { title: 'ms', right: true },
     { title: 'x ORT', right: true },
   ];
-  process.stdout.write(`${graph.path}: from the process's start, median of ${rounds.length}, in turn\n\n`);
+  process.stdout.write(`${graph.path}: from the process's start, median of ${rounds.length} interleaved rounds\n\n`);
   process.stdout.write(`${formatTable(columns, rows)}\n`);
 }
 
@@ -98,7 +98,7 @@ async function timesOf(file: string, ask: StartAsk): Promise<Map<string, number>
   return new Map(marks.map(([mark, at]) => [mark, (at - startedAt) / 1e3]));
 }
 
-/** Milliseconds from the start of `tandem run` to the first byte of its results: the computing of a micro-batch counts here. */
+/** Milliseconds from the start of `tandem run` to the first byte of its results, including the computing of a micro-batch. */
 async function firstRow({ path, rows, isolation, layers, end, input }: Required<Omit<StartAsk, 'output'>>) {
   const stages = [`0..${layers - 1}`, `${layers}..${end}`].flatMap((range) => [
     '--stage',

@@ -1,13 +1,15 @@
 /** Runs the compiled tests of the sources that exist: all of them, or those under the paths given (`npm test -- test/arena`). */
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
-import { join, normalize } from 'node:path';
+import { availableParallelism } from 'node:os';
+import { join, normalize, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
 
-/** A test that hangs is ended, and named, after this long. */
-const TIMEOUT_MS = 180_000;
+/** Time limit of one test file in milliseconds; scripts/stalled-tests.ts ends a file without progress much sooner. */
+const FILE_TIMEOUT = 1_800_000;
 
 const asked = process.argv.slice(2).map((path) => normalize(path));
-// Taken from the sources: dist/ may still hold a test whose source is gone.
+// Listed from the sources: dist/ may still contain a test whose source was removed.
 const files = readdirSync('test', { recursive: true, encoding: 'utf8' })
   .map((name) => join('test', name))
   .filter((file) => file.endsWith('.test.ts') && (asked.length === 0 || asked.some((path) => file.startsWith(path))))
@@ -15,10 +17,16 @@ const files = readdirSync('test', { recursive: true, encoding: 'utf8' })
   .map((file) => join('dist', file.replace(/ts$/, 'js')));
 
 if (files.length === 0) {
-  console.error(`no test lies under ${asked.join(', ')}`);
+  console.error(`there are no tests under ${asked.join(', ')}`);
   process.exitCode = 2;
 } else {
-  const flags = ['--test', '--test-reporter=spec', `--test-timeout=${TIMEOUT_MS}`];
+  const imports = ['stalled-tests', 'own-cache'].flatMap((name) => [
+    '--import',
+    pathToFileURL(resolve(`dist/scripts/${name}.js`)).href,
+  ]);
+  // One more than there are cores: a file often waits, for a process that starts or a queue that looks again.
+  const width = `--test-concurrency=${availableParallelism() + 1}`;
+  const flags = [...imports, '--test', '--test-reporter=spec', width, `--test-timeout=${FILE_TIMEOUT}`];
   const { status } = spawnSync(process.execPath, [...flags, ...files], { stdio: 'inherit' });
   process.exitCode = status ?? 1;
 }

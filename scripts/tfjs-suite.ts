@@ -1,4 +1,4 @@
-/** TensorFlow.js models of others, whole and cut: node dist/scripts/tfjs-suite.js FOLDER [--free 192: open dimensions but the last, which are channels] [--cuts 12: the most of one model] */
+/** Runs published TensorFlow.js models whole and cut, and compares: node dist/scripts/tfjs-suite.js FOLDER [--free 192: open dimensions except the last, which are channels] [--cuts 12: at most, per model] */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -7,16 +7,16 @@ import { tfjs } from '../src/engine/tfjs/tfjs.js';
 import { asTandemError } from '../src/errors.js';
 import { legalCuts } from '../src/model/cut.js';
 import type { ModelGraph } from '../src/model/graph.js';
-import { openModel } from '../src/model/open.js';
+import { readModel } from '../src/model/open.js';
 import { slicesOf } from '../src/model/slice.js';
+import { seeded, seededValues } from '../src/prove/models/seeded.js';
 import type { Tensor } from '../src/tensor.js';
-import { seeded, seededValues } from './make-onnx/seeded.js';
 import { compare } from './onnx-suite/compare.js';
 import { spread } from './onnx-suite.js';
 
 const CPU = { provider: 'tensorflow', threads: 1 } as const;
 const CHANNELS = 3;
-/** Of other rows each: the last two are played from a tape, where there is one. */
+/** Runs with different rows; the last two replay a recorded tape if the engine has one. */
 const RUNS = 5;
 
 const { values, positionals } = parseArgs({
@@ -24,15 +24,15 @@ const { values, positionals } = parseArgs({
   options: { free: { type: 'string', default: '192' }, cuts: { type: 'string', default: '12' } },
 });
 
-/** What a model came to, as a line of the table. */
+/** The result of a model, as a line of the table. */
 async function judge(path: string): Promise<string[]> {
   let graph: ModelGraph;
   let runs: Map<string, Tensor>[];
   const whole: Tensor[] = [];
   try {
-    graph = await openModel(path);
+    graph = await readModel(path);
     runs = Array.from({ length: RUNS }, (_, seed) => feedsOf(graph, Number(values.free), seed));
-    // Each by a slice that was loaded for it: a first run is tfjs's own.
+    // Each run loads its own slice: the first run of a slice is computed by tfjs itself.
     for (const feeds of runs) whole.push(...(await compute(graph, [], [feeds])));
   } catch (error) {
     const { code, message } = asTandemError(error);
@@ -50,7 +50,7 @@ async function judge(path: string): Promise<string[]> {
   return [...[graph.layers.length, legal.length, cuts.length, count.same, count.different].map(String), ''];
 }
 
-/** Seeded rows, one of them where the model leaves their number open. */
+/** Seeded rows; one row if the model leaves their number open. */
 function feedsOf({ inputs }: ModelGraph, free: number, seed: number): Map<string, Tensor> {
   return new Map(
     inputs.map(({ name, dtype, shape }) => {
@@ -60,7 +60,7 @@ function feedsOf({ inputs }: ModelGraph, free: number, seed: number): Map<string
   );
 }
 
-/** The model's outputs in each run, computed slice after slice, each of them loaded once. */
+/** The model's outputs in each run, slice by slice; each slice is loaded once. */
 async function compute(
   graph: ModelGraph,
   cuts: number[],
@@ -72,7 +72,7 @@ async function compute(
     try {
       for (const values of held) {
         const outputs = await loaded.run(slice.inputs.map((input) => values.get(input)!));
-        // What an engine lends is good until it runs again.
+        // The outputs of an engine are valid until its next run.
         for (const [n, output] of slice.outputs.entries()) values.set(output, copyOf(outputs[n]!));
       }
     } finally {

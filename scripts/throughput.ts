@@ -1,4 +1,4 @@
-/** The throughput benchmarking script: `tandem bench` from a clone, also on models that it makes itself: node dist/scripts/throughput.js MODEL … */
+/** The throughput benchmark: `tandem bench` from a clone, also on generated models: node dist/scripts/throughput.js MODEL … */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,7 +9,7 @@ import { makeOnnx, ONNX_MODELS } from './make-onnx.js';
 
 const MADE = /^(tfjs|onnx):(.+)$/;
 
-/** `onnx:bert` and `tfjs:dense-12` are made with seeded weights; anything else is a path. */
+/** `onnx:bert` and `tfjs:dense-12` are generated with seeded weights; other values are paths. */
 async function modelAt(name: string, folder: string): Promise<string> {
   const [, kind, made] = MADE.exec(name) ?? [];
   if (!made) return name;
@@ -22,7 +22,7 @@ try {
   const command = benchCommand().name('throughput');
   command.addHelpText(
     'after',
-    `\nMODEL may also be made on the spot:\n  ${[...Object.keys(ONNX_MODELS).map((name) => `onnx:${name}`), ...Object.keys(ALL_MODELS).map((name) => `tfjs:${name}`)].join(' ')}`,
+    `\nMODEL may also be generated:\n  ${[...Object.keys(ONNX_MODELS).map((name) => `onnx:${name}`), ...Object.keys(ALL_MODELS).map((name) => `tfjs:${name}`)].join(' ')}`,
   );
   const path = model && (await modelAt(model, folder));
   await command.parseAsync(path ? [path, ...flags] : [], { from: 'user' });

@@ -64,6 +64,8 @@ export interface TensorSpec {
   readonly name: string;
   readonly dtype: DType;
   readonly shape: Shape;
+  /** Even the number of dimensions follows from the rows; the shape is then that of a tensor with nothing but rows. */
+  readonly openRank?: boolean;
 }
 
 /** A tensor with values, row-major; `data` may be a view over shared memory and is then only lent. */

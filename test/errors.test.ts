@@ -10,6 +10,7 @@ const CASES = [
   ['TANDEM_OUTPUT_EXISTS', 73],
   ['TANDEM_PLAN_IMPOSSIBLE', 78],
   ['TANDEM_ENGINE_MISSING', 78],
+  ['TANDEM_PACKAGE_MISSING', 78],
   ['TANDEM_STAGE_DIED', 1],
 ] as const;
 
@@ -50,7 +51,7 @@ test('an unknown code from the other side becomes an internal error rather than 
   assert.equal(odd.code, 'TANDEM_INTERNAL');
 });
 
-test('an error that brings no remedy of its own still says what to do', () => {
+test('an error without a remedy of its own still has what to do', () => {
   assert.match(new TandemError('TANDEM_WEIGHTS_SHORT', 'shard 1 ends early').remedy, /copy it again/);
   assert.equal(new TandemError('TANDEM_WEIGHTS_SHORT', 'shard 1 ends early', { remedy: 'mine' }).remedy, 'mine');
 });

@@ -1,157 +1,202 @@
-/** What runs inside a pool's thread: holds one slice and computes the micro-batches that lie in shared slots. */
+/** The program of a pool's thread: holds slices and computes the micro-batches in shared slots. */
 import { threadId, workerData } from 'node:worker_threads';
 import { Arena } from '../src/arena/arena.js';
 import type { Region } from '../src/arena/layout.js';
-import type { Engine, LoadedSlice } from '../src/engine/engine.js';
+import type { Slot } from '../src/arena/slot.js';
+import { openEngine } from '../src/engine/choose.js';
+import { HeldDecoder } from '../src/engine/held-decoder.js';
+import { type HeldSlice, HeldSlices } from '../src/engine/held-slices.js';
 import { runInParts } from '../src/engine/in-parts.js';
-import { ENGINES } from '../src/engine/registry.js';
-import { asTandemError, TandemError, toWire } from '../src/errors.js';
-import type { Slice } from '../src/model/slice.js';
-import { type Answer, type Ask, type CallName, micros, type Reply, type WorkerSetup } from '../src/pool/protocol.js';
+import { asTandemError, toWire } from '../src/errors.js';
+import {
+  type Answer,
+  type Ask,
+  type CallName,
+  micros,
+  type Reply,
+  type ThreadAsk,
+  type ThreadSetup,
+} from '../src/pool/protocol.js';
+import { Safepoint } from '../src/pool/safepoint.js';
 import { allocate, type Tensor } from '../src/tensor.js';
 
-/** Microseconds between two turns of the loop: one takes 40 after a run of tfjs, 12 after one of ONNX Runtime. */
-const TURN_EVERY = 20_000;
+/** Microseconds between two iterations of the event loop: one takes 40 after a run of tfjs, 12 after one of ONNX Runtime. */
+const YIELD_EVERY = 20_000;
 
-/** The thread's whole state: a call finds what the calls before it left. */
-const stage: {
-  slice?: Slice;
-  loaded?: LoadedSlice;
-  rowsAtOnce?: number | null;
-  arena?: Arena;
-  index?: number;
-  turn?: number;
-  inputs: readonly Region[];
-  outputs: readonly Region[];
-} = { inputs: [], outputs: [] };
-
-const { engine: engineName, options, model } = workerData as WorkerSetup;
-
-function openEngine(): Promise<Engine> {
-  return ENGINES[engineName].open();
+/** A step that this thread computes: its slice, the regions that it reads in the first round and in later ones, and those that it writes. */
+interface Work {
+  readonly slice: string;
+  readonly inputs: readonly Region[];
+  readonly fedBack: readonly Region[];
+  readonly outputs: readonly Region[];
 }
 
-// What fails here fails in `load` too, and is told there.
+/** The state of the thread between calls. */
+const state: {
+  readonly held: HeldSlices;
+  arena?: Arena;
+  pool?: number;
+  workerIndex?: number;
+  /** By step. */
+  work: ReadonlyMap<number, Work>;
+} = { held: new HeldSlices(), work: new Map() };
+
+const { engine: engineId, options, model, safepoints } = workerData as ThreadSetup;
+const decoder = new HeldDecoder();
+const safepoint = new Safepoint(safepoints, threadId);
+
+// A failure here occurs in `load` too, and is reported there.
 const prepared =
-  model &&
-  openEngine()
-    .then((engine) => engine.prepare?.(model))
-    .catch(() => {});
+  model && safepoint.inside(() => openEngine(engineId).then((engine) => engine.prepare?.(model))).catch(() => {});
 
-export const load = answering<'load'>(async ({ slice, rowsAtOnce }) => {
-  await prepared;
-  await stage.loaded?.dispose();
-  const loaded = await (await openEngine()).load(slice, options);
-  Object.assign(stage, { slice, loaded, rowsAtOnce });
-  return { ranOn: loaded.ranOn, deviceName: loaded.deviceName, weightBytes: loaded.weightBytes };
-});
+type Calls = { readonly [K in CallName]: (ask: Ask<K>) => Promise<Answer<K>> };
 
-export const probe = answering<'probe'>(async ({ inputs }) => {
-  const start = micros();
-  const outputs = await compute(inputs);
-  return { outputs, micros: micros() - start };
-});
+const calls: Calls = {
+  async load(holding) {
+    await prepared;
+    await state.held.load(await openEngine(engineId), options, holding);
+    const all = state.held.all.map(({ loaded }) => loaded);
+    const { ranOn, deviceName } = all.find((each) => each.ranOn !== 'gpu') ?? all[0]!;
+    return { ranOn, deviceName, weightBytes: state.held.weightBytes };
+  },
 
-export const time = answering<'time'>(async ({ inputs, runs, millis }) => {
-  const tensors = inputs.map((input) =>
-    'data' in input ? input : { ...input, data: allocate(input.dtype, input.shape) },
-  );
-  const run = async () => {
+  async probe({ slice, inputs }) {
+    const held = await state.held.get(slice);
+    // Where they are computed in parts, no run has these shapes.
+    if (!held.parts) held.loaded.expect?.(inputs);
     const start = micros();
-    const outputs = await loadedSlice().run(tensors);
-    const took = micros() - start;
-    loadedSlice().release?.(outputs);
-    return took;
-  };
-  const first = await run();
-  if (runs === 0) return { micros: [first] };
-  const times: number[] = [];
-  const begun = micros();
-  while (times.length < runs || micros() - begun < millis * 1e3) times.push(await run());
-  return { micros: times };
-});
+    const outputs = await compute(held, inputs);
+    return { outputs, micros: micros() - start };
+  },
 
-export const foresee = answering<'foresee'>(
-  async ({ slice, inputs }) => (await loadedSlice().foresee?.(slice, inputs)) ?? null,
-);
+  async time({ inputs, runs, millis }) {
+    const tensors = inputs.map((input) =>
+      'data' in input ? input : { ...input, data: allocate(input.dtype, input.shape) },
+    );
+    const { loaded } = await state.held.get();
+    loaded.expect?.(tensors);
+    const run = async () => {
+      const start = micros();
+      const outputs = await loaded.run(tensors);
+      const took = micros() - start;
+      loaded.release?.(outputs);
+      return took;
+    };
+    const first = await run();
+    if (runs === 0) return { micros: [first] };
+    const times: number[] = [];
+    const begun = micros();
+    while (times.length < runs || micros() - begun < millis * 1e3) times.push(await run());
+    return { micros: times };
+  },
 
-export const attach = answering<'attach'>(async ({ layout, place, stage: index, turn }) => {
-  const arena = new Arena(layout, place);
-  const slice = stage.slice!;
-  const regions = (names: readonly string[]) => names.map((name) => arena.region(name));
-  Object.assign(stage, { arena, index, turn, inputs: regions(slice.inputs), outputs: regions(slice.outputs) });
-  return null;
-});
+  async infer({ slice, inputs }) {
+    return (await (await state.held.get()).loaded.infer?.(slice, inputs)) ?? null;
+  },
 
-export const serve = answering<'serve'>(async () => {
-  const arena = stage.arena!;
-  const index = stage.index!;
-  let turnedAt = Number.NEGATIVE_INFINITY;
-  for (;;) {
-    const slot = arena.accept(index, threadId, stage.turn);
-    if (!slot) return null;
-    const acceptedAt = micros();
-    try {
-      const outputs = await compute(stage.inputs.map((region) => slot.tensors.at(region)));
-      slot.announce(index);
-      for (const [n, region] of stage.outputs.entries()) slot.tensors.store(region, outputs[n]!);
-      // What was put together from parts is no engine's.
-      if (!stage.rowsAtOnce) loadedSlice().release?.(outputs);
-    } catch (error) {
-      return { slot: slot.index, error: toWire(error) };
+  async attach({ layout, handle, pool, workerIndex }) {
+    const arena = new Arena(layout, handle);
+    const regions = (names: readonly string[]) => names.map((name) => arena.region(name));
+    const own = [...layout.steps.entries()].filter(([, step]) => step.pools.includes(pool));
+    const work = own.map(([n, step]): [number, Work] => {
+      const { inputs, outputs } = state.held.sliceOf(step.slice);
+      const fedBack = regions(inputs.map((name) => layout.feedback[name] ?? name));
+      return [n, { slice: step.slice, inputs: regions(inputs), fedBack, outputs: regions(outputs) }];
+    });
+    Object.assign(state, { arena, pool, workerIndex, work: new Map(work) });
+    return null;
+  },
+
+  async serve() {
+    const arena = state.arena!;
+    let yieldedAt = Number.NEGATIVE_INFINITY;
+    for (;;) {
+      const slot = arena.accept(state.pool!, threadId, state.workerIndex, state.held.window);
+      if (!slot) return null;
+      const loadedFrom = micros();
+      let acceptedAt = loadedFrom;
+      const { step } = slot.state;
+      try {
+        const work = state.work.get(step)!;
+        let held = state.held.loaded(work.slice);
+        if (!held) {
+          held = await safepoint.inside(() => state.held.get(work.slice));
+          acceptedAt = micros();
+        }
+        await computeStep(slot, step, held, work);
+      } catch (error) {
+        return { slot: slot.index, error: toWire(error) };
+      }
+      const finishedAt = micros();
+      slot.setRan(step, { worker: threadId, loadedFrom, acceptedAt, finishedAt });
+      arena.advance(slot, step);
+      // Finalizers of native objects run only in the event loop.
+      if (finishedAt - yieldedAt > YIELD_EVERY) {
+        await new Promise(setImmediate);
+        yieldedAt = micros();
+      }
     }
-    const finishedAt = micros();
-    slot.setRan(index, { worker: threadId, acceptedAt, finishedAt });
-    arena.advance(slot, index);
-    // What native objects leave behind is freed in a turn of the loop only.
-    if (finishedAt - turnedAt > TURN_EVERY) {
-      await new Promise(setImmediate);
-      turnedAt = micros();
-    }
-  }
-});
+  },
 
-export const dispose = answering<'dispose'>(async () => {
-  await stage.loaded?.dispose();
-  stage.loaded = undefined;
-  return null;
-});
+  async hold(ask) {
+    await prepared;
+    const { ranOn, deviceName, weightBytes, stateBytes } = await decoder.hold(engineId, ask, options);
+    return { ranOn, deviceName, weightBytes, stateBytes };
+  },
 
-export const describe = answering<'describe'>(async ({ model, feeds }) => {
-  const { openModel } = await import('../src/model/open.js');
-  const graph = await openModel(model);
-  return [...(await (await openEngine()).describe(graph, options, feeds))];
-});
+  visit: (ask) => decoder.visit(ask),
 
-/** What an engine throws without a code of its own is told as its failure. */
-async function compute(inputs: readonly Tensor[]): Promise<Tensor[]> {
-  const loaded = loadedSlice();
-  const { rowsAtOnce } = stage;
+  async dispose() {
+    await decoder.dispose();
+    await state.held.dispose();
+    return null;
+  },
+
+  async describe({ model, fed, axes, fixedBatch, feeds }) {
+    const { readModel } = await import('../src/model/open.js');
+    const read = await readModel(model, fed);
+    const how = 'set by the planner';
+    const inputRows = new Map(read.inputs.map(({ name }, n) => [name, { axis: axes[n]!, how }]));
+    const graph = { ...read, fixedBatch, inputRows };
+    return [...(await (await openEngine(engineId)).describe(graph, options, feeds))];
+  },
+};
+
+async function computeStep(slot: Slot, step: number, held: HeldSlice, work: Work): Promise<void> {
+  const { inputs, fedBack, outputs: regions } = work;
+  const read = slot.round === 0 ? inputs : fedBack;
+  const outputs = await safepoint.inside(() =>
+    compute(
+      held,
+      read.map((region) => slot.tensors.at(region)),
+    ),
+  );
+  slot.announce(step);
+  for (const [n, region] of regions.entries()) slot.tensors.store(region, outputs[n]!);
+  // Results that were joined from parts do not belong to the engine.
+  if (!held.parts) await safepoint.inside(() => held.loaded.release?.(outputs));
+}
+
+/** An error without a code becomes TANDEM_ENGINE_FAILED. */
+async function compute(held: HeldSlice, inputs: readonly Tensor[]): Promise<Tensor[]> {
+  const { loaded, parts } = held;
   try {
-    return await (rowsAtOnce ? runInParts(loaded, inputs, rowsAtOnce) : loaded.run(inputs));
+    return await (parts ? runInParts(loaded, inputs, parts) : loaded.run(inputs));
   } catch (error) {
     const failure = asTandemError(error, 'TANDEM_ENGINE_FAILED');
-    if (!rowsAtOnce || rowsAtOnce === 1 || failure.code !== 'TANDEM_OUT_OF_MEMORY') throw failure;
-    stage.rowsAtOnce = Math.ceil(rowsAtOnce / 2);
-    return compute(inputs);
+    if (!parts || parts.rows === 1 || failure.code !== 'TANDEM_OUT_OF_MEMORY') throw failure;
+    held.parts = { ...parts, rows: Math.ceil(parts.rows / 2) };
+    return compute(held, inputs);
   }
 }
 
-function loadedSlice(): LoadedSlice {
-  if (!stage.loaded)
-    throw new TandemError('TANDEM_INTERNAL', 'the worker was asked to compute before it had loaded its slice');
-  return stage.loaded;
-}
-
-/** A call as Piscina wants it: nothing thrown crosses the wall. */
-function answering<K extends CallName>(
-  call: (ask: Ask<K>) => Promise<Answer<K>>,
-): (ask: Ask<K>) => Promise<Reply<Answer<K>>> {
-  return async (ask) => {
-    try {
-      return { ok: await call(ask) };
-    } catch (error) {
-      return { error: toWire(error) };
-    }
-  };
+/** The entry point for the pool: a default export, so that Piscina needs no `eval`. It returns errors as data and never throws. */
+export default async function answer({ name, ask }: ThreadAsk): Promise<Reply<unknown>> {
+  const call = () => (calls[name] as (ask: object) => Promise<unknown>)(ask);
+  try {
+    // `serve` sleeps while it waits for slots, which must count as outside.
+    return { ok: await (name === 'serve' ? call() : safepoint.inside(call)) };
+  } catch (error) {
+    return { error: toWire(error) };
+  }
 }

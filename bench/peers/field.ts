@@ -1,15 +1,17 @@
 /** The field: every peer that can run here, in a process of its own, at the batch that suits it best. */
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { readMachine } from '../../src/plan/machine.js';
-import { median } from '../../src/plan/median.js';
-import { readNvidiaDriver } from '../../src/plan/nvidia.js';
-import { type Ask, ContenderProcess } from './contender-process.js';
+import { hasProviderFiles } from '../../src/engine/onnxruntime/cuda-libraries.js';
+import { knownCards } from '../../src/machine/cards/cards.js';
+import { readNvidiaDriver } from '../../src/machine/cards/nvidia.js';
+import { readMachine } from '../../src/machine/machine.js';
+import { median } from '../../src/planner/measure/median.js';
+import { type Ask, CandidateProcess } from './candidate-process.js';
 import type { Subject } from './subjects.js';
 
-export interface Contender {
+export interface Candidate {
   readonly name: string;
-  readonly process: ContenderProcess;
+  readonly process: CandidateProcess;
   readonly batch: number;
   /** Rows a second, as it was found with the batch. */
   readonly rate: number;
@@ -22,16 +24,16 @@ export interface Setting {
   readonly rows: Readonly<Record<string, string>>;
   /** The Python that has the peers. */
   readonly python: string | undefined;
-  readonly say: (what: string) => void;
+  readonly progress: (what: string) => void;
 }
 
 interface Peer {
   readonly command: 'node' | 'python';
-  /** What the contender is asked for, where it is not the peer's name. */
+  /** What the candidate is asked for, where it is not the peer's name. */
   readonly peer?: string;
   readonly threads?: number;
   readonly env?: Record<string, string>;
-  readonly needs?: 'card' | 'packages';
+  readonly needs?: 'card' | 'cuda' | 'card of Intel' | 'packages';
 }
 
 const PEERS_FOLDER = resolve(import.meta.dirname, '../../../bench/peers');
@@ -41,7 +43,9 @@ const tensorflow = (threads: number) => ({ TF_NUM_INTRAOP_THREADS: String(thread
 const PEERS: Readonly<Record<string, Peer>> = {
   ort: { command: 'node' },
   'ort gpu + cpu': { command: 'node', peer: 'ortBoth', needs: 'card' },
+  'ort partitioned': { command: 'node', peer: 'ortPartitioned', needs: 'cuda' },
   openvino: { command: 'python' },
+  'openvino hetero': { command: 'python', peer: 'openvino_hetero', needs: 'card of Intel' },
   torch: { command: 'python' },
   accelerate: { command: 'python', needs: 'card' },
   'transformers.js': { command: 'node', peer: 'transformersJs', needs: 'packages' },
@@ -54,59 +58,62 @@ const PEERS: Readonly<Record<string, Peer>> = {
 
 /** What tandem keeps from one time to the next: its plan, measured and tried. */
 export async function prepare(setting: Setting): Promise<void> {
-  setting.say('tandem makes its plan');
-  const contender = await start('tandem', setting);
-  process.stdout.write(`${setting.subject.name}: ${contender.version}\n`);
-  await contender.close();
+  setting.progress('tandem makes its plan');
+  const candidate = await start('tandem', setting);
+  process.stdout.write(`${setting.subject.name}: ${candidate.version}\n`);
+  await candidate.close();
 }
 
 /** What is not installed or wants a card is skipped, with its reason. */
 export async function startField(setting: Setting): Promise<{
-  field: readonly Contender[];
+  field: readonly Candidate[];
   skipped: readonly { readonly name: string; readonly reason: string }[];
 }> {
-  const { subject, say } = setting;
+  const { subject, progress } = setting;
   const skipped: { name: string; reason: string }[] = [];
-  const field: Contender[] = [];
+  const field: Candidate[] = [];
   for (const name of subject.peers) {
     const reason = missing(PEERS[name]!, setting);
     if (reason) {
       skipped.push({ name, reason });
       continue;
     }
-    say(name);
+    progress(name);
     try {
-      const contender = await start(name, setting);
-      field.push({ name, process: contender, ...(await bestBatch(contender, subject)) });
+      const candidate = await start(name, setting);
+      field.push({ name, process: candidate, ...(await bestBatch(candidate, subject)) });
     } catch (error) {
       skipped.push({ name, reason: (error as Error).message });
     }
   }
   if (field[0]?.name === subject.peers[0]) return { field, skipped };
-  await Promise.all(field.map(({ process: contender }) => contender.close()));
-  throw new Error(
-    `${subject.name}: ${skipped[0]!.name}, which all others are told against, does not run: ${skipped[0]!.reason}`,
-  );
+  await Promise.all(field.map(({ process: candidate }) => candidate.close()));
+  throw new Error(`${subject.name}: ${skipped[0]!.name}, the baseline, does not run: ${skipped[0]!.reason}`);
 }
 
 function missing({ command, needs }: Peer, { python }: Setting): string | null {
   if (command === 'python' && !existsSync(pythonOf(python))) return 'no Python with the peers: see bench/README.md';
   if (needs === 'card' && !readNvidiaDriver()?.cards.length) return 'no graphics card here';
+  if (needs === 'cuda' && !hasProviderFiles())
+    return "ONNX Runtime's CUDA provider is not installed: npx tandem setup cuda";
+  if (needs === 'cuda' && !readNvidiaDriver()?.cards.length) return 'no graphics card of NVIDIA here';
+  if (needs === 'card of Intel' && !knownCards().some(({ maker }) => maker === 'Intel'))
+    return 'no graphics card of Intel here';
   if (needs === 'packages' && !existsSync(join(PEERS_FOLDER, 'node_modules'))) {
     return 'not installed: see bench/README.md';
   }
   return null;
 }
 
-function start(name: string, { subject, model, rows, python }: Setting): Promise<ContenderProcess> {
+function start(name: string, { subject, model, rows, python }: Setting): Promise<CandidateProcess> {
   const { command, peer = name, threads = cores, env = {} } = PEERS[name]!;
   const words =
     command === 'node'
-      ? [process.execPath, join(import.meta.dirname, 'contender.js')]
-      : [pythonOf(python), join(PEERS_FOLDER, 'contender.py')];
+      ? [process.execPath, join(import.meta.dirname, 'candidate.js')]
+      : [pythonOf(python), join(PEERS_FOLDER, 'candidate.py')];
   const largest = Math.max(...subject.batches);
   const ask: Ask = { peer, model, architecture: subject.name, rows, threads, largest };
-  return ContenderProcess.start(words, env, ask);
+  return CandidateProcess.start(words, env, ask);
 }
 
 function pythonOf(asked: string | undefined): string {
@@ -121,20 +128,20 @@ const TURNS = 3;
 
 /** All on the same rows, as they are compared later; where there is no choice, only long enough to know how fast the peer is. */
 async function bestBatch(
-  contender: ContenderProcess,
+  candidate: CandidateProcess,
   { batches }: Subject,
-): Promise<Pick<Contender, 'batch' | 'rate'>> {
+): Promise<Pick<Candidate, 'batch' | 'rate'>> {
   const largest = Math.max(...batches);
   // The first runs warm up.
-  for (const batch of batches) await contender.run({ batch, rows: 2 * batch });
-  const once = (await contender.run({ batch: largest, rows: 4 * largest })) / 4;
+  for (const batch of batches) await candidate.run({ batch, rows: 2 * batch });
+  const once = (await candidate.run({ batch: largest, rows: 4 * largest })) / 4;
   if (batches.length === 1) return { batch: largest, rate: largest / once };
   const rows = largest * Math.max(TRIED.least, Math.min(TRIED.most, Math.ceil(TRY / once)));
   const rates: number[][] = batches.map(() => []);
   for (let turn = 0; turn < TURNS; turn++) {
     const order = [...batches.entries()];
     for (const [n, batch] of turn % 2 === 0 ? order : order.toReversed()) {
-      rates[n]!.push(rows / (await contender.run({ batch, rows })));
+      rates[n]!.push(rows / (await candidate.run({ batch, rows })));
     }
   }
   const medians = rates.map((each) => median(each));

@@ -1,8 +1,8 @@
 /** What was found of a case: as data that is kept, and as the table that is printed. */
 import { type Estimate, holdsOne } from '../../src/bench/statistics.js';
 import { formatTable } from '../../src/cli/table.js';
-import { geometricMean } from '../../src/plan/geometric-mean.js';
-import type { MachineFacts } from '../../src/plan/machine-schema.js';
+import type { MachineFacts } from '../../src/machine/schema.js';
+import { geometricMean } from '../../src/planner/measure/geometric-mean.js';
 
 export interface PeerResult {
   readonly name: string;

@@ -1,12 +1,12 @@
-/** The rounds: all contenders in turn, the first of them twice, for as long as there is time. */
+/** The rounds: all candidates, interleaved, the first of them twice, for as long as there is time. */
 import { estimate, ratioOf } from '../../src/bench/statistics.js';
-import type { Contender } from './field.js';
+import type { Candidate } from './field.js';
 import type { PeerResult, SubjectResult } from './result.js';
 import type { Subject } from './subjects.js';
 
 const FEWEST_ROUNDS = 3;
 const AIMED_ROUNDS = 7;
-/** Where there is time for more. Many short rounds say more than few long ones. */
+/** Where there is time for more. Many short rounds give narrower bounds than few long ones. */
 const MOST_ROUNDS = 21;
 /** Tandem's micro-batches of a run, so that filling and emptying do not decide it: the aim, and the least. */
 const ENOUGH_BATCHES = 128;
@@ -16,13 +16,13 @@ export interface Limits {
   readonly subject: Subject;
   /** Second of `performance.now()` at which to be done; Infinity to do all rounds, however long they take. */
   readonly until: number;
-  readonly say: (what: string) => void;
+  readonly progress: (what: string) => void;
 }
 
 /** Throws when the time does not do for the fewest rounds. */
 export async function measureRounds(
-  field: readonly Contender[],
-  { subject, until, say }: Limits,
+  field: readonly Candidate[],
+  { subject, until, progress }: Limits,
 ): Promise<Pick<SubjectResult, 'rows' | 'peers' | 'again'>> {
   const entries = [...field.entries(), [0, field[0]!] as const];
   const left = until - performance.now() / 1e3;
@@ -33,11 +33,11 @@ export async function measureRounds(
     const began = performance.now() / 1e3;
     if (round >= (until < Number.POSITIVE_INFINITY ? MOST_ROUNDS : AIMED_ROUNDS)) break;
     if (round >= FEWEST_ROUNDS && began + longest > until) break;
-    say(`round ${round + 1}, ${rows} rows`);
+    progress(`round ${round + 1}, ${rows} rows`);
     const order = [...entries.keys()];
     for (const n of round % 2 === 0 ? order : order.toReversed()) {
-      const { batch, process: contender } = entries[n]![1];
-      rates[n]!.push(rows / (await contender.run({ batch, rows })));
+      const { batch, process: candidate } = entries[n]![1];
+      rates[n]!.push(rows / (await candidate.run({ batch, rows })));
     }
     longest = Math.max(longest, performance.now() / 1e3 - began);
   }
@@ -52,7 +52,7 @@ export async function measureRounds(
 }
 
 /** The same rows for all: whole batches for each, and few enough for some rounds in the time. */
-function rowsFor({ name, batches }: Subject, field: readonly Contender[], left: number): number {
+function rowsFor({ name, batches }: Subject, field: readonly Candidate[], left: number): number {
   const step = Math.max(...batches);
   const { batch } = field.find((each) => each.name === 'tandem') ?? field[0]!;
   const perRow = [...field, field[0]!].reduce((sum, { rate }) => sum + 1 / rate, 0);

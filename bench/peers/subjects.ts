@@ -15,7 +15,16 @@ export interface Subject {
   readonly length?: number;
 }
 
-const ONNX_PEERS = ['ort', 'ort gpu + cpu', 'openvino', 'torch', 'accelerate', 'tandem'];
+const ONNX_PEERS = [
+  'ort',
+  'ort gpu + cpu',
+  'ort partitioned',
+  'openvino',
+  'openvino hetero',
+  'torch',
+  'accelerate',
+  'tandem',
+];
 const TFJS_PEERS = ['predict', 'predict, no oneDNN', 'predict, 1 thread', 'tandem'];
 const KERAS = ['mobilenet-v2', 'efficientnet-b0', 'inception-v3', 'resnet-50'];
 

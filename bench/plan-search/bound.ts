@@ -3,12 +3,12 @@
  * pipeline cannot be the best. Nor can a cut that gives that stage more layers still.
  */
 
-/** Why a cut need not be watched. */
+/** Why a cut need not be measured. */
 export interface Excluded {
   readonly stage: number;
   /** Seconds of a micro-batch in that stage alone, with these layers or with fewer. */
   readonly alone: number;
-  /** Seconds between two micro-batches of the planned pipeline, seen right before. */
+  /** Seconds between two micro-batches of the planned pipeline, measured right before. */
   readonly planned: number;
 }
 
@@ -16,20 +16,20 @@ export interface Search {
   /** First layers of the second stage, ascending. */
   readonly cuts: readonly number[];
   readonly planned: number;
-  /** By this share slower than the planned pipeline, because a machine changes its speed between two looks. */
+  /** The share by which a stage may be slower than the planned pipeline, because a machine's speed changes between two measurements. */
   readonly margin: number;
-  /** Seconds between two micro-batches of the planned pipeline, seen right before. */
+  /** Seconds between two micro-batches of the planned pipeline, measured right before. */
   readonly interval: number;
   /** Seconds of a micro-batch in a stage of that cut, with nothing else at work. */
   alone(stage: number, cut: number): Promise<number>;
 }
 
-/** By cut why it need not be watched; `null` where it must be. */
+/** By cut why it need not be measured; `null` if it must be. */
 export type Judged = Record<number, Excluded | null>;
 
 /**
- * Walks from the planned cut to both sides, where one stage grows with each step, until it is too slow. Adds to `judged` for as long as `proceed` says
- * so after each; whether all are judged.
+ * Walks from the planned cut to both sides; with each step one stage grows, until it is too slow. Adds to `judged` while `proceed` returns
+ * true, and returns whether all cuts are judged.
  */
 export async function judgeCuts(search: Search, judged: Judged, proceed: () => boolean): Promise<boolean> {
   const { cuts, planned } = search;

@@ -1,6 +1,7 @@
 /**
- * What a search has found so far, plain data that later commands add to: the plan, a look at every cut that could be better, and a contest of those
- * that looked best. Of twenty cuts the luckiest looks best, so looks only choose who is in the contest, and the contest alone decides.
+ * The results of a search so far, plain data that later commands add to: the plan, a measurement of every cut that could be better, and
+ * interleaved measurements of the best (`contest`). Of twenty cuts the luckiest seems the best, so the single measurements only choose the
+ * finalists, and the interleaved ones decide.
  */
 import { type Estimate, estimate } from '../../src/bench/statistics.js';
 import type { Plan } from '../../src/plan/plan.js';
@@ -13,27 +14,27 @@ export interface Found {
   readonly plan: Plan;
   readonly coldSeconds: number;
   readonly cachedSeconds: number;
-  /** Rows/s that a plan promised for a run by the command line, and those of the run; each time the plan was tried anew. */
+  /** Rows/s that a plan predicted for a run by the command line, and those of the run; the plan was tried again each time. */
   readonly runs: readonly { readonly promised: number; readonly ran: number }[];
   /** All legal cuts. */
   readonly cuts: readonly number[];
-  /** Whether they need be looked at, by first layer of the second stage, as far as that is known. */
+  /** Whether each cut must be measured, by first layer of the second stage, as far as that is known. */
   readonly judged: Judged;
-  /** Of one look each, by first layer of the second stage: rows/s as a share of what the planned cut did right before and after. */
+  /** One measurement of each cut, by first layer of the second stage: rows/s as a share of the planned cut's, measured right before and after. */
   readonly looks: Record<number, number>;
-  /** Likewise of each turn of the contest. */
+  /** The same for each interleaved round of the finalists. */
   readonly contest: Record<number, number[]>;
 }
 
-/** So many that looked best are in the contest, of those that were behind the planned cut by no more than this share. */
+/** The number of finalists, which may be slower than the planned cut by no more than this share. */
 const FINALISTS = { most: 3, behind: 0.1 };
 
 export function plannedCut({ plan }: Pick<Found, 'plan'>): number {
   return plan.stages[1]!.layers.from;
 }
 
-/** The cuts that are still to be looked at. */
-export function unseen(found: Pick<Found, 'plan' | 'cuts' | 'judged' | 'looks'>): number[] {
+/** The cuts that are still to be measured. */
+export function unmeasured(found: Pick<Found, 'plan' | 'cuts' | 'judged' | 'looks'>): number[] {
   const { cuts, judged, looks } = found;
   return cuts.filter((cut) => cut !== plannedCut(found) && !judged[cut] && looks[cut] === undefined);
 }
@@ -46,27 +47,27 @@ export function finalists({ looks }: Pick<Found, 'looks'>): number[] {
     .map(([cut]) => Number(cut));
 }
 
-/** The finalists that have had fewer turns than they should. */
-export function contestants(found: Pick<Found, 'looks' | 'contest'>, turns: number): number[] {
+/** The finalists with fewer rounds than they should have. */
+export function unfinishedFinalists(found: Pick<Found, 'looks' | 'contest'>, turns: number): number[] {
   return finalists(found).filter((cut) => (found.contest[cut]?.length ?? 0) < turns);
 }
 
-/** Whether all cuts have been looked at, and the best have had their turns. */
+/** Whether all cuts are measured, and the finalists have all their rounds. */
 export function isDone(found: Found, turns: number): boolean {
-  return unseen(found).length === 0 && contestants(found, turns).length === 0;
+  return unmeasured(found).length === 0 && unfinishedFinalists(found, turns).length === 0;
 }
 
-/** The planned cut's rows/s as a share of what the fastest finalist did. */
-export interface Verdict {
+/** The planned cut's rows/s as a share of the fastest finalist's. */
+export interface Comparison {
   readonly fastest: number;
   readonly share: Estimate;
 }
 
-/** `null` where no cut but the planned one was in the contest. */
-export function verdictOf(found: Pick<Found, 'looks' | 'contest'>): Verdict | null {
-  const verdicts = finalists(found).flatMap((cut): Verdict[] => {
+/** `null` if there are no finalists besides the planned cut. */
+export function comparisonOf(found: Pick<Found, 'looks' | 'contest'>): Comparison | null {
+  const comparisons = finalists(found).flatMap((cut): Comparison[] => {
     const shares = found.contest[cut];
     return shares ? [{ fastest: cut, share: estimate(shares.map((share) => 1 / share)) }] : [];
   });
-  return verdicts.toSorted((a, b) => a.share.median - b.share.median)[0] ?? null;
+  return comparisons.toSorted((a, b) => a.share.median - b.share.median)[0] ?? null;
 }

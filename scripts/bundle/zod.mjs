@@ -1,4 +1,4 @@
-/** What the bundle has for zod: the package, loaded by whoever evaluates this. What a bundle imports by itself is loaded before it begins. */
+/** Replaces zod in the bundle: loads the package when this module is evaluated. A static import of the bundle would load it at every start. */
 import { createRequire } from 'node:module';
 
 export const { z } = createRequire(import.meta.url)('zod');

@@ -4,10 +4,10 @@ import type { Tfjs } from '../../src/engine/tfjs/native.js';
 import { CLASSES, SIDE } from './digits.js';
 
 const CHANNELS = 48;
-/** An odd number, so that the middle of the work lies inside a block: a cut there carries the skip beside the new values. */
+/** An odd number, so that the middle of the work is inside a block: a cut there also carries the skip connection. */
 const BLOCKS = 5;
 
-/** Untrained, its kernels drawn from `seed`: digits (rows, 8, 8, 1) to probabilities (rows, 10). */
+/** Untrained, with random kernels from `seed`: digits (rows, 8, 8, 1) to probabilities (rows, 10). */
 export function classifier(tf: Tfjs, seed: number): LayersModel {
   let drawn = seed;
   const initializer = () => tf.initializers.heNormal({ seed: drawn++ });

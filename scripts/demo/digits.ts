@@ -1,4 +1,4 @@
-/** The UCI optical digits: 1,797 handwritten digits of 8 x 8 pixels with their labels, in the two fixed parts of the demo. */
+/** The UCI optical digits: 1,797 handwritten digits of 8 x 8 pixels with their labels, split into the demo's training and test part. */
 import { readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
 
@@ -6,18 +6,18 @@ export interface Digits {
   readonly rows: number;
   /** (rows, 8, 8, 1), from 0 for paper to 1 for ink. */
   readonly pixels: Float32Array<ArrayBuffer>;
-  /** (rows), the digit that was written. */
+  /** (rows), the label: the written digit. */
   readonly labels: Uint8Array;
 }
 
 /** Height and width of an image. */
 export const SIDE = 8;
 export const CLASSES = 10;
-/** Ink in the file goes from 0 to this. */
+/** Largest pixel value in the file; the smallest is 0. */
 const FULL_INK = 16;
 /**
- * Rows that the model learns from; it never sees the 640 after them. The file goes form by form, each in one hand with the same text
- * (the labels repeat), and a form ends here: what is unseen is whole forms, which is harder than rows drawn from all of them.
+ * Training rows; the model never sees the 640 rows after them. The file is a sequence of forms, each by one writer with the same text
+ * (the labels repeat), and the split is between two forms: unseen forms are harder than random rows of all forms.
  */
 const TRAIN_ROWS = 1157;
 
@@ -28,7 +28,7 @@ export function readDigits(): { readonly train: Digits; readonly unseen: Digits 
   return { train: parse(lines.slice(0, TRAIN_ROWS)), unseen: parse(lines.slice(TRAIN_ROWS)) };
 }
 
-/** Each line: 64 pixels row by row, then the digit. */
+/** Each line has 64 pixels, row by row, then the digit. */
 function parse(lines: readonly string[]): Digits {
   const size = SIDE * SIDE;
   const pixels = new Float32Array(lines.length * size);

@@ -1,14 +1,14 @@
-/** The demo's classifier once more as ONNX: the same layers with the same weights, node by node, for the same rows. */
+/** Translates the demo's classifier to ONNX: the same layers with the same weights, node by node. */
 import type { LayersModel, layers, Tensor } from '@tensorflow/tfjs-node';
-import { Graph } from '../make-onnx/graph.js';
+import { Graph } from '../../src/prove/models/graph.js';
 import { CLASSES, SIDE } from './digits.js';
 
 type Layer = layers.Layer;
 
-/** What a layer becomes: adds its nodes to the graph, for the values that it reads, and gives the name of what it makes. */
+/** Translates one layer: adds its nodes to the graph and returns the name of its output. */
 type Translate = (graph: Graph, layer: Layer, inputs: readonly string[]) => string;
 
-/** ONNX convolves channels first, so images are turned once, at the door, and kernels here. */
+/** ONNX convolutions are channels first: images are transposed once at the input, and kernels here. */
 const TRANSLATE: Readonly<Record<string, Translate>> = {
   InputLayer: (graph, { name }) => {
     const rows = graph.input(name, 'float32', ['rows', SIDE, SIDE, 1]);
@@ -48,7 +48,7 @@ const TRANSLATE: Readonly<Record<string, Translate>> = {
   },
 };
 
-/** Throws where the model has a layer of a kind that the table lacks. */
+/** Throws if the table lacks a layer type of the model. */
 export function onnxTwin(model: LayersModel): Graph {
   const graph = new Graph(model.name);
   const made = new Map<string, string>();

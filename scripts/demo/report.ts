@@ -1,26 +1,26 @@
-/** What the demo tells of its contenders, as text. */
+/** Formats the demo's results as text. */
 import { formatRate } from '../../src/cli/progress.js';
 import { formatTable } from '../../src/cli/table.js';
-import { drawTimeline } from '../../src/pipeline/draw-timeline.js';
-import type { Contender } from './contender.js';
+import { drawTimeline } from '../../src/timeline/draw.js';
+import type { Candidate } from './candidate.js';
 
-/** Micro-batches that go through the last stage in the time that is drawn. */
+/** Micro-batches of the last stage in the drawn period. */
 const DRAWN = 12;
 const PICTURE_WIDTH = 80;
 
-export interface Contest {
+export interface Comparison {
   /** Unsplit, on one device each. */
-  readonly wholes: readonly Contender[];
+  readonly wholes: readonly Candidate[];
   /** Split, one micro-batch in flight. */
-  readonly oneAtATime: Contender;
-  /** Split, all stages busy. */
-  readonly atOnce: Contender;
+  readonly oneAtATime: Candidate;
+  /** Split, pipelined. */
+  readonly atOnce: Candidate;
 }
 
-/** Rates, each split beside what it is to be compared with. */
-export function formatRates({ wholes, oneAtATime, atOnce }: Contest): string {
+/** The rates of all candidates, with the ratios of the pipelined one. */
+export function formatRates({ wholes, oneAtATime, atOnce }: Comparison): string {
   const best = wholes.toSorted((a, b) => b.rate - a.rate)[0]!;
-  const times = (than: Contender) => `${(atOnce.rate / than.rate).toFixed(2)} x`;
+  const times = (than: Candidate) => `${(atOnce.rate / than.rate).toFixed(2)} x`;
   const rows = [
     ...wholes.map((whole) => [wholeName(whole), formatRate(whole.rate)]),
     ['two stages, one at a time', formatRate(oneAtATime.rate)],
@@ -33,16 +33,16 @@ export function formatRates({ wholes, oneAtATime, atOnce }: Contest): string {
   const table = formatTable([{ title: '' }, { title: 'rows/s', right: true }, { title: '' }], rows);
   if (atOnce.rate >= best.rate) return table;
   const { device } = best.pipeline.plan.stages[0]!;
-  return `${table}\nWhole on the ${device} is faster here: so small a model fits, and need not be cut.`;
+  return `${table}\nWhole on the ${device} is faster here: this small model fits on one device and need not be cut.`;
 }
 
-function wholeName({ pipeline }: Contender): string {
+function wholeName({ pipeline }: Candidate): string {
   const { device, threads } = pipeline.plan.stages[0]!;
   return device === 'cpu' ? `whole model, cpu, ${threads} thread${threads === 1 ? '' : 's'}` : `whole model, ${device}`;
 }
 
-/** Where each stage really ran. */
-export function formatStages({ pipeline, timeline }: Contender): string {
+/** The device that ran each stage. */
+export function formatStages({ pipeline, timeline }: Candidate): string {
   const uses = timeline.uses();
   const rows = pipeline.plan.stages.map(({ provider, threads, layers }, j) => {
     const { ranOn, deviceName } = pipeline.loaded[j]!;
@@ -64,20 +64,20 @@ export function formatStages({ pipeline, timeline }: Contender): string {
   );
 }
 
-/** The ends of both splits' latest rounds, on one scale of time. */
-export function formatPictures({ oneAtATime, atOnce }: Contest): string {
+/** Draws the ends of the latest rounds of both splits, on the same time scale. */
+export function formatPictures({ oneAtATime, atOnce }: Comparison): string {
   const { plan, loaded } = atOnce.pipeline;
   const names = loaded.map(({ ranOn }, j) => `${j} ${ranOn}`);
   const shown = atOnce.timeline.spans.filter(({ stage }) => stage === plan.stages.length - 1).slice(-DRAWN);
   const length = endOf(atOnce) - Math.min(...shown.map(({ acceptedAt }) => acceptedAt));
-  const draw = (contender: Contender) => {
-    const to = endOf(contender);
-    return drawTimeline(contender.timeline.spans, { names, width: PICTURE_WIDTH, from: to - length, to });
+  const draw = (candidate: Candidate) => {
+    const to = endOf(candidate);
+    return drawTimeline(candidate.timeline.spans, { names, width: PICTURE_WIDTH, from: to - length, to });
   };
   const heading = 'One at a time, the last micro-batches by their numbers:';
   return [heading, draw(oneAtATime), 'At once, in the same time:', draw(atOnce)].join('\n');
 }
 
-function endOf({ timeline }: Contender): number {
+function endOf({ timeline }: Candidate): number {
   return Math.max(...timeline.spans.map(({ finishedAt }) => finishedAt));
 }

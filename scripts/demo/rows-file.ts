@@ -1,13 +1,13 @@
-/** The demo's rows as files: digits into NPY, probabilities back out of it. */
+/** The demo's files: writes digits as NPY and reads probabilities from NPY. */
 import { writeFileSync } from 'node:fs';
-import { npyHeader } from '../../src/job/formats/npy-header.js';
-import { openSource } from '../../src/job/open-source.js';
+import { npyHeader } from '../../src/rows/npy/npy-header.js';
+import { openSource } from '../../src/rows/open-source.js';
 import { allocate, bytesOf } from '../../src/tensor.js';
 import { CLASSES, type Digits, SIDE } from './digits.js';
 
 const SHAPE = [SIDE, SIDE, 1];
 
-/** Writes `rows` rows to `path`: the digits in their order, from the first again after the last. */
+/** Writes `rows` rows to `path`: the digits in order, repeated from the first. */
 export function writeDigits(path: string, digits: Digits, rows: number): void {
   const all = bytesOf(digits.pixels);
   const left = rows % digits.rows;
@@ -29,7 +29,7 @@ export async function readProbabilities(path: string, rows: number): Promise<Flo
   }
 }
 
-/** How many of the rows were recognised. */
+/** Number of correctly recognised rows. */
 export function countRight(probabilities: Float32Array, { labels }: Digits): number {
   let right = 0;
   for (let row = 0; row * CLASSES < probabilities.length; row++) {

@@ -1,21 +1,22 @@
 /**
- * The demo: real digits through two pools at once, beside the same model unsplit and the same split one micro-batch at a time.
+ * The demo: runs real digits through two pools at once, and compares with the unsplit model and with the split one micro-batch at a time.
  *
  *   npm run demo [-- --rows N] [-- --engine tfjs|onnxruntime]
+ *   npm run demo -- texts ["a question" …]      sentences instead of digits: scripts/demo/texts.ts
  */
 import { mkdirSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { printError } from '../../src/cli/fail.js';
-import { parseCount } from '../../src/cli/stage-flag.js';
 import { TandemError } from '../../src/errors.js';
+import { readMachine } from '../../src/machine/machine.js';
 import type { ModelGraph } from '../../src/model/graph.js';
-import { readMachine } from '../../src/plan/machine.js';
-import { makePlan, rowSpecsOf } from '../../src/plan/make-plan.js';
-import { Contender, DEADLINE } from './contender.js';
+import { parseCount } from '../../src/plan/count.js';
+import { makePlan, rowSpecsOf } from '../../src/planner/make-plan.js';
+import { Candidate, DEADLINE_MS } from './candidate.js';
 import { CLASSES, type Digits, readDigits } from './digits.js';
-import { type Contest, formatPictures, formatRates, formatStages } from './report.js';
+import { type Comparison, formatPictures, formatRates, formatStages } from './report.js';
 import { countRight, readProbabilities, writeDigits } from './rows-file.js';
 import { type DemoEngine, MODEL_FILES, type OnCard, type OnCpu, openOnCard, openOnCpu } from './whole-model.js';
 
@@ -24,26 +25,28 @@ const MODEL = join(ROOT, 'scripts/demo/model');
 const OUT = join(ROOT, 'out/demo');
 const INPUT = join(OUT, 'unseen.npy');
 
-/** Of each round. */
+/** Rows of each round. */
 const DEFAULT_ROWS = 1280;
-/** Contenders take turns, so that what else the machine does meanwhile falls on all of them. */
+/** Rounds of the candidates are interleaved, so that other load on the machine affects all of them. */
 const ROUNDS = 3;
-/** How far probabilities of the split and the whole model may lie apart; a card rounds otherwise than a CPU. */
+/** Largest allowed difference of probabilities between the split and the whole model; a card rounds differently from a CPU. */
 const TOLERANCE = { cpu: 1e-5, gpu: 2e-2 } as const;
 
 interface Flags {
   readonly rows: number;
-  /** To be tried in this order. */
+  /** Engines in the order in which they are tried. */
   readonly engines: readonly DemoEngine[];
 }
 
-const opened: Contender[] = [];
+const opened: Candidate[] = [];
 try {
-  await demonstrate(readFlags());
+  const [kind, ...questions] = process.argv.slice(2);
+  if (kind === 'texts') process.exitCode = await (await import('./texts.js')).demonstrateTexts(questions);
+  else await demonstrate(readFlags());
 } catch (error) {
   process.exitCode = printError(error);
 } finally {
-  await Promise.all(opened.map((contender) => contender.close()));
+  await Promise.all(opened.map((candidate) => candidate.close()));
 }
 
 async function demonstrate({ rows, engines }: Flags): Promise<void> {
@@ -52,41 +55,40 @@ async function demonstrate({ rows, engines }: Flags): Promise<void> {
   writeDigits(INPUT, unseen, rows);
   say('Handwritten digits (UCI optical digits, CC BY 4.0: scripts/demo/data/CREDITS.md), read by a small');
   say(
-    `residual network that learned from ${train.rows.toLocaleString('en')} rows and has never seen the other ${unseen.rows}.\n`,
+    `residual network that was trained on ${train.rows.toLocaleString('en')} rows and has never seen the other ${unseen.rows}.\n`,
   );
 
   const cpu = await openOnCpu(MODEL, engines, join(OUT, 'whole.npy'));
   opened.push(cpu.whole);
   const card = await openOnCard(cpu.graph, join(OUT, 'card.npy'));
   if (card.whole) opened.push(card.whole);
-  tellWhere(cpu, card);
+  printDevices(cpu, card);
   const wholes = [...opened];
-  const contest = { wholes, ...(await openSplits(cpu.graph, card.whole ? 'gpu' : 'cpu')) };
-  tellRows(rows, unseen, contest);
-  for (let round = 0; round < ROUNDS; round++) for (const contender of opened) await contender.run(INPUT);
+  const comparison = { wholes, ...(await openSplits(cpu.graph, card.whole ? 'gpu' : 'cpu')) };
+  printRows(rows, unseen, comparison);
+  for (let round = 0; round < ROUNDS; round++) for (const candidate of opened) await candidate.run(INPUT);
 
-  say(`${formatRates(contest)}\n`);
-  await tellAnswers(rows, unseen, contest, TOLERANCE[card.whole ? 'gpu' : 'cpu']);
-  say(`\n${formatStages(contest.atOnce)}\n\n${formatPictures(contest)}\n`);
-  tellNext(cpu.engine);
+  say(`${formatRates(comparison)}\n`);
+  await printAnswers(rows, unseen, comparison, TOLERANCE[card.whole ? 'gpu' : 'cpu']);
+  say(`\n${formatStages(comparison.atOnce)}\n\n${formatPictures(comparison)}\n`);
+  printCommand(cpu.engine);
 }
 
-/** The split that tandem makes for these devices, twice. */
-async function openSplits(graph: ModelGraph, first: 'gpu' | 'cpu'): Promise<Pick<Contest, 'oneAtATime' | 'atOnce'>> {
+/** Opens the split that tandem plans for these devices twice: with depth 1 and pipelined. */
+async function openSplits(graph: ModelGraph, first: 'gpu' | 'cpu'): Promise<Pick<Comparison, 'oneAtATime' | 'atOnce'>> {
   const stages = [{ device: first }, { device: 'cpu' }];
-  const plan = await makePlan(graph, { stages, rowSpecs: rowSpecsOf(graph), deadline: DEADLINE });
-  const oneAtATime = await Contender.open(graph, { ...plan, depth: 1 }, join(OUT, 'sequential.npy'));
+  const plan = await makePlan(graph, { stages, rowSpecs: rowSpecsOf(graph), deadlineMs: DEADLINE_MS });
+  const oneAtATime = await Candidate.open(graph, { ...plan, depth: 1 }, join(OUT, 'sequential.npy'));
   opened.push(oneAtATime);
-  const atOnce = await Contender.open(graph, plan, join(OUT, 'split.npy'));
+  const atOnce = await Candidate.open(graph, plan, join(OUT, 'split.npy'));
   opened.push(atOnce);
   return { oneAtATime, atOnce };
 }
 
-function tellWhere({ engine, passedOver }: OnCpu, card: OnCard): void {
-  tell('engine', passedOver ? `${engine}\nbecause ${passedOver.message}\n${passedOver.remedy}` : engine);
-  const oneCore =
-    readMachine().cores === 1 ? '\nit has one core, so that they take turns and nothing can be gained' : '';
-  tell(
+function printDevices({ engine, skipped }: OnCpu, card: OnCard): void {
+  printFact('engine', skipped ? `${engine}\nbecause ${skipped.message}\n${skipped.remedy}` : engine);
+  const oneCore = readMachine().cores === 1 ? '\nit has one core, so the pools cannot compute at the same time' : '';
+  printFact(
     'devices',
     card.whole
       ? `${card.whole.pipeline.loaded[0]!.deviceName} and the CPU`
@@ -94,21 +96,21 @@ function tellWhere({ engine, passedOver }: OnCpu, card: OnCard): void {
   );
 }
 
-function tellRows(rows: number, { rows: distinct }: Digits, { atOnce }: Contest): void {
+function printRows(rows: number, { rows: distinct }: Digits, { atOnce }: Comparison): void {
   const times = Number((rows / distinct).toFixed(1));
   const repeated = times > 1 ? ` (the ${distinct} unseen, ${times} times)` : '';
   const { microBatch } = atOnce.pipeline.plan;
-  tell(
+  printFact(
     'rows',
-    `${rows.toLocaleString('en')}${repeated} in micro-batches of ${microBatch}; ${ROUNDS} rounds each, in turn\n`,
+    `${rows.toLocaleString('en')}${repeated} in micro-batches of ${microBatch}; ${ROUNDS} interleaved rounds each\n`,
   );
 }
 
-/** Throws when the split has not given the whole model's answers. */
-async function tellAnswers(
+/** Throws if the answers of the split differ from those of the whole model. */
+async function printAnswers(
   rows: number,
   unseen: Digits,
-  { wholes, atOnce }: Contest,
+  { wholes, atOnce }: Comparison,
   tolerance: number,
 ): Promise<void> {
   const [whole, split] = [
@@ -121,14 +123,14 @@ async function tellAnswers(
   const distinct = Math.min(rows, unseen.rows);
   const right = countRight(split.subarray(0, distinct * CLASSES), unseen);
   const share = ((right / distinct) * 100).toFixed(1);
-  tell('accuracy', `${share} % (${right} of ${distinct} unseen rows)`);
+  printFact('accuracy', `${share} % (${right} of ${distinct} unseen rows)`);
   const same = apart === 0 ? 'to the bit' : `within ${apart.toExponential(0)} of`;
-  tell('split', `answers are ${same} those of the whole model`);
+  printFact('split', `answers are ${same} those of the whole model`);
 }
 
-function tellNext(engine: DemoEngine): void {
+function printCommand(engine: DemoEngine): void {
   const here = (path: string) => relative(process.cwd(), path);
-  say('Next, the same by hand:');
+  say('To run the same by hand:');
   const model = here(join(MODEL, MODEL_FILES[engine]));
   say(`  npx tandem run ${model} --input ${here(INPUT)} --output ${here(join(OUT, 'answers.jsonl'))}`);
 }
@@ -151,8 +153,8 @@ function parsedFlags(usage: (message: string) => TandemError): { readonly rows?:
   }
 }
 
-/** Text beside its subject; further lines stand under the first. */
-function tell(subject: string, text: string): void {
+/** Prints a subject and its text; further lines are indented under the first. */
+function printFact(subject: string, text: string): void {
   say(subject.padEnd(9) + text.replaceAll(/\n(?=.)/g, `\n${' '.repeat(9)}`));
 }
 

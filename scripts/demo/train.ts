@@ -1,19 +1,19 @@
 /**
- * Trains the demo's classifier on tfjs-node and writes it twice, for TensorFlow.js and as ONNX: two minutes.
- * Whatever is drawn comes from one seed, and one thread always adds in the same order: on one machine the files are the same bytes
- * every time. Another processor may round otherwise.
+ * Trains the demo's classifier on tfjs-node in two minutes and writes it for TensorFlow.js and as ONNX.
+ * All random numbers come from one seed, and one thread adds in a fixed order: on one machine the files always have the same bytes.
+ * Another processor may round differently.
  *
  *   npm run setup && node dist/scripts/demo/train.js [FOLDER]
  */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { LayersModel, SGDOptimizer, Tensor } from '@tensorflow/tfjs-node';
-import { parseDevice } from '../../src/engine/registry.js';
+import { parseDevice } from '../../src/engine/device.js';
 import { openTfjs } from '../../src/engine/tfjs/native.js';
 import { settleThreads } from '../../src/pool/environment.js';
+import { writeModel as writeOnnxModel } from '../../src/prove/models/model-file.js';
+import { Random } from '../../src/prove/models/random.js';
 import { writeModel as writeLayersModel } from '../make-model/model-files.js';
-import { Random } from '../make-model/random.js';
-import { writeModel as writeOnnxModel } from '../make-onnx/model-file.js';
 import { classifier } from './classifier.js';
 import { type Digits, readDigits, SIDE } from './digits.js';
 import { onnxTwin } from './onnx-twin.js';
@@ -21,10 +21,10 @@ import { onnxTwin } from './onnx-twin.js';
 const SEED = 1;
 const EPOCHS = 16;
 const BATCH = 64;
-/** At the start; it falls to nothing along half a cosine. */
+/** Initial learning rate; it falls to zero along half a cosine. */
 const LEARNING_RATE = 0.05;
 const MOMENTUM = 0.9;
-/** Pixels by which an image is moved at random, up or down and left or right. */
+/** Largest random shift of an image in pixels, vertically and horizontally. */
 const MAX_SHIFT = 1;
 const PIXELS = SIDE * SIDE;
 
@@ -35,7 +35,7 @@ const { train, unseen } = readDigits();
 const model = classifier(tf, SEED);
 await fit(model, train, new Random(SEED));
 await write(model, folder);
-console.log(`right on ${percent(model, unseen)} of ${unseen.rows} unseen rows; written to ${folder}`);
+console.log(`correct on ${percent(model, unseen)} of ${unseen.rows} unseen rows; written to ${folder}`);
 
 async function fit(model: LayersModel, digits: Digits, random: Random): Promise<void> {
   const optimizer = tf.train.momentum(LEARNING_RATE, MOMENTUM, true) as SGDOptimizer;
@@ -56,7 +56,7 @@ async function fit(model: LayersModel, digits: Digits, random: Random): Promise<
   }
 }
 
-/** 0 … count - 1 in a drawn order (Fisher and Yates). */
+/** 0 … count - 1 in random order (Fisher and Yates). */
 function shuffled(count: number, random: Random): number[] {
   const order = Array.from({ length: count }, (_, n) => n);
   for (let n = count - 1; n > 0; n--) {
@@ -66,7 +66,7 @@ function shuffled(count: number, random: Random): number[] {
   return order;
 }
 
-/** (rows, 8, 8, 1): each image moved by a drawn step, paper where nothing was. */
+/** (rows, 8, 8, 1): each image shifted by a random step and padded with zeros. */
 function shiftedImages({ pixels }: Digits, rows: readonly number[], random: Random): Float32Array {
   const step = () => random.below(2 * MAX_SHIFT + 1) - MAX_SHIFT;
   const images = new Float32Array(rows.length * PIXELS);

@@ -1,13 +1,13 @@
-/** The model unsplit: finds out which engine and which devices work here by opening it on them. */
+/** Opens the unsplit model, to find out which engine and which devices work here. */
 import { join } from 'node:path';
 import { TandemError } from '../../src/errors.js';
+import { readNvidiaDriver } from '../../src/machine/cards/nvidia.js';
+import { readMachine } from '../../src/machine/machine.js';
 import type { ModelGraph } from '../../src/model/graph.js';
 import { openModel } from '../../src/model/open.js';
-import { readMachine } from '../../src/plan/machine.js';
-import { makePlan } from '../../src/plan/make-plan.js';
-import { readNvidiaDriver } from '../../src/plan/nvidia.js';
-import type { StageOptions } from '../../src/plan/plan.js';
-import { Contender, DEADLINE } from './contender.js';
+import type { StageOptions } from '../../src/plan/stage-options.js';
+import { makePlan } from '../../src/planner/make-plan.js';
+import { Candidate, DEADLINE_MS } from './candidate.js';
 
 /** The same model for each engine, in order of preference. */
 export const MODEL_FILES = { tfjs: 'model.json', onnxruntime: 'model.onnx' } as const;
@@ -16,32 +16,32 @@ export type DemoEngine = keyof typeof MODEL_FILES;
 export interface OnCpu {
   readonly graph: ModelGraph;
   readonly engine: DemoEngine;
-  readonly whole: Contender;
-  /** Why an engine before it in the order was passed over. */
-  readonly passedOver: TandemError | null;
+  readonly whole: Candidate;
+  /** The error of the preferred engine, if another one is used. */
+  readonly skipped: TandemError | null;
 }
 
-/** Opens the whole model on all cores, with the first of `engines` that is there. Throws when none is. */
+/** Opens the whole model on all cores, with the first available engine of `engines`. Throws if there is none. */
 export async function openOnCpu(folder: string, engines: readonly DemoEngine[], output: string): Promise<OnCpu> {
-  let passedOver: TandemError | null = null;
+  let skipped: TandemError | null = null;
   for (const engine of engines) {
     const graph = await openModel(join(folder, MODEL_FILES[engine]));
     try {
       const whole = await openWhole(graph, { device: 'cpu', threads: readMachine().cores }, output);
-      return { graph, engine, whole, passedOver };
+      return { graph, engine, whole, skipped };
     } catch (error) {
       if (!(error instanceof TandemError) || error.code !== 'TANDEM_ENGINE_MISSING') throw error;
-      passedOver = error;
+      skipped = error;
     }
   }
-  throw passedOver!;
+  throw skipped!;
 }
 
-export type OnCard = { readonly whole: Contender } | { readonly whole: null; readonly whyNot: string };
+export type OnCard = { readonly whole: Candidate } | { readonly whole: null; readonly whyNot: string };
 
-/** Opens the whole model on the graphics card, where there is one that the engine can use. */
+/** Opens the whole model on the graphics card, if the engine can use one. */
 export async function openOnCard(graph: ModelGraph, output: string): Promise<OnCard> {
-  if (readNvidiaDriver() === null) return { whole: null, whyNot: 'no NVIDIA card here' };
+  if (readNvidiaDriver() === null) return { whole: null, whyNot: 'there is no NVIDIA card' };
   try {
     return { whole: await openWhole(graph, { device: 'gpu' }, output) };
   } catch (error) {
@@ -50,7 +50,7 @@ export async function openOnCard(graph: ModelGraph, output: string): Promise<OnC
   }
 }
 
-async function openWhole(graph: ModelGraph, stage: StageOptions, output: string): Promise<Contender> {
-  const plan = await makePlan(graph, { stages: [stage], rowSpecs: null, deadline: DEADLINE });
-  return Contender.open(graph, plan, output);
+async function openWhole(graph: ModelGraph, stage: StageOptions, output: string): Promise<Candidate> {
+  const plan = await makePlan(graph, { stages: [stage], rowSpecs: null, deadlineMs: DEADLINE_MS });
+  return Candidate.open(graph, plan, output);
 }

@@ -1,12 +1,13 @@
-/** One job that is killed at random instants and gone on with, over and over, beside the same job left alone. */
+/** One job that is repeatedly killed at random times and resumed, compared with the same job undisturbed. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync, rmSync, watch } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { stagesOf } from '../kill-stages/processes.js';
-import type { Random } from '../make-model/random.js';
+import type { Random } from '../../src/prove/models/random.js';
+import { childrenOf, stagesOf } from '../kill-stages/processes.js';
+import { inNamespace } from './namespace.js';
 
 const TANDEM = join(import.meta.dirname, '../../src/cli/tandem.js');
 
@@ -20,7 +21,13 @@ export interface Case {
 }
 
 export interface Killing extends Case {
-  /** Holds a model by the engine's name, and rows.npy. */
+  /** Each run has its own pid namespace and one of two host names, and competing runs try to write the output. */
+  readonly containers?: boolean;
+  /** The rows; default rows.npy. */
+  readonly input?: string;
+  /** The extension of the output; default jsonl. */
+  readonly format?: string;
+  /** Contains a model in a folder named by engine, and the rows; with containers also other.npy. */
   readonly folder: string;
   readonly kills: number;
   readonly random: Random;
@@ -30,57 +37,65 @@ export interface Killing extends Case {
 
 export interface Tally {
   kills: number;
-  /** Of them those that came at the heels of a name that appeared, changed or went: at a beginning or at an end. */
+  /** Kills right after a file was created, renamed or removed, which happens at the start and at the end of a run. */
   atNames: number;
   /** Runs that found a journal. */
-  goneOn: number;
-  /** Outputs that came to their end, all of them with the bytes of the job that was left alone. */
+  resumed: number;
+  /** Competing runs that tried to write the output; `refused` counts the ones that were refused. */
+  competing: number;
+  refused: number;
+  /** Finished outputs, all with the bytes of the undisturbed job. */
   outputs: number;
 }
 
-/** Names come and go so often in a run: its lock, the files it writes, the journal, and all of them again at the end. */
-const NAMES = 11;
-/** Milliseconds after a name's change within which a kill follows. */
-const AT_THE_HEELS = 4;
-/** A run that takes this much longer than one that is left alone hangs. */
-const PATIENCE_MS = 180_000;
+/** Number of file creations, renames and removals in a run: lock, output files and journal, at the start and at the end. */
+const NAMES = 13;
+/** Largest delay in milliseconds between a change of names and the kill. */
+const KILL_DELAY_MS = 4;
+/** A run that takes this much longer than an undisturbed one hangs. */
+const TIMEOUT_MS = 180_000;
 
 export class KilledJob {
   readonly #job: Killing;
-  readonly #tally: Tally = { kills: 0, atNames: 0, goneOn: 0, outputs: 0 };
-  /** Milliseconds that a run takes, from its start to its end. */
+  readonly #tally: Tally = { kills: 0, atNames: 0, resumed: 0, competing: 0, refused: 0, outputs: 0 };
+  /** Milliseconds of an undisturbed run. */
   #length = 0;
 
   constructor(job: Killing) {
     this.#job = job;
   }
 
-  /** Throws where an output has other bytes, a run ends as it must not, or anything is left behind. */
+  /** Throws if an output has other bytes, a run ends with a wrong status, or files are left. */
   async run(): Promise<Tally> {
     const before = performance.now();
-    const calm = this.#begin('calm.jsonl');
-    const { status, stderr } = await ended(calm);
-    if (status !== 0) throw new Error(`the job that was left alone: status ${status}: ${stderr}`);
+    const undisturbed = this.#begin(this.#named('undisturbed'));
+    const { status, stderr } = await ended(undisturbed);
+    if (status !== 0) throw new Error(`the undisturbed job: status ${status}: ${stderr}`);
     this.#length = performance.now() - before;
-    const expected = digest(this.#at('calm.jsonl'));
+    const expected = this.#digests(this.#named('undisturbed'));
     while (this.#tally.kills < this.#job.kills) {
       while (!(await this.#live())) this.#job.signal.throwIfAborted();
-      if (digest(this.#at('out.jsonl')) !== expected) throw new Error('the output has other bytes');
+      if (this.#digests(this.#named('out')) !== expected) throw new Error('the output has other bytes');
       this.#tally.outputs += 1;
       const left = readdirSync(this.#job.folder).filter((name) => name.startsWith('out.'));
-      if (left.sort().join() !== 'out.jsonl,out.jsonl.journal') throw new Error(`files are left: ${left.join(', ')}`);
+      const whole = this.#named('out');
+      if (left.sort().join() !== `${whole},${whole}.errors.jsonl,${whole}.journal`)
+        throw new Error(`files are left: ${left.join(', ')}`);
       for (const name of left) rmSync(this.#at(name));
     }
-    for (const name of ['calm.jsonl', 'calm.jsonl.journal']) rmSync(this.#at(name));
+    for (const suffix of ['', '.errors.jsonl', '.journal']) rmSync(this.#at(`${this.#named('undisturbed')}${suffix}`));
     return this.#tally;
   }
 
-  /** One run, killed at some instant if it is not over by then. Whether the job is done. */
+  /** One run, killed at a random time unless it has finished before. Returns whether the job is done. */
   async #live(): Promise<boolean> {
     const { folder, target } = this.#job;
-    if (existsSync(this.#at('out.jsonl.journal'))) this.#tally.goneOn += 1;
+    const resume = existsSync(this.#at(`${this.#named('out')}.journal`));
+    if (resume) this.#tally.resumed += 1;
     const names = watch(folder);
-    const child = this.#begin('out.jsonl');
+    const child = this.#begin(this.#named('out'), { resume });
+    const competing = this.#compete();
+    competing.catch(() => {});
     const end = ended(child);
     const over = end.then(() => true);
     try {
@@ -88,18 +103,39 @@ export class KilledJob {
         const { random } = this.#job;
         const atName = random.next() < 0.5;
         const instant = atName
-          ? changes(names, 1 + random.below(NAMES)).then(() => sleep(random.uniform(0, AT_THE_HEELS)))
+          ? changes(names, 1 + random.below(NAMES)).then(() => sleep(random.uniform(0, KILL_DELAY_MS)))
           : sleep(random.uniform(0, this.#length), null, { ref: false });
         if (await Promise.race([over, instant.then(() => false)])) break;
         if (this.#kill(child)) this.#count(atName);
       } while (target === 'stage');
-      const { status, stderr } = await withPatience(end, this.#length);
-      if (!isRight(status, stderr, target)) throw new Error(`status ${status}: ${stderr}`);
-      return status === 0;
+      const { status, stderr } = await withTimeout(end, this.#length);
+      const isDone = await withTimeout(competing, this.#length);
+      if (!isRight(status, stderr, target) && !(this.#job.containers && isHeld(status, stderr))) {
+        throw new Error(`status ${status}: ${stderr}`);
+      }
+      return status === 0 || isDone;
     } finally {
       names.close();
       if (child.exitCode === null && child.signalCode === null) process.kill(-child.pid!, 'SIGKILL');
     }
+  }
+
+  /** A competing run on the same output. Returns whether it finished the job. */
+  async #compete(): Promise<boolean> {
+    const { containers, random, folder, target } = this.#job;
+    if (!containers || random.next() < 0.4) return false;
+    await sleep(random.uniform(0, this.#length));
+    // If a stage dies before the first row, the journal is removed and the output is free for any job.
+    const isOther = target !== 'stage' && random.next() < 0.5;
+    if (!existsSync(this.#at(`${this.#named('out')}.journal`))) return false;
+    const child = this.#begin(this.#named('out'), isOther ? { input: 'other.npy' } : { resume: true });
+    const { status, stderr } = await ended(child);
+    this.#tally.competing += 1;
+    if (status === 73) this.#tally.refused += 1;
+    const isRefused = isHeld(status, stderr) || (isOther && stderr.includes('TANDEM_JOURNAL_MISMATCH'));
+    if (!isRefused && (isOther || status !== 0))
+      throw new Error(`a competing run in ${folder}: status ${status}: ${stderr}`);
+    return status === 0;
   }
 
   #count(atName: boolean): void {
@@ -108,20 +144,32 @@ export class KilledJob {
     this.#job.onKill(this.#tally);
   }
 
+  /** Hashes of an output and its errors file. */
+  #digests(name: string): string {
+    return [name, `${name}.errors.jsonl`].map((file) => digest(this.#at(file))).join();
+  }
+
+  #named(name: string): string {
+    return `${name}.${this.#job.format ?? 'jsonl'}`;
+  }
+
   #at(name: string): string {
     return join(this.#job.folder, name);
   }
 
-  /** The first process of a group of its own, which ends when this program is told to. */
-  #begin(output: string): ChildProcess {
-    const { folder, engine, isolation, signal } = this.#job;
+  /** Starts a run as the leader of a process group, which ends when this program is aborted. */
+  #begin(output: string, { resume = false, input = this.#job.input ?? 'rows.npy' } = {}): ChildProcess {
+    const { folder, engine, isolation, signal, containers, random } = this.#job;
     signal.throwIfAborted();
-    const args = ['run', engine, '-i', 'rows.npy', '-o', output, '--isolation', isolation, '-q', '-b', '16'];
     const stages = ['-s', 'cpu,layers=0..0', '-s', 'cpu,layers=1..1'];
-    const stdio = ['ignore', 'ignore', 'pipe'] as const;
-    const child = spawn(process.execPath, [TANDEM, ...args, ...stages], {
+    const options = ['--isolation', isolation, '-q', '-b', '16', '--allow-errors'];
+    const run = ['run', engine, '-i', input, '-o', output, ...options, ...stages];
+    const args = containers && resume && random.next() < 0.5 ? ['resume', output, '-q'] : run;
+    const through = containers ? inNamespace({ host: `tandem-${random.below(2)}` }) : [];
+    const command = [...through, process.execPath, TANDEM, ...args];
+    const child = spawn(command[0]!, command.slice(1), {
       cwd: folder,
-      stdio: [...stdio],
+      stdio: ['ignore', 'ignore', 'pipe'],
       detached: true,
     });
     const stop = () => void process.kill(-child.pid!, 'SIGKILL');
@@ -130,16 +178,16 @@ export class KilledJob {
     return child;
   }
 
-  /** Whether there was somebody to kill. */
+  /** Returns whether there was a process to kill. */
   #kill(child: ChildProcess): boolean {
-    const { target, random } = this.#job;
+    const { target, random, containers } = this.#job;
     if (child.exitCode !== null || child.signalCode !== null) return false;
-    const stages = target === 'stage' ? stagesOf(child.pid!) : [];
+    const coordinator = containers ? childrenOf(child.pid!)[0] : child.pid!;
+    const stages = target === 'stage' && coordinator ? stagesOf(coordinator) : [];
     if (target === 'stage' && stages.length === 0) return false;
-    const pid =
-      target === 'group' ? -child.pid! : target === 'stage' ? stages[random.below(stages.length)]! : child.pid!;
+    const pid = target === 'stage' ? stages[random.below(stages.length)]! : target === 'group' ? null : coordinator;
     try {
-      process.kill(pid, 'SIGKILL');
+      process.kill(pid ?? -child.pid!, 'SIGKILL');
       return true;
     } catch {
       return false;
@@ -147,26 +195,32 @@ export class KilledJob {
   }
 }
 
-/** Its standard error is closed only when its stages are gone too. */
+/** Its standard error is closed only after its stages have ended too. */
 async function ended(child: ChildProcess): Promise<{ status: number | null; stderr: string }> {
   let stderr = '';
   child.stderr!.on('data', (text) => {
     stderr += text;
   });
   const [status] = await once(child, 'close');
-  return { status, stderr };
+  // `unshare` cannot end by the signal that killed its child, and prints this message.
+  return { status: stderr.includes('sigprocmask unblock failed') ? null : status, stderr };
 }
 
-/** A run is done, killed, or says that it can be gone on with; before its first row a stage's death ends it like any other error. */
+/** A run may finish, be killed, or report that it can be resumed; before its first row the death of a stage ends it like any other error. */
 function isRight(status: number | null, stderr: string, target: Target): boolean {
   if (status === 0 || status === 75) return true;
   if (target === 'stage') return status === 1 && stderr.includes('TANDEM_STAGE_DIED');
   return status === null;
 }
 
-async function withPatience<T>(end: Promise<T>, length: number): Promise<T> {
-  const impatience = new AbortController();
-  const waited = sleep(length + PATIENCE_MS, null, { signal: impatience.signal });
+/** Whether another run holds the output or has finished it. */
+function isHeld(status: number | null, stderr: string): boolean {
+  return status === 73 && stderr.includes('TANDEM_OUTPUT_EXISTS');
+}
+
+async function withTimeout<T>(end: Promise<T>, length: number): Promise<T> {
+  const timeout = new AbortController();
+  const waited = sleep(length + TIMEOUT_MS, null, { signal: timeout.signal });
   try {
     return await Promise.race([
       end,
@@ -175,12 +229,12 @@ async function withPatience<T>(end: Promise<T>, length: number): Promise<T> {
       }),
     ]);
   } finally {
-    impatience.abort();
+    timeout.abort();
     waited.catch(() => {});
   }
 }
 
-/** Settles with the `count`th name that comes or goes. */
+/** Settles at the `count`th creation or removal of a file. */
 function changes(names: ReturnType<typeof watch>, count: number): Promise<void> {
   return new Promise((resolve) => {
     let left = count;

@@ -1,10 +1,10 @@
-/** The image classifiers that people take from Keras, as LayersModels with seeded weights: (side, side, 3) -> (1000). */
+/** Common image classifiers of Keras, as LayersModels with seeded weights: (side, side, 3) -> (1000). */
 import { inceptionV3 } from './inception.js';
 import { Layers, type Ref } from './layers.js';
 import type { ModelRecipe, ModelSize } from './layers-models.js';
 import type { MadeModel } from './model-files.js';
 
-/** What the figures are made with. */
+/** The models of the benchmark figures. */
 const SIZE: ModelSize = { width: 1000, blocks: 1, length: 96 };
 
 export const APPLICATIONS: Readonly<Record<string, ModelRecipe>> = {
@@ -16,7 +16,7 @@ export const APPLICATIONS: Readonly<Record<string, ModelRecipe>> = {
 
 interface Normed {
   readonly strides?: number;
-  /** None where it is left out. */
+  /** No activation if absent. */
   readonly activation?: string;
 }
 
@@ -107,7 +107,7 @@ function efficientnetB0({ length, width }: ModelSize): MadeModel {
   return classifier(model, 'efficientnet_b0', x, width);
 }
 
-/** A weight for each channel, from all places together. */
+/** Squeeze and excite: a factor for each channel, from all positions. */
 function squeezeExcite(model: Layers, name: string, x: Ref, squeezed: number): Ref {
   const channels = x.shape[2]!;
   const pooled = model.reshape(`${name}_se_reshape`, model.globalPool(`${name}_se_pool`, x), [1, 1, channels]);

@@ -1,11 +1,11 @@
-/** GraphModels that decide and repeat: functions, a loop in the old style, a hash table. */
+/** GraphModels with control flow: functions, a TensorFlow 1 loop, a hash table. */
 import { bool, func, Graph, int, text, type } from './graph.js';
 import type { ModelSize } from './layers-models.js';
 import type { MadeModel } from './model-files.js';
 
 const FLOAT = { T: type('DT_FLOAT') };
 
-/** (length) -> one of two functions, by the micro-batch's mean -> a loop that halves until it is small -> (2). */
+/** (length) -> one of two functions, by the micro-batch's mean -> a loop that halves until the value is small -> (2). */
 export function branch({ width, length }: ModelSize): MadeModel {
   const graph = new Graph();
   const x = graph.dense('in', graph.input('features', [length]), length, width);
@@ -56,7 +56,7 @@ export function branch({ width, length }: ModelSize): MadeModel {
   return graph.model({ out: graph.dense('out', small, width, 2) });
 }
 
-/** (length) -> a loop in the old style that collects its steps in a TensorArray -> (blocks, rows, width) summed -> (2). */
+/** (length) -> a TensorFlow 1 loop that collects its steps in a TensorArray -> (blocks, rows, width) summed -> (2). */
 export function loop({ width, blocks, length }: ModelSize): MadeModel {
   const graph = new Graph();
   const I32 = { T: type('DT_INT32') };
@@ -126,7 +126,7 @@ export function tables({ width, length }: ModelSize): MadeModel {
   const handle = graph.node('HashTableV2', 'words', [], table);
   const shifted = graph.node('AddV2', 'shift', [numbers, graph.int('shift/by', 1)], { T: type('DT_INT32') });
   const found = graph.node('LookupTableFindV2', 'find', [handle, shifted, graph.int('find/default', 0)], attr);
-  // tfjs's table returns one flat row of values, whatever the keys' shape.
+  // tfjs's table returns a flat list of values for keys of any shape.
   const rows = graph.node('Reshape', 'rows', [found, graph.ints('rows/shape', -1, length)], {
     T: type('DT_INT32'),
     Tshape: type('DT_INT32'),

@@ -1,4 +1,4 @@
-/** The GraphModels that can be made, by name. */
+/** The generated GraphModels, by name. */
 import { branch, loop, tables } from './flow-models.js';
 import { bool, float, Graph, int, ints, text, type } from './graph.js';
 import type { ModelRecipe, ModelSize } from './layers-models.js';
@@ -9,6 +9,7 @@ export const GRAPH_MODELS: Readonly<Record<string, ModelRecipe>> = {
   'residual-cnn-graph': { size: { width: 8, blocks: 2, length: 12 }, make: residualCnn },
   'two-in-two-out-graph': { size: { width: 12, blocks: 2, length: 8 }, make: twoInTwoOut },
   'transformer-graph': { size: { width: 16, blocks: 2, length: 6 }, make: transformer },
+  'centred-graph': { size: { width: 8, blocks: 1, length: 6 }, make: centred },
   branch: { size: { width: 8, blocks: 2, length: 8 }, make: branch },
   loop: { size: { width: 6, blocks: 3, length: 6 }, make: loop },
   tables: { size: { width: 6, blocks: 1, length: 5 }, make: tables },
@@ -29,7 +30,20 @@ function mlp({ width, blocks, length }: ModelSize): MadeModel {
   return graph.model({ scores });
 }
 
-/** (side, side, 3) -> residual blocks, pooled in between -> (4). */
+/** (length) -> the part above the mean of all rows -> (width). */
+function centred({ width, length }: ModelSize): MadeModel {
+  const graph = new Graph();
+  const made = graph.dense('made', graph.input('features', [length]), length, width);
+  const mean = graph.node('Mean', 'mean/Mean', [made, graph.ints('mean/axes', 0)], {
+    ...FLOAT,
+    Tidx: type('DT_INT32'),
+    keep_dims: bool(true),
+  });
+  const centre = graph.node('Sub', 'centre/Sub', [made, mean]);
+  return graph.model({ answer: graph.node('Tanh', 'answer/Tanh', [centre]) });
+}
+
+/** (side, side, 3) -> residual blocks, with pooling between them -> (4). */
 function residualCnn({ width, blocks, length }: ModelSize): MadeModel {
   const graph = new Graph();
   const conv = (name: string, x: string, from: number, to: number) => {
@@ -84,7 +98,7 @@ function residualCnn({ width, blocks, length }: ModelSize): MadeModel {
   return graph.model({ scores: graph.node('Softmax', 'scores/Softmax', [graph.dense('scores', pooled, width, 4)]) });
 }
 
-/** Two towers with the same weights, a Split of which both halves are used far apart, a control edge, and an output that leaves early. */
+/** Two towers with the same weights, a Split whose halves are used far apart, a control edge, and an output from an early op. */
 function twoInTwoOut({ width, length }: ModelSize): MadeModel {
   const graph = new Graph();
   const left = graph.input('left', [length]);

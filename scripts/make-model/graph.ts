@@ -1,4 +1,4 @@
-/** Builds a GraphDef as the TensorFlow.js converter writes it: nodes in JSON, constants as weights, functions in a library. */
+/** Builds a GraphDef in the form that the TensorFlow.js converter writes: nodes in JSON, constants as weights, functions in a library. */
 import type { MadeModel, MadeWeight } from './model-files.js';
 
 type Type = 'DT_FLOAT' | 'DT_INT32' | 'DT_BOOL' | 'DT_STRING' | 'DT_RESOURCE';
@@ -19,14 +19,14 @@ export const bool = (value: boolean) => ({ b: value });
 export const func = (name: string) => ({ func: { name, attr: {} } });
 const shapeOf = (shape: readonly (number | null)[]) => ({ dim: shape.map((size) => ({ size: String(size ?? -1) })) });
 
-/** Every method adds a node and returns its name, which is that of its first output. */
+/** Every method adds a node and returns its name, which is also the name of its first output. */
 export class Graph {
   readonly #nodes: NodeJson[] = [];
   readonly #weights: MadeWeight[] = [];
   readonly #functions: object[] = [];
   readonly #inputs: Record<string, object> = {};
 
-  input(name: string, shape: readonly number[], dtype: Type = 'DT_FLOAT'): string {
+  input(name: string, shape: readonly (number | null)[], dtype: Type = 'DT_FLOAT'): string {
     const rows = [null, ...shape];
     this.#inputs[name] = { name: `${name}:0`, dtype, tensorShape: shapeOf(rows) };
     return this.node('Placeholder', name, [], { dtype: type(dtype), shape: { shape: shapeOf(rows) } });
@@ -38,7 +38,7 @@ export class Graph {
     return this.node('Const', weight.name, [], { dtype: type(dtype) });
   }
 
-  /** A weight that only a function's body has a node for. */
+  /** A weight whose only node is in a function's body. */
   weight(weight: MadeWeight): void {
     this.#weights.push(weight);
   }

@@ -4,15 +4,15 @@ import type { ModelSize } from './layers-models.js';
 import type { MadeModel } from './model-files.js';
 
 type Kernel = number | readonly [number, number];
-/** Filters, kernel, and what is not the usual: stride 1, zeros at the border. */
+/** Filters, kernel, and stride and padding if they are not 1 and "same". */
 type Step = readonly [filters: number, kernel: Kernel, options?: { strides?: number; padding?: 'valid' }];
 
-/** Builds convolutions one after another and branches side by side; names are numbered. */
+/** Builds sequences of convolutions and parallel branches; names are numbered. */
 class Inception {
   readonly model = new Layers();
   #count = 0;
 
-  /** Convolution without bias, batch normalisation, ReLU; each of `steps` on the one before. */
+  /** Convolution without bias, batch normalisation, ReLU; applied for each of `steps`. */
   chain(x: Ref, ...steps: readonly Step[]): Ref {
     return steps.reduce((from, [filters, kernel, { strides = 1, padding = 'same' as 'same' | 'valid' } = {}]) => {
       const n = this.#count++;
@@ -67,7 +67,7 @@ function factored(net: Inception, x: Ref, inner: number): Ref {
   return net.join(narrow, once, twice, net.chain(net.pool('average', x, 1), [192, 1]));
 }
 
-/** Figure 7: 3 x 3 as 1 x 3 beside 3 x 1. */
+/** Figure 7: 3 x 3 as parallel 1 x 3 and 3 x 1. */
 function wide(net: Inception, x: Ref): Ref {
   const narrow = net.chain(x, [320, 1]);
   const both = (from: Ref) => net.join(net.chain(from, [384, [1, 3]]), net.chain(from, [384, [3, 1]]));

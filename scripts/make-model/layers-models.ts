@@ -1,18 +1,18 @@
-/** The LayersModels that can be made, by name. */
+/** The generated LayersModels, by name. */
 import { Layers, type Ref } from './layers.js';
 import type { MadeModel } from './model-files.js';
 
 export interface ModelSize {
   /** Units of a hidden layer, channels of a convolution. */
   readonly width: number;
-  /** Blocks one after another. */
+  /** Number of blocks. */
   readonly blocks: number;
-  /** Rows' sequence length, or side of an image. */
+  /** Sequence length of a row, or side of an image. */
   readonly length: number;
 }
 
 export interface ModelRecipe {
-  /** Where the caller names none. */
+  /** Default sizes. */
   readonly size: ModelSize;
   make(size: ModelSize): MadeModel;
 }
@@ -24,6 +24,7 @@ export const LAYERS_MODELS: Readonly<Record<string, ModelRecipe>> = {
   'two-in-two-out': { size: { width: 12, blocks: 2, length: 8 }, make: twoInTwoOut },
   transformer: { size: { width: 16, blocks: 2, length: 6 }, make: transformer },
   nested: { size: { width: 6, blocks: 2, length: 4 }, make: nested },
+  recurrent: { size: { width: 8, blocks: 3, length: 5 }, make: recurrent },
   'lstm-mask': { size: { width: 8, blocks: 2, length: 6 }, make: lstmMask },
 };
 
@@ -64,7 +65,7 @@ function residualCnn({ width, blocks, length }: ModelSize): MadeModel {
   return model.functional('residual_cnn', [model.dense('scores', pooled, 4, 'softmax')]);
 }
 
-/** Two towers through one shared layer; the second output leaves early, and the first input is needed late. */
+/** Two towers through one shared layer; the second output comes from an early layer, and a late layer needs the first input. */
 function twoInTwoOut({ width, length }: ModelSize): MadeModel {
   const model = new Layers();
   const left = model.input('left', [length]);
@@ -95,7 +96,19 @@ function transformer({ width, blocks, length }: ModelSize): MadeModel {
   return model.functional('transformer', [model.dense('scores', pooled, 3, 'softmax')]);
 }
 
-/** Token numbers (length), 0 is padding -> masked LSTMs -> (2): cuts are legal only behind the last LSTM. */
+/** (length, width) -> alternating LSTMs and GRUs that pass sequences on -> (3). */
+function recurrent({ width, blocks, length }: ModelSize): MadeModel {
+  const model = new Layers();
+  let x = model.input('steps', [length, width]);
+  for (let n = 0; n < blocks; n++) {
+    const returnSequences = n + 1 < blocks;
+    const name = `${n % 2 === 0 ? 'lstm' : 'gru'}_${n}`;
+    x = n % 2 === 0 ? model.lstm(name, x, width, { returnSequences }) : model.gru(name, x, width, returnSequences);
+  }
+  return model.functional('recurrent', [model.dense('scores', x, 3, 'softmax')]);
+}
+
+/** Token numbers (length), 0 is padding -> masked LSTMs -> (2): cuts are legal only after the last LSTM. */
 function lstmMask({ width, blocks, length }: ModelSize): MadeModel {
   const model = new Layers();
   let x = model.embedding('embed', model.input('tokens', [length]), 20, width, true);
@@ -104,7 +117,7 @@ function lstmMask({ width, blocks, length }: ModelSize): MadeModel {
   return model.functional('lstm_mask', [model.dense('scores', x, 2, 'softmax')]);
 }
 
-/** (length, width) -> recurrent layers, wrapped ones, states used later than sequences, and a model within that is called twice. */
+/** (length, width) -> recurrent layers, wrapped ones, states used later than sequences, and a nested model that is called twice. */
 function nested({ width, length }: ModelSize): MadeModel {
   const inner = new Layers();
   const inside = inner.input('inner_input', [width]);

@@ -1,8 +1,8 @@
-/** Builds the topology of a LayersModel as Keras writes it, and lists the weights that each layer needs. */
+/** Builds the topology of a LayersModel in the form that Keras writes, and lists the weights of each layer. */
 import { bias, glorot, initializers } from './initializers.js';
 import type { MadeModel, MadeWeight } from './model-files.js';
 
-/** One tensor of one call; `shape` without the rows' axis. */
+/** One output tensor of one call; `shape` without the rows' axis. */
 export interface Ref {
   readonly layer: string;
   readonly node: number;
@@ -28,7 +28,7 @@ function windowConfig(strides: number, padding: 'same' | 'valid'): object {
   return { strides: [strides, strides], padding, data_format: 'channels_last' };
 }
 
-/** Rows and columns that a window of `size` leaves of x. */
+/** Height and width of x after a window of `size`. */
 function slide(x: Ref, size: readonly [number, number], strides: number, padding: 'same' | 'valid'): number[] {
   return size.map((window, axis) => {
     const room = padding === 'same' ? x.shape[axis]! : x.shape[axis]! - window + 1;
@@ -36,7 +36,7 @@ function slide(x: Ref, size: readonly [number, number], strides: number, padding
   });
 }
 
-/** A functional model under construction; every method adds a call and returns its (first) tensor. */
+/** A functional model under construction. Every method adds a call and returns its (first) tensor. */
 export class Layers {
   readonly #entries = new Map<string, Entry>();
   readonly #inputs: Ref[] = [];
@@ -54,7 +54,7 @@ export class Layers {
     return ref;
   }
 
-  /** Any layer; a name that is there already is a further call of that layer. */
+  /** Adds a layer; an existing name adds another call of that layer. */
   call(
     type: string,
     name: string,
@@ -79,7 +79,7 @@ export class Layers {
     return { layer: name, node: 0, tensor: 0, shape };
   }
 
-  /** A model as a layer; a name that is there already is a further call of it. Its first call is node 1: node 0 is its inside. */
+  /** Adds a model as a layer; an existing name adds another call. Its first call is node 1: node 0 is the model itself. */
   nested(name: string, inner: MadeModel, inputs: readonly Ref[], shape: readonly number[]): Ref {
     const { model_config } = inner.modelTopology as { model_config: { class_name: string; config: object } };
     if (!this.#entries.has(name)) this.#weights.push(...inner.weights);
@@ -224,7 +224,19 @@ export class Layers {
     );
   }
 
-  /** Forwards and backwards, the ends joined: (steps, depth) -> (2 x units). */
+  gru(name: string, x: Ref, units: number, returnSequences: boolean): Ref {
+    const [steps, depth] = x.shape as [number, number];
+    const { unit_forget_bias: _, ...config } = lstmConfig(units, returnSequences, false);
+    const weights = [
+      glorot('kernel', [depth, 3 * units], depth, units),
+      glorot('recurrent_kernel', [units, 3 * units], units, units),
+      bias(3 * units),
+    ];
+    const shape = returnSequences ? [steps, units] : [units];
+    return this.call('GRU', name, [x], shape, { ...config, reset_after: false }, weights);
+  }
+
+  /** Bidirectional, with concatenated final states: (steps, depth) -> (2 x units). */
   bidirectionalLstm(name: string, x: Ref, units: number): Ref {
     const layer = { class_name: 'LSTM', config: { name: `${name}_lstm`, ...lstmConfig(units, false, false) } };
     const weights = ['forward', 'backward'].flatMap((way) =>
@@ -260,7 +272,7 @@ export class Layers {
     return this.call('Concatenate', name, xs, [...xs[0]!.shape.slice(0, -1), last], { axis: -1 });
   }
 
-  /** As a functional model; `outputs` in the order that they are returned. */
+  /** The functional model; `outputs` in order. */
   functional(name: string, outputs: readonly Ref[]): MadeModel {
     const ends = (refs: readonly Ref[]) => refs.map(({ layer, node, tensor }) => [layer, node, tensor]);
     const config = {
@@ -272,7 +284,7 @@ export class Layers {
     return this.#model('Functional', config);
   }
 
-  /** As a Sequential, for a chain. */
+  /** The Sequential model, for a chain of layers. */
   sequential(name: string): MadeModel {
     const layers = [...this.#entries.values()].map(({ class_name, config }) => ({ class_name, config }));
     return this.#model('Sequential', { name, layers });
@@ -288,7 +300,7 @@ export class Layers {
   }
 }
 
-function lstmConfig(units: number, returnSequences: boolean, returnState: boolean): object {
+function lstmConfig(units: number, returnSequences: boolean, returnState: boolean) {
   return {
     units,
     activation: 'tanh',

@@ -1,12 +1,12 @@
-/** Writes a made model as tfjs keeps it: model.json beside weight shards, one weight in memory at a time. */
+/** Writes a generated model in tfjs's format: model.json and weight shards. One weight is in memory at a time. */
 import { once } from 'node:events';
 import { createWriteStream, type WriteStream } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { finished } from 'node:stream/promises';
-import { Random, seedOf } from './random.js';
+import { Random, seedOf } from '../../src/prove/models/random.js';
 
-/** How a weight gets its values: uniform in [low, high), or the values themselves. */
+/** The values of a weight: uniform in [low, high), or given values. */
 export interface MadeWeight {
   readonly name: string;
   readonly shape: readonly number[];
@@ -22,14 +22,14 @@ export interface MadeModel {
   readonly format: 'layers-model' | 'graph-model';
   readonly modelTopology: unknown;
   readonly signature?: unknown;
-  /** The graph that fills hash tables. */
+  /** The initializer graph that fills hash tables. */
   readonly modelInitializer?: unknown;
   readonly weights: readonly MadeWeight[];
 }
 
 export interface WriteOptions {
   readonly seed: number;
-  /** A shard is cut at this size, in the middle of a weight if need be, as the tfjs converter does. */
+  /** Size of a shard. Like the tfjs converter, it may split a weight. */
   readonly shardBytes: number;
 }
 
@@ -96,7 +96,7 @@ function encode(weight: MadeWeight, seed: number): { bytes: Uint8Array; quantiza
   };
 }
 
-/** Each value behind its length, 32 bits little-endian. */
+/** Each value after its length, as 32 bits little-endian. */
 function encodeStrings(values: readonly string[]): Uint8Array {
   return Buffer.concat(
     values.flatMap((value) => {
@@ -108,7 +108,7 @@ function encodeStrings(values: readonly string[]): Uint8Array {
   );
 }
 
-/** One row of bytes over several files. */
+/** A byte stream that is split over several files. */
 class Shards {
   readonly #streams: WriteStream[];
   readonly #room: number;

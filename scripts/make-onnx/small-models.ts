@@ -1,6 +1,6 @@
-/** Small ONNX models, each for one thing that a cut must get right. */
-import { Graph } from './graph.js';
-import type { LocalFunction } from './model-file.js';
+/** Small ONNX models, each for one requirement of a cut. */
+import { Graph } from '../../src/prove/models/graph.js';
+import type { LocalFunction } from '../../src/prove/models/model-file.js';
 
 /** `layers` of MatMul, Add, Relu with `width` features: x (batch, width) to y (batch, width). */
 export function mlp(layers = 4, width = 16, seed = 1): Graph {
@@ -50,6 +50,49 @@ export function cnn(blocks = 3, channels = 8, seed = 1): Graph {
   return g;
 }
 
+/** A detector of four boxes with a score each, and its features: image (batch, 3, 16, 16) to (batch, 4, 4), (batch, 4) and (batch, 8). */
+export function detector(seed = 1): Graph {
+  const g = new Graph('detector', seed);
+  const image = g.input('image', 'float32', ['batch', 3, 16, 16]);
+  const stem = g.weight('stem.weight', [8, 3, 3, 3], 'float32', 0.3);
+  const seen = g.node('Relu', [g.node('Conv', [image, stem], { name: '/stem/Conv', kernel_shape: [3, 3] })], {
+    name: '/stem/Relu',
+  });
+  const pooled = g.node('GlobalAveragePool', [seen], { name: '/pool/GlobalAveragePool' });
+  const features = g.node('Flatten', [pooled], { name: '/Flatten', as: 'features' });
+  const flat = g.node('MatMul', [features, g.weight('box.weight', [8, 16])], { name: '/box/MatMul' });
+  const boxes = g.node('Reshape', [flat, g.integers('four', [0, 4, 4])], { name: '/box/Reshape', as: 'boxes' });
+  const raw = g.node('MatMul', [features, g.weight('score.weight', [8, 4])], { name: '/score/MatMul' });
+  g.output(boxes, 'float32', ['batch', 4, 4]);
+  g.output(g.node('Sigmoid', [raw], { name: '/score/Sigmoid', as: 'scores' }), 'float32', ['batch', 4]);
+  g.output(features, 'float32', ['batch', 8]);
+  return g;
+}
+
+/**
+ * A detector that chooses among its boxes: image (batch, 3, 16, 16) to (batch, 4, 4), (batch, 1, 4), and (found, 3) with the batch, class and box of
+ * each that was found.
+ */
+export function choosing(seed = 1): Graph {
+  const g = new Graph('choosing', seed);
+  const image = g.input('image', 'float32', ['batch', 3, 16, 16]);
+  const pooled = g.node('GlobalAveragePool', [image], { name: '/pool/GlobalAveragePool' });
+  const features = g.node('Flatten', [pooled], { name: '/Flatten' });
+  const flat = g.node('MatMul', [features, g.weight('box.weight', [3, 16])], { name: '/box/MatMul' });
+  const boxes = g.node('Reshape', [flat, g.integers('four', [0, 4, 4])], { name: '/box/Reshape', as: 'boxes' });
+  const raw = g.node('MatMul', [features, g.weight('score.weight', [3, 4])], { name: '/score/MatMul' });
+  const each = g.node('Reshape', [g.node('Sigmoid', [raw], { name: '/score/Sigmoid' }), g.integers('one', [0, 1, 4])], {
+    name: '/score/Reshape',
+    as: 'scores',
+  });
+  const most = g.integers('most', [4]);
+  const chosen = g.node('NonMaxSuppression', [boxes, each, most], { name: '/nms/NonMaxSuppression', as: 'found' });
+  g.output(boxes, 'float32', ['batch', 4, 4]);
+  g.output(each, 'float32', ['batch', 1, 4]);
+  g.output(chosen, 'int64', ['found', 3]);
+  return g;
+}
+
 /** Two inputs of different dtypes, two outputs, one tied weight, and one output that an inner op also reads. */
 export function twoInTwoOut(seed = 1): Graph {
   const g = new Graph('two', seed);
@@ -66,7 +109,28 @@ export function twoInTwoOut(seed = 1): Graph {
   return g;
 }
 
-/** An If and a Loop whose bodies read values and weights of the graph outside. */
+/** One step of a decoder with a cache: x (batch, 2, 1, 4) and past (batch, 2, past, 4) to y and present, which is one step longer than past. */
+export function cached(seed = 1): Graph {
+  const g = new Graph('cached', seed);
+  const x = g.input('x', 'float32', ['batch', 2, 1, 4]);
+  const past = g.input('past', 'float32', ['batch', 2, 'past', 4]);
+  // As long as past; empty for an empty past.
+  const negated = g.node('Neg', [past], { name: '/key/Neg' });
+  const key = g.node('MatMul', [x, g.weight('key', [4, 4])], { name: '/key/MatMul' });
+  const present = g.node('Concat', [past, key], { name: '/Concat', axis: 2 });
+  const turned = g.node('Transpose', [present], { name: '/Transpose', perm: [0, 1, 3, 2] });
+  const scores = g.node('Softmax', [g.node('MatMul', [x, turned], { name: '/scores/MatMul' })], {
+    name: '/Softmax',
+    axis: 3,
+  });
+  const mixed = g.node('MatMul', [scores, present], { name: '/mix/MatMul' });
+  g.output(g.node('MatMul', [mixed, g.weight('out', [4, 4])], { name: '/out/MatMul' }), 'float32', ['batch', 2, 1, 4]);
+  g.output(present, 'float32', ['batch', 2, 'total', 4]);
+  g.output(negated, 'float32', ['batch', 2, 'past', 4]);
+  return g;
+}
+
+/** An If and a Loop whose bodies read values and weights of the outer graph. */
 export function controlFlow(seed = 1): Graph {
   const g = new Graph('flow', seed);
   const x = g.input('x', 'float32', ['batch', 4]);
@@ -95,7 +159,7 @@ export function controlFlow(seed = 1): Graph {
   return g;
 }
 
-/** A sequence in the middle: its values cannot cross a cut. */
+/** A sequence value inside the model, which cannot cross a cut. */
 export function sequences(seed = 1): Graph {
   const g = new Graph('sequences', seed);
   const x = g.node('MatMul', [g.input('x', 'float32', ['batch', 6]), g.weight('w', [6, 6])], { name: '/before' });
@@ -115,7 +179,7 @@ export function strings(): Graph {
   return g;
 }
 
-/** Text on the inside only: labels are looked up and turned back into numbers. */
+/** Text only inside the model: labels are looked up and converted back to numbers. */
 export function innerStrings(): Graph {
   const g = new Graph('inner_strings');
   const x = g.node('Add', [g.input('x', 'int64', ['batch']), g.integers('one', [1], [])], { name: '/Add' });
@@ -130,7 +194,7 @@ export function innerStrings(): Graph {
   return g;
 }
 
-/** Weights in every way that a file may hold them: inside, sparse, declared as inputs too, as a Constant, as a function of weights. */
+/** Weights in every form: inline, sparse, also declared as inputs, as a Constant, and as a function of weights. */
 export function oddWeights(seed = 1): Graph {
   const g = new Graph('odd_weights', seed);
   let x = g.input('x', 'float32', ['batch', 16]);
@@ -148,7 +212,7 @@ export function oddWeights(seed = 1): Graph {
   return g;
 }
 
-/** Calls functions of the model's own, one of which calls the other. */
+/** Calls model-local functions, one of which calls the other. */
 export function callers(seed = 1): { graph: Graph; functions: LocalFunction[] } {
   const g = new Graph('callers', seed);
   const x = g.node('Twice', [g.input('x', 'float32', ['batch', 8])], { name: '/first', domain: 'own' });
@@ -165,4 +229,32 @@ export function callers(seed = 1): { graph: Graph; functions: LocalFunction[] } 
       { domain: 'own', name: 'Scaled', inputs: ['a', 'b'], outputs: [product], body: scaled },
     ],
   };
+}
+
+/** The part above the mean of all rows: x (batch, 6) to (batch, 6). */
+export function centred(seed = 1): Graph {
+  const g = new Graph('centred', seed);
+  const made = g.node('MatMul', [g.input('x', 'float32', ['batch', 6]), g.weight('w', [6, 6])], { name: '/MatMul' });
+  const mean = g.node('ReduceMean', [made, g.integers('axes', [0])], { name: '/ReduceMean', keepdims: 1 });
+  g.output(g.node('Tanh', [g.node('Sub', [made, mean], { name: '/Sub' })], { name: '/Tanh' }), 'float32', ['batch', 6]);
+  return g;
+}
+
+/** A BatchNormalization that was exported in training mode: it uses the mean and variance of the micro-batch. */
+export function batchStatistics(seed = 1): Graph {
+  const g = new Graph('statistics', seed);
+  const made = g.node('MatMul', [g.input('x', 'float32', ['batch', 6]), g.weight('w', [6, 6])], { name: '/MatMul' });
+  const settings = ['scale', 'bias', 'mean', 'variance'].map((name) => g.weight(name, [6], 'float32', 1));
+  const normal = g.node('BatchNormalization', [made, ...settings], { name: '/Norm', outputs: 3, training_mode: 1 });
+  g.output(g.node('Tanh', [normal], { name: '/Tanh' }), 'float32', ['batch', 6]);
+  return g;
+}
+
+/** The cumulative sum over rows: x (batch, 6) to (batch, 6). */
+export function running(seed = 1): Graph {
+  const g = new Graph('running', seed);
+  const made = g.node('MatMul', [g.input('x', 'float32', ['batch', 6]), g.weight('w', [6, 6])], { name: '/MatMul' });
+  const sum = g.node('CumSum', [made, g.integers('axis', [0], [])], { name: '/CumSum' });
+  g.output(g.node('Tanh', [sum], { name: '/Tanh' }), 'float32', ['batch', 6]);
+  return g;
 }

@@ -1,9 +1,9 @@
-/** Damages an ONNX file: blindly, byte by byte, or knowingly, field by field with every enclosing length put right again. */
+/** Damages an ONNX file: bytes at random, or fields with all enclosing lengths corrected. */
 import { FileBytes } from '../../src/model/onnx/file-bytes.js';
 import { BYTES, type Field, fieldsOf, VARINT } from '../../src/model/onnx/wire.js';
 import { WireWriter } from '../../src/model/onnx/wire-writer.js';
 
-/** A field with the fields that it lies in, outermost first. */
+/** A field with its enclosing fields, outermost first. */
 interface Place {
   readonly field: Field;
   readonly within: readonly Field[];
@@ -30,7 +30,7 @@ const PATHS = [
   '',
 ];
 
-/** The file at `path` with damage that follows from `random` alone. */
+/** The file at `path` with damage that depends only on `random`. */
 export function mutate(path: string, random: () => number): Mutation {
   using file = new FileBytes(path);
   const bytes = file.copy(file.whole);
@@ -45,7 +45,7 @@ export function mutate(path: string, random: () => number): Mutation {
   if (kind === 2) {
     const { field } = pick(data);
     const longer = bytes.slice();
-    // The byte before the payload ends its length.
+    // The byte before the payload is the last byte of its length.
     longer[field.from - 1]! = pick([0, 1, 64, 127, longer[field.from - 1]! + 1]);
     return { what: `length of field ${field.number} at ${field.start}`, bytes: longer };
   }
@@ -78,7 +78,7 @@ function flipped(bytes: Uint8Array, random: () => number): Uint8Array {
   return copy;
 }
 
-/** Every field of the file, those of messages within messages too. */
+/** Every field of the file, including nested messages. */
 function placesIn(file: FileBytes): Place[] {
   const places: Place[] = [];
   const walk = (range: { from: number; to: number }, within: readonly Field[]): boolean => {
@@ -103,18 +103,18 @@ function isText(bytes: Uint8Array): boolean {
   return bytes.length > 0 && bytes.length < 200 && bytes.every((byte) => byte >= 32 && byte < 127);
 }
 
-/** `place` replaced by what `write` writes, with the lengths around it put right. */
+/** Replaces `place` by the bytes of `write`, and corrects the enclosing lengths. */
 function edit(bytes: Uint8Array, place: Place, write: (field: WireWriter) => void, what: string): Mutation {
   const replacement = new WireWriter();
   write(replacement);
-  let piece = replacement.bytes();
+  let encoded = replacement.bytes();
   let inner: Field = place.field;
   for (const outer of [...place.within].reverse()) {
     const before = bytes.subarray(outer.from, inner.start);
-    const payload = Buffer.concat([before, piece, bytes.subarray(inner.to, outer.to)]);
-    piece = new WireWriter().block(outer.number, payload).bytes();
+    const payload = Buffer.concat([before, encoded, bytes.subarray(inner.to, outer.to)]);
+    encoded = new WireWriter().block(outer.number, payload).bytes();
     inner = outer;
   }
-  const whole = Buffer.concat([bytes.subarray(0, inner.start), piece, bytes.subarray(inner.to)]);
+  const whole = Buffer.concat([bytes.subarray(0, inner.start), encoded, bytes.subarray(inner.to)]);
   return { what: `field ${place.field.number} at ${place.field.start}: ${what}`, bytes: whole };
 }

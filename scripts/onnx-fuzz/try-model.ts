@@ -1,24 +1,24 @@
-/** Opens a damaged model, cuts it and runs it, as a child process that may be lost: one seed after the other, told to the parent. */
+/** A child process that opens, cuts and runs one damaged model after another, and reports each to the parent. It may crash. */
 import fs from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import { basename, dirname, join, resolve, sep } from 'node:path';
-import { seeded, seededValues } from '../make-onnx/seeded.js';
+import { seeded, seededValues } from '../../src/prove/models/seeded.js';
 import { mutate } from './mutate.js';
 
-/** What became of one damaged model: `ran`, `too large to feed`, or the code of an error. */
+/** The result of one damaged model: `ran`, `too large to feed`, or an error code. */
 export interface Report {
   readonly seed: number;
   readonly model: string;
   readonly what: string;
   readonly result: string;
-  /** What should not have been. */
+  /** A fault, if there was one. */
   readonly wrong: string | null;
 }
 
 const ELEMENTS = 1e6;
 const CPU = { provider: 'cpu', threads: 1 } as const;
 
-/** Files that were opened; a model may open those in its own folder only. */
+/** Opened files; a model may open only files in its own folder. */
 const opened: string[] = [];
 const openSync = fs.openSync;
 fs.openSync = ((path: fs.PathLike, ...rest: [fs.OpenMode, fs.Mode?]) => {
@@ -28,9 +28,9 @@ fs.openSync = ((path: fs.PathLike, ...rest: [fs.OpenMode, fs.Mode?]) => {
 syncBuiltinESMExports();
 
 const { onnxruntime } = await import('../../src/engine/onnxruntime/onnxruntime.js');
+const { readRunnable } = await import('../../src/engine/runnable.js');
 const { TandemError } = await import('../../src/errors.js');
 const { legalCuts } = await import('../../src/model/cut.js');
-const { openModel } = await import('../../src/model/open.js');
 const { slicesOf } = await import('../../src/model/slice.js');
 
 async function attempt(path: string, seed: number): Promise<Omit<Report, 'model'>> {
@@ -53,7 +53,7 @@ async function attempt(path: string, seed: number): Promise<Omit<Report, 'model'
 }
 
 async function openAndRun(file: string, random: () => number): Promise<string> {
-  const graph = await openModel(file);
+  const graph = await readRunnable(file);
   const legal = legalCuts(graph);
   const cuts = legal.length > 0 && random() < 0.5 ? [legal[Math.floor(random() * legal.length)]!] : [];
   const shapes = graph.inputs.map(({ shape }) => shape.map((dim, axis) => dim ?? (axis === 0 ? 2 : 5)));

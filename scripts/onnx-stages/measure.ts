@@ -1,12 +1,13 @@
-/** One measurement in a process of its own, so that nothing else lies in its memory: what `Ask` names. */
+/** One measurement, given as an `Ask`, in a separate process so that its memory contains nothing else. */
 import { readFileSync } from 'node:fs';
 import { onnxruntime } from '../../src/engine/onnxruntime/onnxruntime.js';
+import { toOrt } from '../../src/engine/onnxruntime/ort-tensor.js';
 import { openOrt } from '../../src/engine/onnxruntime/session.js';
 import { weightBytes } from '../../src/model/graph.js';
 import { openModel } from '../../src/model/open.js';
 import { sliceOf } from '../../src/model/slice.js';
 import { Pipeline } from '../../src/pipeline/pipeline.js';
-import { makePlan } from '../../src/plan/make-plan.js';
+import { makePlan } from '../../src/planner/make-plan.js';
 import type { Isolation } from '../../src/pool/isolation.js';
 import { allocate } from '../../src/tensor.js';
 import type { Facts } from '../onnx-stages.js';
@@ -14,14 +15,14 @@ import type { Facts } from '../onnx-stages.js';
 const RUNS = 3;
 const CPU = { provider: 'cpu', threads: 1 } as const;
 
-/** Bytes of this process in memory now, and at the most so far (Linux). */
+/** Current and peak resident bytes of this process (Linux). */
 function resident(): { now: number; peak: number } {
   const status = readFileSync('/proc/self/status', 'utf8');
   const bytes = (key: string) => Number(new RegExp(`${key}:\\s+(\\d+)`).exec(status)![1]) * 1024;
   return { now: bytes('VmRSS'), peak: bytes('VmHWM') };
 }
 
-/** ONNX Runtime's own load of the whole file: milliseconds. */
+/** Milliseconds that ONNX Runtime takes to load the whole file. */
 async function wholeLoad(path: string): Promise<number> {
   const ort = await openOrt();
   const start = performance.now();
@@ -29,19 +30,19 @@ async function wholeLoad(path: string): Promise<number> {
   return performance.now() - start;
 }
 
-/** ONNX Runtime alone, with the whole model, over a few runs: the most bytes that the process held. */
+/** Peak bytes of ONNX Runtime alone with the whole model, over a few runs. */
 async function wholeRun(path: string, facts: Facts): Promise<number> {
   const ort = await openOrt();
   const session = await ort.InferenceSession.create(path, { intraOpNumThreads: 1, logSeverityLevel: 4 });
   const feeds = session.inputNames.map((name) => {
     const { dtype, shape } = facts[name]!;
-    return [name, new ort.Tensor(dtype as 'float32', allocate(dtype, shape) as Float32Array, shape)];
+    return [name, toOrt(ort, { dtype, shape, data: allocate(dtype, shape) })];
   });
   for (let n = 0; n < RUNS; n++) await session.run(Object.fromEntries(feeds));
   return resident().peak;
 }
 
-/** The pipeline as `tandem run` opens it, over a few micro-batches: the most bytes that each of its processes held, the coordinator's first. */
+/** Peak bytes of each process of the pipeline of `tandem run`, over a few micro-batches, the coordinator first. */
 async function pipelineRun({ path, cuts, facts, isolation }: PipelineAsk): Promise<number[]> {
   const graph = await openModel(path);
   const starts = [0, ...cuts].map((k) => graph.layers.findIndex(({ from }) => from === k));
@@ -51,9 +52,9 @@ async function pipelineRun({ path, cuts, facts, isolation }: PipelineAsk): Promi
   }));
   const rowSpecs = graph.inputs.map((input) => ({ ...input, shape: facts[input.name]!.shape.slice(1) }));
   const microBatch = facts[graph.inputs[0]!.name]!.shape[0]!;
-  const deadline = 600_000;
-  const plan = await makePlan(graph, { stages, isolation, microBatch, rowSpecs, deadline });
-  const settings = { allowFallback: false, deadline };
+  const deadlineMs = 600_000;
+  const plan = await makePlan(graph, { stages, isolation, microBatch, rowSpecs, deadlineMs });
+  const settings = { allowFallback: false, deadlineMs };
   const pipeline = await Pipeline.openWarm(graph, plan, rowSpecs, settings, { compute: false });
   let left = RUNS;
   const fill = async () => (left-- > 0 ? microBatch : 0);
@@ -63,7 +64,7 @@ async function pipelineRun({ path, cuts, facts, isolation }: PipelineAsk): Promi
   return [resident().peak, ...peaks.filter((peak) => peak !== null)];
 }
 
-/** Ops [from, to) as a stage: what it holds before, after loading, and while it runs on inputs of the given facts. */
+/** Memory of ops [from, to) as a stage: before loading, after loading, and while it runs on inputs of the given facts. */
 async function stage(path: string, from: number, to: number, facts: Facts): Promise<StageFigures> {
   await openOrt();
   const base = resident().now;
@@ -100,12 +101,12 @@ export interface StageFigures {
 interface PipelineAsk {
   readonly path: string;
   readonly facts: Facts;
-  /** First ops of the stages after the first, at block bounds. */
+  /** First ops of all stages except the first, at block boundaries. */
   readonly cuts: readonly number[];
   readonly isolation: Isolation;
 }
 
-/** A load of the whole, a run of the whole, one stage, or all of them as a pipeline. */
+/** Loading the whole model, running it, one stage, or all stages as a pipeline. */
 export type Ask =
   | { readonly what: 'load'; readonly path: string }
   | { readonly what: 'whole'; readonly path: string; readonly facts: Facts }

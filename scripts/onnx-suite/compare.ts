@@ -1,13 +1,13 @@
-/** Whether two tensors are the same, to the bit or as ONNX's own backend runner means it. */
+/** Compares two tensors, to the bit or with the tolerance of ONNX's backend runner. */
 import { bytesOf, type Tensor, type TypedArray } from '../../src/tensor.js';
 
-/** How far values may be apart: |a - b| <= absolute + relative |b|. */
+/** Allowed difference: |a - b| <= absolute + relative |b|. */
 export interface Tolerance {
   readonly relative: number;
   readonly absolute: number;
 }
 
-/** The runner's own. */
+/** The tolerance of ONNX's backend runner. */
 export const RUNNER: Tolerance = { relative: 1e-3, absolute: 1e-7 };
 
 export type Likeness = 'same' | 'close' | 'different';
@@ -27,7 +27,7 @@ export function compare(a: Tensor, b: Tensor, { relative, absolute } = RUNNER): 
   return 'close';
 }
 
-/** The largest difference of two tensors of one shape; 0 where nothing can be subtracted. */
+/** The largest difference of two tensors of one shape; 0 for types that cannot be subtracted. */
 export function distance(a: Tensor, b: Tensor): number {
   const left = numbersOf(a);
   const right = numbersOf(b);
@@ -40,7 +40,7 @@ function numbersOf({ dtype, data }: Tensor): TypedArray {
   return dtype === 'float16' ? Float32Array.from(data as Uint16Array, fromHalf) : data;
 }
 
-/** The number that 16 bits of half precision stand for. */
+/** Converts 16 bits of half precision to a number. */
 function fromHalf(bits: number): number {
   const sign = bits & 0x8000 ? -1 : 1;
   const exponent = (bits >> 10) & 31;

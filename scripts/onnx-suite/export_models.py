@@ -16,7 +16,7 @@ ENDS = {"bos_token_id": 1, "eos_token_id": 2}
 
 
 class Export(torch.nn.Module):
-    """A model with its inputs by name, and its first output alone."""
+    """Wraps a model: inputs by name, and only the first output."""
 
     def __init__(self, model, names):
         super().__init__()
@@ -39,7 +39,7 @@ class Lstm(torch.nn.Module):
 
 
 def models():
-    """Name, model, and its inputs by name: two rows each."""
+    """Yields name, model, and inputs by name with two rows each."""
     text = {"input_ids": torch.randint(0, 90, (2, 16)), "attention_mask": torch.ones(2, 16, dtype=torch.int64)}
     image = {"pixel_values": torch.randn(2, 3, 64, 64)}
     yield "bert", hf.BertModel(hf.BertConfig(**WORDS, **SMALL)), text
@@ -80,7 +80,7 @@ def export(model, inputs, path, dynamo):
         batch = torch.export.Dim("batch", min=1, max=64)
         axes = {"dynamic_shapes": (tuple({0: batch} for _ in names),), "verbose": False}
     else:
-        # Of texts the length stays open too.
+        # The length of texts stays open too.
         open_axes = {0: "batch", 1: "sequence"} if "attention_mask" in names else {0: "batch"}
         axes = {"dynamic_axes": {**{name: open_axes for name in names}, "output": {0: "batch"}}, "opset_version": 17}
     with torch.no_grad():

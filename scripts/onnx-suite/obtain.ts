@@ -1,4 +1,4 @@
-/** Brings ONNX's own backend suite onto this machine: the PyPI package `onnx`, its test data, and the node cases that it can write. */
+/** Downloads ONNX's backend suite: the PyPI package `onnx`, its test data, and the node cases that it can write. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { homedir } from 'node:os';
@@ -8,34 +8,34 @@ import { fileURLToPath } from 'node:url';
 const VERSION = '1.23.2';
 const NODE_CASES = fileURLToPath(new URL('../../../scripts/onnx-suite/write_node_cases.py', import.meta.url));
 
-/** One case: a model with the inputs that it is run on. */
+/** One case: a model with its inputs. */
 export interface SuiteCase {
   readonly suite: string;
   readonly name: string;
   readonly model: string;
-  /** Folders with `input_<n>.pb`; none for the light models, which come without. */
+  /** Folders with `input_<n>.pb`; none for the light models, which have no data. */
   readonly dataSets: readonly string[];
-  /** What open dimensions are where there is no data: of axis 0, and of the others; default 1. */
+  /** Values of open dimensions without data: for axis 0 and for the others; default 1. */
   readonly open?: { readonly rows: number; readonly free: number };
 }
 
 const SUITES = ['light', 'simple', 'pytorch-converted', 'pytorch-operator', 'node'];
 
-/** All cases, from the user's cache or, the first time, from PyPI. Throws with the reason where neither can be had. */
+/** All cases, from the user's cache or, the first time, from PyPI. Throws with the reason if neither is available. */
 export function obtainSuite(): SuiteCase[] {
   const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'tandem', `onnx-suite-${VERSION}`);
   if (!existsSync(cache)) install(cache);
   return SUITES.flatMap((suite) => (suite === 'light' ? lightCases(cache) : folderCases(cache, suite)));
 }
 
-/** Every model below `folder`, with open dimensions that are neither 1 nor alike. */
+/** Every model below `folder`, with different values above 1 for the open dimensions. */
 export function modelsIn(folder: string, free: number): SuiteCase[] {
   const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.onnx'));
   const open = { rows: 2, free };
   return files.sort().map((name) => ({ suite: 'models', name, model: join(folder, name), dataSets: [], open }));
 }
 
-/** Whether the cases are here already, so that a test may use them without a download. */
+/** Whether the cases are in the cache, so that a test can use them without a download. */
 export function haveSuite(): boolean {
   const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'tandem', `onnx-suite-${VERSION}`);
   return existsSync(cache);
@@ -57,7 +57,7 @@ function install(cache: string): void {
     renameSync(building, cache);
   } catch (cause) {
     rmSync(building, { recursive: true, force: true });
-    throw new Error(`the PyPI package onnx ${VERSION} cannot be had: ${(cause as Error).message}`, { cause });
+    throw new Error(`the PyPI package onnx ${VERSION} cannot be installed: ${(cause as Error).message}`, { cause });
   }
 }
 

@@ -19,7 +19,7 @@ def main(target: Path) -> None:
             values = folder / f"test_data_set_{n}"
             values.mkdir()
             for i, value in enumerate(inputs):
-                # Sequences and optionals have no file: onnxruntime-node takes tensors only.
+                # Sequences and optionals are not written: onnxruntime-node takes tensors only.
                 if not graph.input[i].type.HasField("tensor_type"):
                     continue
                 if not isinstance(value, TensorProto):

@@ -1,12 +1,11 @@
-/** tandem as `tandem run` starts it: from the process's start until the first micro-batch is accepted, and done. */
-import { type Opened, openRun, type Running } from '../../src/cli/open-run.js';
-import { ProgressBar } from '../../src/cli/progress.js';
+/** Runs tandem as `tandem run` starts it, from the start of the process until the first micro-batch is accepted and done. */
 import { stopOnSignals } from '../../src/cli/signals.js';
 import { runJob } from '../../src/job/job.js';
+import { type Opened, openRun, type Running } from '../../src/job/open-run.js';
 import { micros } from '../../src/pool/protocol.js';
 import type { Marks, StartAsk } from '../start-time.js';
 
-// What the command line loads on its way here.
+// The modules that the command line loads.
 await import('../../src/cli/run-flags.js');
 await import('../../src/cli/run.js');
 
@@ -25,10 +24,10 @@ const stages = [
   { device: 'cpu', threads: 1, layers: { from: 0, to: layers - 1 } },
   { device: 'cpu', threads: 1, layers: { from: layers, to: end } },
 ];
-const request = { model: path, input, output, stages, isolation, microBatch: rows, deadline: 600, quiet: true };
+const request = { model: path, input, output, stages, isolation, microBatch: rows, deadline: 600 };
 const opened: Opened = {};
 const signals = stopOnSignals(() => {});
-await openRun(request, opened, { bar: new ProgressBar(process.stderr, { quiet: true }), signals });
+await openRun(request, opened, { listener: {}, stop: signals });
 marks.push(['stages loaded, files open', micros()]);
 const { pipeline, source, sink, claim } = opened as Running;
 await runJob({ pipeline, source, sink });

@@ -1,4 +1,4 @@
-/** ONNX Runtime alone: from the process's start until the whole model is loaded. */
+/** Runs ONNX Runtime alone, from the start of the process until the whole model is loaded. */
 import { openOrt } from '../../src/engine/onnxruntime/session.js';
 import { micros } from '../../src/pool/protocol.js';
 import type { Marks, StartAsk } from '../start-time.js';

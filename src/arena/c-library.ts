@@ -1,4 +1,4 @@
-/** The C library of this process: the calls of the system that Node has no name for. */
+/** The C library of this process: the system calls that Node does not offer. */
 import { createRequire } from 'node:module';
 import { TandemError } from '../errors.js';
 
@@ -12,6 +12,9 @@ export interface CLibrary {
   readonly socketpair: Call;
   readonly fallocate: Call | undefined;
   readonly syscall: Call;
+  readonly setenv: Call;
+  readonly _exit: Call;
+  readonly fcntl: Call;
   view(address: bigint, bytes: number): ArrayBuffer;
   error(): number;
 }
@@ -20,12 +23,12 @@ export const IS_LINUX = process.platform === 'linux';
 
 let opened: CLibrary | undefined;
 
-/** As `cLibrary`, where anybody has called that before. */
+/** The library, if `cLibrary` has been called before. */
 export function openedCLibrary(): CLibrary | undefined {
   return opened;
 }
 
-/** Throws TANDEM_ENGINE_MISSING where it cannot be called, or lacks what processes share memory by. */
+/** Throws TANDEM_ENGINE_MISSING if it cannot be called or lacks a function that shared memory needs. */
 export function cLibrary(): CLibrary {
   if (opened) return opened;
   try {
@@ -39,6 +42,9 @@ export function cLibrary(): CLibrary {
       socketpair: library.func('int socketpair(int domain, int type, int protocol, _Out_ int *pair)'),
       fallocate: IS_LINUX ? library.func('int fallocate(int file, int mode, int64_t from, int64_t bytes)') : undefined,
       syscall: library.func('long syscall(long number, uintptr_t word, int what, int value, const void *timeout)'),
+      setenv: library.func('int setenv(const char *name, const char *value, int replace)'),
+      _exit: library.func('void _exit(int status)'),
+      fcntl: library.func('int fcntl(int file, int command, void *lock)'),
       view: (address, bytes) => koffi.view(address, bytes),
       error: () => koffi.errno(),
     };

@@ -1,20 +1,19 @@
-/** Where each tensor of a micro-batch lies inside its slot: 64-byte aligned, and sharing bytes where lives do not meet. */
+/** The layout: the offset of each tensor of a micro-batch in its slot, 64-byte aligned. Tensors that never live at the same time share bytes. */
+import { type Lifetime, meet } from '../liveness.js';
 import { byteCount, type DType } from '../tensor.js';
-import { ALONE } from './turns.js';
+import type { Route } from './route.js';
 
 /** Alignment of every region, in bytes: what TensorFlow's and ONNX Runtime's vector kernels take without copying. */
 export const ALIGNMENT = 64;
 
-/** A tensor that must lie in the slot while stages `born` to `last` work, both included. */
-export interface Resident {
+/** A tensor that must lie in the slot during steps `born` to `last` of the route: -1 is the source, the number of steps the sink. */
+export interface Resident extends Lifetime {
   readonly name: string;
   readonly dtype: DType;
-  /** Largest shape that it can have. */
+  /** Largest shape that it can have, or one of the largest if it has others that take other room. */
   readonly shape: readonly number[];
-  /** The stage that writes it; -1 for the source. */
-  readonly born: number;
-  /** The last stage that reads it; the number of stages for the sink. */
-  readonly last: number;
+  /** Bytes that it needs at most, where another shape than `shape` needs more. */
+  readonly bytes?: number | undefined;
 }
 
 export interface Region extends Resident {
@@ -26,79 +25,68 @@ export interface Region extends Resident {
   readonly dimsAt: number;
 }
 
-/** Plain data: it crosses the wall once, when a worker is attached. */
-export interface Layout {
+/** Plain data: sent to a worker once, when it is attached. */
+export interface Layout extends Route {
   readonly regions: readonly Region[];
-  readonly stages: number;
-  /** For each stage, which of its pools takes each micro-batch of a round; see turns.ts. */
-  readonly turns: readonly (readonly number[])[];
   readonly slots: number;
   readonly headerBytes: number;
   readonly dataBytes: number;
 }
 
-/** Header words that every slot has before what it tells of its stages, and before its dims; see slot.ts. */
+/** Header words of every slot, before the words of its visits and its dims; see slot.ts and slot-header.ts. */
 export const HEADER_WORDS = 16;
 
-/** Header words in which each stage says who computed it and when. */
-export const RAN_WORDS = 6;
+/** Header words of one visit (a step in a round): its times, its worker, and its rank. */
+export const VISIT_WORDS = 8;
 
 /**
- * Places residents by first fit, largest first. Two share bytes only if one's last stage comes strictly before the other's
- * birth: a stage never writes over what it reads.
+ * Places residents by first fit, largest first. Two share bytes only if the last step of one comes strictly before the step that writes the
+ * other: a step never overwrites what it reads.
  */
-export function layOut(
-  residents: readonly Resident[],
-  stages: number,
-  slots: number,
-  turns: Layout['turns'] = new Array(stages).fill(ALONE),
-): Layout {
-  const bySize = residents.map((resident) => ({ ...resident, bytes: byteCount(resident.dtype, resident.shape) }));
+export function layOut(residents: readonly Resident[], route: Route, slots: number): Layout {
+  const bySize = residents.map((resident) => ({ ...resident, bytes: bytesOf(resident) }));
   bySize.sort((a, b) => b.bytes - a.bytes || a.born - b.born || (a.name < b.name ? -1 : 1));
   const placed: Omit<Region, 'dimsAt'>[] = [];
   for (const resident of bySize) placed.push({ ...resident, offset: firstFit(resident, placed) });
 
   const order = new Map(residents.map(({ name }, n) => [name, n]));
   placed.sort((a, b) => order.get(a.name)! - order.get(b.name)!);
-  let dimsAt = HEADER_WORDS + stages * RAN_WORDS;
+  let dimsAt = HEADER_WORDS + route.rounds * route.steps.length * VISIT_WORDS;
   const regions = placed.map((region) => {
     const at = dimsAt;
     dimsAt += region.shape.length;
     return { ...region, dimsAt: at };
   });
   return {
+    ...route,
     regions,
-    stages,
-    turns,
     slots,
     headerBytes: align(dimsAt * Int32Array.BYTES_PER_ELEMENT),
     dataBytes: Math.max(0, ...placed.map(({ offset, bytes }) => align(offset + bytes))),
   };
 }
 
-/** Bytes of all slots, and of the bells after them. */
+/** Bytes of all slots and of the wait queues behind them: one for each pool, and one for the coordinator. */
 export function arenaBytes(layout: Layout): number {
-  return bellsAt(layout) + bellCounts(layout).reduce((sum, count) => sum + count, 0) * ALIGNMENT;
+  return waitQueuesAt(layout) + (layout.workers.length + 1) * ALIGNMENT;
 }
 
-/** Bells of each stage, one for each pool, and the one of whoever takes the slots after the last stage. */
-export function bellCounts({ stages, turns }: Layout): number[] {
-  return [...turns.slice(0, stages).map((order) => Math.max(...order) + 1), 1];
-}
-
-/** Byte offset of the bells; each has an alignment's width to itself, so that no two share a cache line. */
-export function bellsAt(layout: Layout): number {
+/** Byte offset of the wait queues. Each takes ALIGNMENT bytes, so that no two share a cache line. */
+export function waitQueuesAt(layout: Layout): number {
   return layout.slots * (layout.headerBytes + layout.dataBytes);
 }
 
+/** Whole elements, and at least its shape. */
+function bytesOf({ dtype, shape, bytes = 0 }: Resident): number {
+  return Math.max(byteCount(dtype, shape), align(bytes));
+}
+
 function firstFit(resident: Resident & { bytes: number }, placed: readonly Omit<Region, 'dimsAt'>[]): number {
-  const rivals = placed
-    .filter((other) => other.born <= resident.last && resident.born <= other.last)
-    .sort((a, b) => a.offset - b.offset);
+  const alternatives = placed.filter((other) => meet(other, resident)).sort((a, b) => a.offset - b.offset);
   let offset = 0;
-  for (const rival of rivals) {
-    if (offset + resident.bytes <= rival.offset) break;
-    offset = Math.max(offset, align(rival.offset + rival.bytes));
+  for (const alternative of alternatives) {
+    if (offset + resident.bytes <= alternative.offset) break;
+    offset = Math.max(offset, align(alternative.offset + alternative.bytes));
   }
   return offset;
 }

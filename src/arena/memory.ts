@@ -1,36 +1,36 @@
-/** Where the arena's bytes lie, and how those are woken who sleep on them. */
+/** The memory of an arena, and how threads that sleep on it are woken. */
 import { TandemError } from '../errors.js';
-import { type Doorbell, ring } from './doorbell.js';
 import { byFutex, mapFile } from './mapped-file.js';
-import { byAtomics, type Waking } from './waking.js';
+import { type NotifySocket, notify } from './notify-socket.js';
+import { byAtomics, type WakeUp } from './wake-up.js';
 
 /**
- * What a thread must know to come to an arena. In one process: its memory. Between processes: an open file to be mapped, and the doorbell of the
- * coordinator, which others know by its outside.
+ * What a thread needs to open an arena. In one process: its memory. Between processes: an open file to map, and the coordinator's notify
+ * socket; for a process other than the coordinator's, the socket's outer file descriptor.
  */
-export type Place =
+export type ArenaHandle =
   | { readonly memory: SharedArrayBuffer }
-  | { readonly file: number; readonly doorbell: Doorbell | number };
+  | { readonly file: number; readonly notifySocket: NotifySocket | number };
 
 export interface Memory {
   readonly buffer: ArrayBufferLike;
-  /** For bells at which workers sleep. */
-  readonly workers: Waking;
-  /** For the bell that calls the coordinator. */
-  readonly coordinator: Waking;
+  /** For the wait queues of workers. */
+  readonly workers: WakeUp;
+  /** For the coordinator's wait queue. */
+  readonly coordinator: WakeUp;
 }
 
-/** Throws TANDEM_ENGINE_MISSING and TANDEM_OUT_OF_MEMORY as of `mapFile`. */
-export function memoryAt(place: Place, bytes: number): Memory {
-  if ('memory' in place) return { buffer: place.memory, workers: byAtomics, coordinator: byAtomics };
-  const mapped = mapFile(place.file, bytes);
-  return { buffer: mapped.buffer, workers: byFutex(mapped), coordinator: byDoorbell(place.doorbell) };
+/** Throws TANDEM_ENGINE_MISSING and TANDEM_OUT_OF_MEMORY, as `mapFile` does. */
+export function memoryAt(handle: ArenaHandle, bytes: number): Memory {
+  if ('memory' in handle) return { buffer: handle.memory, workers: byAtomics, coordinator: byAtomics };
+  const mapped = mapFile(handle.file, bytes);
+  return { buffer: mapped.buffer, workers: byFutex(mapped), coordinator: byNotifySocket(handle.notifySocket) };
 }
 
 /**
  * Shared memory of `bytes` whose first byte is page-aligned.
  *
- * A plain SharedArrayBuffer comes from calloc and starts 16 bytes past a 64-byte boundary, and then TensorFlow copies every
+ * A plain SharedArrayBuffer comes from calloc and starts 16 bytes past a 64-byte boundary. TensorFlow then copies every
  * tensor that it is given (measured for 32 MiB: 21 ms against 0.2 ms). A growable one comes from the page allocator, so it
  * is made growable and never grown. Throws TANDEM_OUT_OF_MEMORY.
  */
@@ -40,7 +40,7 @@ export function sharedMemory(bytes: number): SharedArrayBuffer {
   } catch (cause) {
     throw new TandemError(
       'TANDEM_OUT_OF_MEMORY',
-      `the arena needs ${bytes} bytes of shared memory, which cannot be had`,
+      `the arena needs ${bytes} bytes of shared memory, and the system does not give them`,
       {
         remedy: 'lower --micro-batch or --depth',
         cause,
@@ -49,17 +49,17 @@ export function sharedMemory(bytes: number): SharedArrayBuffer {
   }
 }
 
-/** The coordinator sleeps in its event loop, which a doorbell wakes. */
-function byDoorbell(doorbell: Doorbell | number): Waking {
-  const isOutside = typeof doorbell === 'number';
+/** The coordinator waits in its event loop; a notify socket wakes it. */
+function byNotifySocket(notifySocket: NotifySocket | number): WakeUp {
+  const isOutside = typeof notifySocket === 'number';
   return {
     wake() {
-      ring(isOutside ? doorbell : doorbell.outside);
+      notify(isOutside ? notifySocket : notifySocket.outside);
     },
     sleep() {
-      throw new TandemError('TANDEM_INTERNAL', 'the coordinator would block');
+      throw new TandemError('TANDEM_INTERNAL', 'the coordinator must not block');
     },
-    // What was rung before this is asked is still to be heard.
-    woken: isOutside ? undefined : () => doorbell.rung(),
+    // A notification from before this call is still in the socket, so none is lost.
+    woken: isOutside ? undefined : () => notifySocket.notified(),
   };
 }

@@ -1,4 +1,4 @@
-/** A nameless file in shared memory: how the bytes of slots reach another process. */
+/** An unlinked file in shared memory, through which processes share the slots. */
 
 import { randomUUID } from 'node:crypto';
 import { closeSync, constants, existsSync, fstatSync, openSync, unlinkSync, writeSync } from 'node:fs';
@@ -7,12 +7,12 @@ import { join } from 'node:path';
 import { TandemError } from '../errors.js';
 import { dropFile } from './mapped-file.js';
 
-/** Memory that is a file system where there is one (Linux), else a folder on disk, whose pages mostly stay in memory too. */
+/** A file system in memory (Linux), else a folder on disk, whose pages mostly stay in the page cache. */
 const FOLDERS = ['/dev/shm', tmpdir()];
 
 /**
- * A new file, 0600, whose name is taken away before anybody can know it: it lives exactly as long as a process holds it
- * open, so nothing is left behind however the processes end. Throws TANDEM_OUT_OF_MEMORY.
+ * A new file, mode 0600, unlinked at once. It exists as long as a process has it open, so nothing is left behind, however the
+ * processes end. Throws TANDEM_OUT_OF_MEMORY.
  */
 export function openSharedFile(): number {
   const folder = FOLDERS.find((path) => existsSync(path))!;
@@ -24,7 +24,7 @@ export function openSharedFile(): number {
   } catch (cause) {
     throw new TandemError(
       'TANDEM_OUT_OF_MEMORY',
-      `no shared memory can be had in ${folder}: ${(cause as Error).message}`,
+      `no shared memory can be allocated in ${folder}: ${(cause as Error).message}`,
       {
         remedy: 'make room there, or run with --isolation thread',
         cause,
@@ -36,7 +36,7 @@ export function openSharedFile(): number {
 /** Bytes of zeros that are written at once. */
 const CHUNK = 2 ** 20;
 
-/** Makes the first `bytes` bytes of it zeros. The memory for them is taken now, so that nobody who maps them runs out of it. Throws TANDEM_OUT_OF_MEMORY. */
+/** Writes zeros to its first `bytes` bytes. This allocates the memory now, so a later access through a mapping cannot fail. Throws TANDEM_OUT_OF_MEMORY. */
 export function clearSharedFile(fd: number, bytes: number): void {
   const zeros = new Uint8Array(Math.min(bytes, CHUNK));
   try {
@@ -49,7 +49,7 @@ export function clearSharedFile(fd: number, bytes: number): void {
   }
 }
 
-/** Gives its memory back, whatever of it is still mapped here; the others must have let go of it. */
+/** Closes it and frees its memory, even if it is still mapped here. No other process may still use it. */
 export function closeSharedFile(fd: number): void {
   const { size } = fstatSync(fd);
   if (size > 0) dropFile(fd, size);

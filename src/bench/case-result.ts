@@ -1,26 +1,27 @@
-/** From the samples of a case to what is said of it: medians, spread, overlap. */
+/** Summarises the samples of a case: medians, spread, overlap. */
 import { type ModelGraph, weightBytes } from '../model/graph.js';
-import { predict } from '../pipeline/schedule.js';
-import { median } from '../plan/median.js';
+import { median } from '../planner/measure/median.js';
+import type { Trial } from '../planner/trial/trial.js';
+import type { Workload } from '../planner/trial/workload.js';
+import { predict } from '../schedule/predict.js';
 import { sum } from '../sums.js';
 import { flagsOf } from './flags.js';
 import type { CaseResult, Overlap, StageResult } from './result.js';
-import type { Course } from './row-bank.js';
+import type { Sample } from './sample.js';
 import { ratioOf, spread } from './statistics.js';
-import type { Sample, Trial } from './trial.js';
 
-/** A trial on one course, as often as it was run. */
+/** A trial on one workload, as often as it was run. */
 export interface MeasuredCase {
   readonly name: string;
   readonly kind: CaseResult['kind'];
   readonly trial: Trial;
-  readonly course: Course;
+  readonly workload: Workload;
   readonly samples: readonly Sample[];
 }
 
-/** `first` is the case that this one is told against, measured in the same rounds. */
+/** `first` is the baseline of this case, measured in the same rounds. */
 export async function caseResult(
-  { name, kind, trial, course, samples }: MeasuredCase,
+  { name, kind, trial, workload, samples }: MeasuredCase,
   first: Pick<MeasuredCase, 'samples'>,
 ): Promise<CaseResult> {
   const { pipeline } = trial;
@@ -30,17 +31,17 @@ export async function caseResult(
   return {
     name,
     kind,
-    flags: flagsOf(plan, course),
-    microBatch: course.microBatch,
-    depth: course.depth,
+    flags: flagsOf(plan, workload),
+    microBatch: workload.microBatch,
+    depth: workload.depth,
     isolation: plan.isolation,
-    rows: course.rows,
+    rows: workload.rows,
     rowsPerSecond: median(rates),
     spread: spread(rates),
     toFirst: ratioOf(rates, ratesOf(first.samples)),
     repetitions: rates,
     loadSeconds: trial.loadSeconds,
-    stages: plan.stages.map((_, j) => stageResult(trial, course, samples, peaks, j)),
+    stages: plan.stages.map((_, j) => stageResult(trial, workload, samples, peaks, j)),
     efficiency: median(samples.map(({ idealSeconds, seconds }) => idealSeconds / seconds)),
     bubble: {
       predicted: median(samples.map(({ bubble }) => bubble.predicted)),
@@ -49,10 +50,10 @@ export async function caseResult(
     coordinatorSeconds: median(samples.map(({ coordinator }) => coordinator.mean)) / 1e6,
     coordinatorOwnSeconds: median(samples.map(({ coordinator }) => coordinator.own)) / 1e6,
     copySeconds: median(samples.map(({ coordinator }) => coordinator.copy)) / 1e6,
-    // The arena is laid out for the largest micro-batch and depth of the sweep; this course uses a share of it.
-    arenaBytes: (pipeline.arenaBytes * course.microBatch * course.depth) / (plan.microBatch * plan.depth),
+    // The arena is laid out for the largest micro-batch and depth of the sweep; this workload uses a share of it.
+    arenaBytes: (pipeline.arenaBytes * workload.microBatch * workload.depth) / (plan.microBatch * plan.depth),
     weightBytes: plan.stages.reduce(
-      (sum, { ops, workers }) => sum + Math.min(workers, course.depth) * weightBytes(graph, ops.from, ops.to),
+      (sum, { ops, workers }) => sum + Math.min(workers, workload.depth) * weightBytes(graph, ops.from, ops.to),
       0,
     ),
     peakRssBytes: peaks.some((peak) => peak === null) ? null : peaks.reduce<number>((sum, peak) => sum + peak!, 0),
@@ -66,7 +67,7 @@ export function ratesOf(samples: readonly Sample[]): number[] {
 
 function stageResult(
   { pipeline }: Trial,
-  { microBatch, rows }: Course,
+  { microBatch, rows }: Workload,
   samples: readonly Sample[],
   peaks: readonly (number | null)[],
   j: number,

@@ -1,4 +1,4 @@
-/** A bench against an older one of the same model: what has become slower, beyond what the medians of both are sure to. */
+/** Compares a bench with an older one of the same model: cases that have become slower by more than the noise of both. */
 import type { BenchResult, CaseResult } from './result.js';
 
 export interface CaseChange {
@@ -7,21 +7,21 @@ export interface CaseChange {
   readonly now: number;
   /** Rows a second now over before. */
   readonly ratio: number;
-  /** How far the ratio may lie from 1 without meaning anything. */
+  /** The noise: how far the ratio may be from 1 by chance. */
   readonly noise: number;
   readonly verdict: 'same' | 'faster' | 'slower';
 }
 
 export interface Comparison {
   readonly cases: readonly CaseChange[];
-  /** Cases that only one of them has. */
+  /** Cases that only one of the two has. */
   readonly unmatched: readonly string[];
-  /** What differs between the two beside the code, so that the figures do not stand against each other. */
+  /** Differences besides the code, because of which the figures cannot be compared. */
   readonly differences: readonly string[];
   readonly slower: boolean;
 }
 
-/** Two runs of a bench on the same machine differ by this much, however still it is. */
+/** Two runs of a bench differ by this share even on an idle machine. */
 const LEAST_NOISE = 0.03;
 
 export function compare(before: BenchResult, now: BenchResult): Comparison {

@@ -1,11 +1,11 @@
-/** What the coordinator itself costs: processor time of the thread that leads the micro-batches. */
+/** The coordinator's cost: processor time of its thread. */
 import { openSync, readSync } from 'node:fs';
 
 type ThreadCpuUsage = () => { readonly user: number; readonly system: number };
 
 /**
- * Microseconds so far of the main thread, which must be the one that asks: from Node where it tells (24), else from Linux.
- * Elsewhere it is how long the event loop was not idle, which is never less.
+ * Microseconds so far of the main thread, which must be the caller: from Node if it reports it (24), else from Linux.
+ * Else it is the time in which the event loop was not idle, which is an upper bound.
  */
 export function coordinatorMicros(): number {
   const { threadCpuUsage } = process as { threadCpuUsage?: ThreadCpuUsage };
@@ -16,16 +16,16 @@ export function coordinatorMicros(): number {
   return linuxMicros() ?? performance.eventLoopUtilization().active * 1e3;
 }
 
-/** A reading must cost little beside a micro-batch, so the file stays open: `null` where there is none. */
+/** The file stays open, so that a reading costs little compared with a micro-batch; `null` if there is none. */
 let schedstat: number | null | undefined;
 const text = Buffer.alloc(80);
 
-/** The first number of schedstat is the thread's nanoseconds on a processor. */
+/** The first number of schedstat is the thread's processor time in nanoseconds. */
 function linuxMicros(): number | null {
   if (schedstat === null) return null;
   try {
     schedstat ??= openSync(`/proc/self/task/${process.pid}/schedstat`, 'r');
-    // The kernel brings a running thread's account up to date when it is asked for the whole process's.
+    // The kernel updates a running thread's time when the time of the whole process is read.
     process.cpuUsage();
     readSync(schedstat, text, 0, text.length, 0);
     return Number.parseInt(text.toString('latin1', 0, text.indexOf(' ')), 10) / 1e3;

@@ -1,8 +1,8 @@
-/** The ways of using a machine that a bench compares: stages without a cut, which the planner makes. */
-import type { StageOptions } from '../plan/plan.js';
+/** The layouts that a bench compares: stages without a cut; the planner cuts the model. */
+import type { StageOptions } from '../plan/stage-options.js';
 
 export interface Layout {
-  /** As the table names it. */
+  /** Its name in the table. */
   readonly name: string;
   /** `whole`: one stage has every layer; `split`: the layers are spread. */
   readonly kind: 'whole' | 'split';
@@ -17,7 +17,7 @@ export interface Resources {
   readonly layers: number;
 }
 
-/** The first is what all others are told against: one copy of the model on all cores, or on the card. */
+/** The first is the baseline: one copy of the model on all cores, or on the card. */
 export function layoutsFor({ cores, cards, layers }: Resources): Layout[] {
   const whole: Layout[] = [];
   if (cards > 0) whole.push({ name: 'whole model, gpu', kind: 'whole', stages: [{ device: 'gpu' }] });
@@ -36,7 +36,7 @@ function splitsFor({ cores, cards, layers }: Resources): Layout[] {
   if (layers < 2) return [];
   const splits: Layout[] = [];
   if (cards > 0) {
-    // A core leads the card.
+    // One core runs the card's worker.
     const left = Math.max(1, cores - 1);
     const gpu = { device: 'gpu' };
     splits.push(split([gpu, { device: 'cpu', threads: left }], `gpu + ${threads(left)}`));

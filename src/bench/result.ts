@@ -1,8 +1,8 @@
-/** What a bench found, as data: the JSON that it writes, reads back to compare, and prints from. Bytes and seconds; shares are 0 … 1. */
-import { readFileSync } from 'node:fs';
+/** The result of a bench as JSON: it is written, printed, and read back to compare. Bytes and seconds; shares are 0 … 1. */
 import { z } from 'zod';
 import { TandemError } from '../errors.js';
-import { MACHINE } from '../plan/machine-schema.js';
+import { MACHINE } from '../machine/schema.js';
+import { readTextFile } from '../text-file.js';
 
 const share = z.number();
 const seconds = z.number();
@@ -19,9 +19,9 @@ const STAGE = z.object({
   seconds,
   utilisation: share,
   weightBytes: bytes,
-  /** Of the stage's own process; null where it has none. */
+  /** Of the stage's own process; null if it has none. */
   peakRssBytes: bytes.nullable(),
-  /** What lives across the cut before it, for one micro-batch; 0 for the first stage. */
+  /** Live bytes across the cut before it, for one micro-batch; 0 for the first stage. */
   liveBytes: bytes,
   /** Between "ready, and a worker free" and "accepted"; 0 for the first stage. */
   hopSeconds: seconds,
@@ -29,7 +29,7 @@ const STAGE = z.object({
 
 const CASE = z.object({
   name: z.string(),
-  /** `again` is the first case measured a second time in every round: what it differs by is noise. */
+  /** `again` is the first case measured a second time in every round: the difference is noise. */
   kind: z.enum(['whole', 'sequential', 'pipelined', 'again']),
   /** As typed: `--stage … --micro-batch … --depth …`. */
   flags: z.string(),
@@ -38,18 +38,18 @@ const CASE = z.object({
   isolation: z.enum(['thread', 'process']),
   rows: z.number(),
   rowsPerSecond: z.number(),
-  /** How far from the median the true one may lie, in 95 cases of 100. */
+  /** Half the width of the 95 % confidence interval of the median, as a share of it. */
   spread: share,
-  /** Rows a second over the first case's in the same round: the median of the rounds, and the bounds of the true one. */
+  /** Rows a second over the first case's in the same round: the median of the rounds, and its confidence interval. */
   toFirst: z.object({ median: z.number(), low: z.number(), high: z.number() }),
   /** Rows a second of each repetition. */
   repetitions: z.array(z.number()),
   loadSeconds: seconds,
   stages: z.array(STAGE),
-  /** What the stages' own times would give if nothing else took time, over what was measured. */
+  /** The run's ideal time by the stages' own times, over the measured time. */
   efficiency: share,
   bubble: z.object({ predicted: share, measured: share }),
-  /** Processor time of the coordinator's thread for each stage that a micro-batch goes through: the mean, with all that there is. */
+  /** Processor time of the coordinator's thread for each stage that a micro-batch goes through: the mean, all included. */
   coordinatorSeconds: seconds,
   /** The same at the median of the micro-batches, without copying rows in. */
   coordinatorOwnSeconds: seconds,
@@ -57,21 +57,21 @@ const CASE = z.object({
   copySeconds: seconds,
   arenaBytes: bytes,
   weightBytes: bytes,
-  /** Of all processes of the case, the coordinator's apart; null where they are threads of it. */
+  /** Of all processes of the case except the coordinator's; null if the stages are threads. */
   peakRssBytes: bytes.nullable(),
 });
 
-/** How much two stages gain by working at once: the pipelined split against the same slices one after another. */
+/** The gain by overlap: the pipelined split against the same slices run sequentially. */
 const OVERLAP = z.object({
   sequential: z.string(),
   pipelined: z.string(),
   /** Measured: rows a second of the one over the other in the same round. */
   speedUp: z.number(),
-  /** All stages' time over the slowest one's (two stages: 1 + min/max), by the times of the sequential split; without end of rows. */
+  /** All stages' time over the slowest one's (two stages: 1 + min/max), by the times of the sequential split; for a job without end. */
   limit: z.number(),
-  /** The limit for the rows that were run, filling and emptying included. */
+  /** The limit for the number of rows that were run, with filling and emptying. */
   idealSpeedUp: z.number(),
-  /** By how much the stages slow each other when both compute: their time side by side over their time alone. */
+  /** Contention: the stages' time when both compute, over their time alone. */
   contention: z.number(),
 });
 
@@ -82,7 +82,7 @@ const POINT = z.object({
   rowsPerSecond: z.number(),
 });
 
-/** The plan that is made when the first stage may hold this much, and what it comes to. */
+/** The plan for this budget of the first stage, and its rate. */
 const BUDGET_POINT = z.object({
   layout: z.string(),
   memoryBytes: bytes,
@@ -91,15 +91,15 @@ const BUDGET_POINT = z.object({
   microBatch: z.number(),
   depth: z.number(),
   rowsPerSecond: z.number(),
-  /** What the plan promised that it holds at most, and what its process held; null where it is a thread among others. */
+  /** The plan's memory requirement and the process's peak memory; null if the stage is a thread. */
   promisedBytes: bytes.nullable().default(null),
   heldBytes: bytes.nullable().default(null),
 });
 
 const HELP = z.object({
-  /** What would be changed. */
+  /** The change. */
   change: z.string(),
-  /** Rows a second then over rows a second now. */
+  /** Rows a second with the change over rows a second now. */
   gain: z.number(),
   why: z.string(),
 });
@@ -117,17 +117,21 @@ export const RESULT = z.object({
     layers: z.number(),
     weightBytes: bytes,
     inputs: z.array(z.object({ name: z.string(), dtype: z.string(), shape: z.array(z.number()) })),
+    /** As in the summary of a run: whether a row's answer is the same whatever rows are in its micro-batch. */
+    batchInvariant: z.boolean().nullable().optional(),
+    /** The model's fixed number of rows, or null. */
+    fixedBatch: z.number().nullable().optional(),
   }),
   seconds: z.object({ asked: seconds, took: seconds }),
   /** The first is the baseline. */
   cases: z.array(CASE),
   overlap: OVERLAP.nullable(),
   sweep: z.object({ microBatch: z.array(POINT), depth: z.array(POINT), budget: z.array(BUDGET_POINT) }),
-  /** What was not measured, and why. */
+  /** Layouts that were not measured, and why. */
   skipped: z.array(z.object({ name: z.string(), reason: z.string() })),
   verdict: z.object({
     best: z.string(),
-    /** Cases that may be as fast, for all that these repetitions tell. */
+    /** Cases that are not distinguishable from the best by these repetitions. */
     alike: z.array(z.string()).default([]),
     flags: z.string(),
     speedUp: z.number(),
@@ -147,7 +151,7 @@ export type Help = z.infer<typeof HELP>;
 export function readResult(path: string): BenchResult {
   let text: string;
   try {
-    text = readFileSync(path, 'utf8');
+    text = readTextFile(path);
   } catch (cause) {
     throw unreadable(path, (cause as Error).message, cause);
   }
@@ -164,7 +168,7 @@ export function readResult(path: string): BenchResult {
 
 function unreadable(path: string, why: string, cause: unknown): TandemError {
   return new TandemError('TANDEM_USAGE', `${path} is no result of tandem bench: ${why}`, {
-    remedy: 'write one with: tandem bench MODEL --output old.json',
+    remedy: 'make one with: tandem bench MODEL --output old.json',
     cause,
   });
 }

@@ -1,21 +1,12 @@
-/** The rows that every case of a bench is given: held in memory, taken again from the first when they end, the same for all. */
-import type { Feed } from '../pipeline/micro-batch.js';
+/** The rows of a bench: held in memory, repeated from the first when they end, the same for every case. */
+import { type TrialRows, type Workload, type WorkloadFeed, workloadFeed } from '../planner/trial/workload.js';
 import { bytesOf, bytesPerElement, type Tensor, type TensorSpec, zeroRows } from '../tensor.js';
 
-/** One run's way through the rows. */
-export interface Course {
-  /** Rows in all. */
-  readonly rows: number;
-  readonly microBatch: number;
-  /** Micro-batches in flight at most: the pipeline may have more slots, which then stay empty. */
-  readonly depth: number;
-}
-
-/** Bytes of rows that are held; more of them tell nothing new. */
+/** Bytes of rows that are held at most. */
 const MOST_BYTES = 64 << 20;
 const MOST_ROWS = 256;
 
-export class RowBank {
+export class RowBank implements TrialRows {
   readonly specs: readonly TensorSpec[];
   /** One for each input, (rows, ...). */
   readonly #tensors: readonly Tensor[];
@@ -43,35 +34,10 @@ export class RowBank {
     return new RowBank(specs, tensors);
   }
 
-  /** A feed for one run; `taken` is to be called for each micro-batch that has come out. `copyMicros` have gone into copying rows so far. */
-  feed({ rows, microBatch, depth }: Course): Feed & { taken(): void; readonly copyMicros: number } {
-    let left = rows;
-    let at = 0;
-    let inFlight = 0;
-    let wake: (() => void) | undefined;
-    let copyMicros = 0;
-    return {
-      get copyMicros() {
-        return copyMicros;
-      },
-      fill: async (into) => {
-        if (left === 0) return 0;
-        while (inFlight >= depth) await new Promise<void>((resolve) => (wake = resolve));
-        const count = Math.min(left, microBatch);
-        const began = performance.now();
-        for (const [n, tensor] of into.entries()) this.#copy(n, at, count, tensor);
-        copyMicros += (performance.now() - began) * 1e3;
-        at = (at + count) % this.rows;
-        left -= count;
-        inFlight += 1;
-        return count;
-      },
-      taken: () => {
-        inFlight -= 1;
-        wake?.();
-        wake = undefined;
-      },
-    };
+  feed(workload: Workload): WorkloadFeed {
+    return workloadFeed(workload, (into, at, count) => {
+      for (const [n, tensor] of into.entries()) this.#copy(n, at % this.rows, count, tensor);
+    });
   }
 
   #copy(input: number, from: number, count: number, into: Tensor): void {
@@ -87,7 +53,7 @@ export class RowBank {
   }
 }
 
-/** How many rows a bank of such rows holds. */
+/** The number of rows in a bank of such rows. */
 export function bankRows(specs: readonly TensorSpec[]): number {
   const perRow = specs.reduce(
     (sum, { dtype, shape }) => sum + shape.reduce<number>((size, dim) => size * dim!, bytesPerElement(dtype)),
@@ -100,7 +66,7 @@ function fillRandom(dtype: Tensor['dtype'], data: Tensor['data'], next: () => nu
   for (let n = 0; n < data.length; n++) {
     if (dtype === 'float32' || dtype === 'float64') data[n] = 2 * next() - 1;
     else if (dtype === 'int64' || dtype === 'uint64') (data as BigInt64Array)[n] = next() < 0.5 ? 0n : 1n;
-    // The bits of 1.0 where a float is kept as a word.
+    // The bits of 1.0 in types that are stored as words.
     else if (dtype === 'float16' || dtype === 'bfloat16')
       data[n] = next() < 0.5 ? 0 : dtype === 'float16' ? 0x3c00 : 0x3f80;
     else data[n] = next() < 0.5 ? 0 : 1;

@@ -1,20 +1,21 @@
-/** What a bench says of its repetitions: the middle one, and between which bounds the true middle lies. */
+/** Medians of repetitions with confidence intervals. */
 
-import { median } from '../plan/median.js';
+import { ratiosByRound } from '../planner/measure/by-round.js';
+import { median } from '../planner/measure/median.js';
 
-/** A median and the bounds that hold the true one in 95 cases of 100. */
+/** A median and its 95 % confidence interval. */
 export interface Estimate {
   readonly median: number;
   readonly low: number;
   readonly high: number;
 }
 
-/** Repetitions from which on the bounds can be held to `CONFIDENCE`; of fewer, they are the smallest and the largest. */
+/** The fewest repetitions for bounds of `CONFIDENCE`; with fewer, the bounds are the smallest and the largest value. */
 export const ENOUGH = 6;
 const CONFIDENCE = 0.95;
 
 /**
- * The bounds are two of the values themselves, as many places from either end as leave the confidence: the true median has as
+ * The bounds are two of the values, as far from either end as the confidence allows: the true median has as
  * many repetitions below it as a coin shows heads, however they are distributed.
  */
 export function estimate(values: readonly number[]): Estimate {
@@ -23,7 +24,7 @@ export function estimate(values: readonly number[]): Estimate {
   return { median: median(sorted), low: sorted[from]!, high: sorted[sorted.length - 1 - from]! };
 }
 
-/** The most heads that so few of n coins show as to be left out, at either end, of what the confidence holds. */
+/** The largest number of heads of n coins whose tail probability is within what the confidence leaves at either end. */
 function placesOutside(n: number): number {
   let share = 0.5 ** n;
   let sum = share;
@@ -40,17 +41,17 @@ export function spread(values: readonly number[]): number {
   return Math.max(high - middle, middle - low) / middle;
 }
 
-/** `values` over `others`, each by what was measured in the same round: what changes from round to round falls out. */
+/** `values` over `others`, by round: changes from round to round cancel out. */
 export function ratioOf(values: readonly number[], others: readonly number[]): Estimate {
-  return estimate(values.map((value, n) => value / others[n]!));
+  return estimate(ratiosByRound(values, others));
 }
 
-/** Whether two things differ by no more than the repetitions do. */
+/** Whether two medians differ by no more than the repetitions do. */
 export function holdsOne({ low, high }: Estimate): boolean {
   return low <= 1 && high >= 1;
 }
 
-/** The value that `share` of all values lie below. */
+/** The value below which a `share` of all values lie. */
 export function quantile(values: readonly number[], share: number): number {
   const sorted = values.toSorted((a, b) => a - b);
   return sorted[Math.round(share * (sorted.length - 1))]!;

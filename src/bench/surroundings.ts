@@ -1,9 +1,9 @@
-/** What a figure is worth nothing without: the machine, the model and the versions that it was measured with. */
-import { engineFor } from '../engine/registry.js';
+/** The conditions of a measurement: the machine, the model and the versions. */
+import { engineOf } from '../engine/choose.js';
+import { cardNames } from '../machine/cards/cards.js';
+import { machineFacts } from '../machine/facts.js';
 import type { ModelGraph } from '../model/graph.js';
 import { VERSION } from '../package.js';
-import { machineFacts } from '../plan/machine-facts.js';
-import { readNvidiaDriver } from '../plan/nvidia.js';
 import type { TensorSpec } from '../tensor.js';
 import { modelBytes } from './case-result.js';
 import type { BenchResult } from './result.js';
@@ -16,11 +16,11 @@ export function surroundingsOf(
   return {
     tandem: VERSION,
     date: new Date().toISOString(),
-    machine: machineFacts(readNvidiaDriver()?.cards.map(({ name }) => name)),
+    machine: machineFacts(cardNames()),
     model: {
       path: graph.path,
       format: graph.format,
-      engine: engineFor(graph.format),
+      engine: engineOf(graph, 'cpu').id,
       layers: graph.layers.length,
       weightBytes: modelBytes(graph),
       inputs: rowSpecs.map(({ name, dtype, shape }) => ({ name, dtype, shape: shape as number[] })),

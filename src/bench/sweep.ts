@@ -1,21 +1,21 @@
-/** The sweep: short runs that find the micro-batch and the depth that suit a trial, before the long comparison. */
-import type { SweepPoint } from './result.js';
-import type { Course } from './row-bank.js';
-import type { Trial } from './trial.js';
+/** The sweep: short runs that find the best micro-batch and depth of a trial before the long comparison. */
 
-/** Seconds that one short run should take at least, where the budget leaves them. */
-const SHORT_RUN = 0.25;
-/** Rates closer than this are the same: the smaller micro-batch, the smaller depth is then taken, which needs less memory. */
-const SAME = 0.02;
+import { leastAsFast } from '../planner/measure/micro-batch-size.js';
+import type { Trial } from '../planner/trial/trial.js';
+import type { Workload } from '../planner/trial/workload.js';
+import type { SweepPoint } from './result.js';
+
+/** The least seconds of a short run, if the time allows. */
+export const SHORT_RUN = 0.25;
 const TAKES = 2;
 
-/** A trial by its name in the table. */
+/** A trial and its name in the table. */
 export interface Candidate {
   readonly name: string;
   readonly trial: Trial;
 }
 
-/** `sizes` to try these alone, all of them; else powers of two up to `largest` for as long as it is not `late`. */
+/** `sizes`: only these are tried, all of them; else powers of two up to `largest` until it is `late`. */
 export async function sweepSizes(
   candidates: readonly Candidate[],
   { sizes, largest, late }: { sizes: readonly number[] | undefined; largest: number; late: () => boolean },
@@ -28,11 +28,11 @@ export async function sweepSizes(
   if (sizes) return sweep(coarse, () => false);
   const points = await sweep(coarse, late);
   if (late()) return points;
-  const beside = candidates.flatMap((candidate) => {
+  const nearby = candidates.flatMap((candidate) => {
     const { microBatch } = bestOf(points, candidate.name);
     return sizesBeside(microBatch, largest).map((size) => at(candidate, size));
   });
-  return [...points, ...(await sweep(beside, late))];
+  return [...points, ...(await sweep(nearby, late))];
 }
 
 /** One candidate at its best micro-batch of `sizes`. */
@@ -49,11 +49,11 @@ export function sweepDepths(
   );
 }
 
-interface Entry extends Pick<Course, 'microBatch' | 'depth'> {
+interface Entry extends Pick<Workload, 'microBatch' | 'depth'> {
   readonly candidate: Candidate;
 }
 
-/** Measures each entry, then each again, until it is late; the first one of every candidate is measured all the same. */
+/** Measures each entry twice until it is late; the first entry of every candidate is measured in any case. */
 async function sweep(entries: readonly Entry[], late: () => boolean): Promise<SweepPoint[]> {
   const best = new Map<Entry, SweepPoint>();
   const known = new Set<Candidate>();
@@ -61,9 +61,9 @@ async function sweep(entries: readonly Entry[], late: () => boolean): Promise<Sw
     for (const entry of entries) {
       const { candidate, microBatch, depth } = entry;
       if (late() && known.has(candidate)) continue;
-      const rowsPerSecond = await shortRun(candidate.trial, entry, take === 0);
+      const rowsPerSecond = await candidate.trial.pace(entry, SHORT_RUN, take === 0 ? 2 : 1);
       known.add(candidate);
-      // What disturbs a run makes it slower, never faster.
+      // A disturbance makes a run slower, never faster.
       if (rowsPerSecond > (best.get(entry)?.rowsPerSecond ?? 0)) {
         best.set(entry, { layout: candidate.name, microBatch, depth, rowsPerSecond });
       }
@@ -72,46 +72,28 @@ async function sweep(entries: readonly Entry[], late: () => boolean): Promise<Sw
   return [...best.values()];
 }
 
-/** Rows a second of a long job at this micro-batch and depth; `cold` where the trial has not run so before. */
-export async function shortRun(
-  trial: Trial,
-  { microBatch, depth }: Pick<Course, 'microBatch' | 'depth'>,
-  cold: boolean,
-): Promise<number> {
-  const course = { microBatch, depth };
-  const workers = trial.pipeline.plan.stages.reduce((sum, stage) => sum + stage.workers, 0);
-  // Engines set themselves up for each new shape.
-  const first = await trial.run({ ...course, rows: microBatch * (cold ? 2 * workers : workers) });
-  const fewest = 2 * workers + 1;
-  // Its steady rate says nothing: workers that begin together end together.
-  const enough = Math.ceil((SHORT_RUN * first.rows) / first.seconds / microBatch);
-  const { steadyRate } = await trial.run({ ...course, rows: microBatch * Math.max(fewest, Math.min(enough, 400)) });
-  return steadyRate;
-}
-
-/** The point of one layout that is as fast as any, and the smallest of those. */
+/** The smallest of one layout's fastest points. */
 export function bestOf(points: readonly SweepPoint[], layout: string): SweepPoint {
   const own = points.filter((point) => point.layout === layout);
-  const fastest = Math.max(...own.map(({ rowsPerSecond }) => rowsPerSecond));
-  const good = own.filter(({ rowsPerSecond }) => rowsPerSecond >= fastest * (1 - SAME));
-  return good.toSorted((a, b) => a.microBatch - b.microBatch || a.depth - b.depth)[0]!;
+  const fromLeast = own.toSorted((a, b) => a.microBatch - b.microBatch || a.depth - b.depth);
+  return leastAsFast(fromLeast, ({ rowsPerSecond }) => rowsPerSecond);
 }
 
-/** Sizes to begin with: every fourth power of two up to `largest`. */
+/** The first sizes: every second power of two up to `largest`. */
 function coarseSizes(largest: number): number[] {
   const sizes: number[] = [];
   for (let size = largest; size >= 1; size = Math.floor(size / 4)) sizes.unshift(size);
-  // The middle one first: when the time ends early, it is what is known.
+  // The middle one first, in case the time ends early.
   const middle = sizes.length >> 1;
   return [...sizes.slice(middle), ...sizes.slice(0, middle)];
 }
 
-/** The sizes beside the best one that the coarse sizes have left out. */
+/** The sizes next to the best one that were not among the first sizes. */
 function sizesBeside(best: number, largest: number): number[] {
   return [Math.floor(best / 2), best * 2].filter((size) => size >= 1 && size <= largest);
 }
 
-/** Depths worth a try: from more than enough to one stage at a time. */
+/** The depths to try: from more than enough to one stage at a time. */
 function depthsFor(largest: number): number[] {
   return [...new Set([largest, Math.ceil(largest / 2), 3, 2, 1])].filter((depth) => depth <= largest);
 }

@@ -1,8 +1,9 @@
-/** The result of a bench as a record, so that the report page shows it: cases side by side, the sweep, and what would help. */
+/** The result of a bench as a record for the report page: the cases, the sweep, and what would help. */
 import { basename, dirname } from 'node:path';
 import type { BenchResult, SweepPoint } from '../bench/result.js';
 import type { Comparison, RunRecord } from '../report/record.js';
 import { formatBytes } from './bytes.js';
+import { formatInvariance } from './print-bench.js';
 
 export function benchRecord(result: BenchResult, command: readonly string[]): RunRecord {
   const { machine, model, date, tandem } = result;
@@ -15,23 +16,27 @@ export function benchRecord(result: BenchResult, command: readonly string[]): Ru
     version: tandem,
     command: ['tandem', ...command],
     machine,
-    verdict: verdictOf(result),
+    verdict: sentencesOf(result),
     run: null,
     comparisons: [casesOf(result), ...sweepOf(result), ...helpsOf(result)],
   };
 }
 
-function verdictOf({ verdict, cases, overlap }: BenchResult): string[] {
+function sentencesOf(result: BenchResult): string[] {
+  const { verdict, cases, overlap } = result;
   const { best, alike, speedUp } = verdict;
-  const said = [best === cases[0]!.name ? `Best: ${best}.` : `Best: ${best}, ${speedUp.toFixed(2)} times the first.`];
-  if (alike.length > 0) said.push(`These rounds do not tell it from: ${alike.join('; ')}.`);
+  const sentences = [
+    best === cases[0]!.name ? `Best: ${best}.` : `Best: ${best}, ${speedUp.toFixed(2)} times the first.`,
+  ];
+  if (alike.length > 0) sentences.push(`Not distinguishable in these rounds: ${alike.join('; ')}.`);
   if (overlap) {
     const { efficiency } = cases.find(({ name }) => name === overlap.pipelined)!;
-    said.push(
-      `Stages that compute at once gain ${overlap.speedUp.toFixed(2)} times over the same in turn, of ${overlap.idealSpeedUp.toFixed(2)} that are possible; ${(efficiency * 100).toFixed(1)} % of what their own times allow.`,
+    sentences.push(
+      `Stages that compute at once gain ${overlap.speedUp.toFixed(2)} times over the same stages run sequentially, of ${overlap.idealSpeedUp.toFixed(2)} that are possible; ${(efficiency * 100).toFixed(1)} % of what their own times allow.`,
     );
   }
-  return said;
+  for (const [first, ...rest] of formatInvariance(result)) sentences.push(`${first!.toUpperCase()}${rest.join('')}.`);
+  return sentences;
 }
 
 function casesOf({ cases, verdict }: BenchResult): Comparison {
@@ -39,7 +44,7 @@ function casesOf({ cases, verdict }: BenchResult): Comparison {
   return {
     title: 'Cases',
     unit: 'rows/s',
-    note: `Medians of ${most} repetitions in turn, ${cases[0]!.rows} rows each. The line over a bar ends where the true median may lie at most, in 95 cases of 100; the mark is what the stages' own times would give if nothing else took time. As a command: tandem run MODEL ${verdict.flags}`,
+    note: `Medians of ${most} interleaved repetitions, ${cases[0]!.rows} rows each. The line over a bar is the 95 % confidence interval of the median; the mark is what the stages' own times would give if nothing else took time. As a command: tandem run MODEL ${verdict.flags}`,
     cases: cases.map(({ name, rowsPerSecond, spread, efficiency, microBatch, depth }) => ({
       ...{ name, value: rowsPerSecond, spread, emphasis: name === verdict.best },
       ideal: efficiency > 0 ? rowsPerSecond / efficiency : undefined,

@@ -1,4 +1,5 @@
 /** `tandem bench`: how fast a model can be run on this machine, and how. */
+
 import { writeFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { bench } from '../bench/bench.js';
@@ -6,26 +7,35 @@ import { type Comparison, compare } from '../bench/compare.js';
 import { type Layout, layoutsFor } from '../bench/layouts.js';
 import type { BenchResult } from '../bench/result.js';
 import { bankRows, RowBank } from '../bench/row-bank.js';
-import { EXIT } from '../errors.js';
-import { openSource } from '../job/open-source.js';
-import { outputError } from '../job/output-error.js';
+import { EXIT, TandemError } from '../errors.js';
+import { findRows } from '../job/open-rows.js';
+import { orDecoder, refuseDecoder } from '../job/refuse-decoder.js';
+import { checkPlace, checkReportFiles, writeReportFiles } from '../job/report-files.js';
+import { knownCards } from '../machine/cards/cards.js';
+import { readCores } from '../machine/machine.js';
+import { fedInputs } from '../model/fed-inputs.js';
 import type { ModelGraph } from '../model/graph.js';
-import { openModel } from '../model/open.js';
+import { outputError } from '../output/error.js';
 import { firstRows } from '../pipeline/micro-batch.js';
-import { readMachine } from '../plan/machine.js';
-import { readNvidiaDriver } from '../plan/nvidia.js';
-import type { StageOptions } from '../plan/plan.js';
+import { parseBytes } from '../plan/bytes.js';
+import { parseCount } from '../plan/count.js';
+import type { StageOptions } from '../plan/stage-options.js';
+import { deadlineMsOf } from '../pool/deadline.js';
+import { FORMATS } from '../rows/format.js';
+import { formatOf } from '../rows/format-of-path.js';
+import { type GivenRows, openGiven } from '../rows/given-values.js';
+import { filesOf, inputsOf } from '../rows/input-files.js';
+import { goodRows, type RowsRead, type Source } from '../rows/source.js';
 import { type TensorSpec, zeroRows } from '../tensor.js';
 import { benchRecord } from './bench-record.js';
-import { parseBytes } from './bytes.js';
 import { FROM_TEXT } from './config.js';
-import { inputsOf } from './input-flag.js';
 import { formatBench, formatComparison } from './print-bench.js';
 import { ProgressBar } from './progress.js';
-import { checkPlace, checkReportFiles, writeReportFiles } from './report-files.js';
-import { parseCount } from './stage-flag.js';
+import { columnOption, imageOption, rowsAxisOption, setOption } from './run-flags.js';
 
-interface BenchFlags {
+interface BenchFlags extends GivenRows {
+  readonly image?: string;
+  readonly column?: string;
   readonly input?: readonly string[];
   readonly inputFormat?: string;
   readonly stage?: readonly StageOptions[];
@@ -35,7 +45,7 @@ interface BenchFlags {
   readonly isolation?: 'auto' | 'thread' | 'process';
   readonly seconds: number;
   readonly length: number;
-  readonly deadline: number;
+  readonly deadline?: number;
   readonly allowFallback?: boolean;
   readonly output?: string;
   readonly report?: string;
@@ -46,7 +56,7 @@ interface BenchFlags {
 
 const AFTER_HELP = `
 Compares the whole model on one device and on all of its cores, the same model split with one stage at a time, and the split
-with all stages at once; each at the micro-batch and depth that suit it, all in turn. It ends with the plan to use, as
+with all stages at once; each at its best micro-batch and depth, in interleaved rounds. It ends with the recommended plan, as
 flags for tandem run, and with what would make it faster. --budget takes time of its own: the planner measures the model once
 and tries a plan for each size.
 
@@ -59,22 +69,26 @@ For example:
 
 export function benchCommand(): Command {
   return new Command('bench')
-    .description('measure how fast a model can be run on this machine, and tell which plan to use')
+    .description('measure how fast a model can be run on this machine, and recommend a plan')
     .argument('<model>', 'model.json, model.onnx, or a folder that holds one')
     .option(
       '-i, --input <file>',
-      'rows to run; without it random rows of the shapes that the model takes',
+      "rows to run (default: random rows of the model's shapes)",
       (text, before: readonly string[] = []) => [...before, text],
     )
-    .option('--input-format <format>', 'jsonl, npy or npz, where the name does not tell')
+    .addOption(setOption())
+    .addOption(rowsAxisOption())
+    .addOption(imageOption())
+    .addOption(columnOption())
+    .option('--input-format <format>', `${FORMATS.join(', ')}, if the file's name does not show it`)
     .option(
       '-s, --stage <device,key=value…>',
       'split the model into these stages, in order, and no others',
       (text, before: readonly StageOptions[] = []) => [...before, ...FROM_TEXT.stages(text, '--stage')],
     )
-    .option('-b, --micro-batch <rows,…>', 'sizes to try (default: what suits)', (text) => counts(text, '--micro-batch'))
-    .option('--depth <n,…>', 'depths to try (default: what suits)', (text) => counts(text, '--depth'))
-    .option('--budget <size,…>', 'what the first stage of the fastest split may hold: plan and try each', (text) =>
+    .option('-b, --micro-batch <rows,…>', 'sizes to try (default: chosen)', (text) => counts(text, '--micro-batch'))
+    .option('--depth <n,…>', 'depths to try (default: chosen)', (text) => counts(text, '--depth'))
+    .option('--budget <size,…>', 'memory budgets of the first stage of the fastest split: plan and try each', (text) =>
       text.split(',').map(parseBytes),
     )
     .option('--isolation <where>', 'where stages live: auto, thread, process', (text) =>
@@ -87,16 +101,13 @@ export function benchCommand(): Command {
       (text) => parseCount(text, '--length'),
       128,
     )
-    .option(
-      '--deadline <seconds>',
-      'longest that a micro-batch may take in a stage',
-      (text) => parseCount(text, '--deadline'),
-      600,
+    .option('--deadline <seconds>', 'longest that a micro-batch may take in a stage (default: 600)', (text) =>
+      parseCount(text, '--deadline'),
     )
-    .option('--allow-fallback', 'let a gpu stage run on what is there instead')
+    .option('--allow-fallback', 'let a gpu stage run on another device')
     .option('-o, --output <file.json>', 'write all that was measured')
     .option('--report <file.html>', 'write a page that shows it')
-    .option('--compare <file.json>', 'tell what has become slower since that was written')
+    .option('--compare <file.json>', 'report what has become slower since that file was written')
     .option('-q, --quiet', 'no progress on stderr')
     .option('--json', 'print all that was measured as one JSON object instead of the tables')
     .addHelpText('after', AFTER_HELP)
@@ -110,16 +121,17 @@ async function runBench(path: string, flags: BenchFlags): Promise<number> {
   const files = { report: flags.report };
   if (flags.output) await checkPlace(flags.output);
   await checkReportFiles(files, { force: true, taken: flags.output ? [flags.output] : [] });
-  const graph = await openModel(path);
+  const graph = await openGiven(path, { ...flags, allowNonFinite: true });
+  if (!flags.input) refuseDecoder(graph, flags.set);
   const bar = new ProgressBar(process.stderr, { quiet: flags.quiet });
   const onProgress = process.stderr.isTTY
     ? (what: string) => bar.note(what)
     : (what: string) => flags.quiet || bar.line(`${what}\n`);
   try {
-    const bank = await rowsFor(graph, flags);
+    const bank = await orDecoder(graph, flags.set, rowsFor(graph, flags));
     const layouts = layoutsOf(graph, flags.stage);
     const { seconds, microBatch: microBatches, depth: depths, budget: budgets, isolation } = flags;
-    const deadline = flags.deadline * 1e3;
+    const deadlineMs = deadlineMsOf(flags.deadline);
     const result = await bench({
       graph,
       bank,
@@ -129,13 +141,14 @@ async function runBench(path: string, flags: BenchFlags): Promise<number> {
       depths,
       budgets,
       isolation,
-      deadline,
+      deadlineMs,
       allowFallback: flags.allowFallback ?? false,
+      isOpen: !flags.stage && !microBatches && !depths && graph.fixedBatch === null,
       onProgress,
     });
     bar.clear();
     const comparison = before && compare(before, result);
-    tell(result, comparison, flags);
+    print(result, comparison, flags);
     if (flags.output) writeResult(flags.output, result);
     await writeReportFiles(files, benchRecord(result, process.argv.slice(2)));
     return comparison?.slower ? EXIT.unexpected : EXIT.ok;
@@ -144,7 +157,7 @@ async function runBench(path: string, flags: BenchFlags): Promise<number> {
   }
 }
 
-function tell(result: BenchResult, comparison: Comparison | null, { compare: path, json }: BenchFlags): void {
+function print(result: BenchResult, comparison: Comparison | null, { compare: path, json }: BenchFlags): void {
   if (json) process.stdout.write(`${JSON.stringify(comparison ? { ...result, comparison } : result)}\n`);
   else {
     process.stdout.write(formatBench(result));
@@ -161,33 +174,59 @@ function writeResult(path: string, result: BenchResult): void {
   }
 }
 
-/** The whole model beside the stages that somebody asks for, or beside all ways of splitting that the machine has. */
+/** The whole model, and the stages that were asked for or else every way of splitting on this machine. */
 function layoutsOf({ layers }: ModelGraph, stages: readonly StageOptions[] | undefined): Layout[] {
-  const { cores } = readMachine();
-  const cards = readNvidiaDriver()?.cards.length ?? 0;
+  const cores = readCores();
+  const cards = knownCards().length;
   const all = layoutsFor({ cores, cards, layers: layers.length });
   if (!stages) return all;
   const whole = all.filter(({ kind, stages: [stage] }) => kind === 'whole' && (stage!.workers ?? 1) === 1);
   return [...whole, { name: 'split, as asked', kind: stages.length > 1 ? 'split' : 'whole', stages }];
 }
 
-async function rowsFor(graph: ModelGraph, { input, inputFormat, length }: BenchFlags): Promise<RowBank> {
+async function rowsFor(graph: ModelGraph, { input, inputFormat, image, column, length }: BenchFlags): Promise<RowBank> {
   if (!input) {
-    const specs = graph.inputs.map((spec) => ({ ...spec, shape: spec.shape.slice(1).map((dim) => dim ?? length) }));
+    const specs = fedInputs(graph).map((spec) => ({ ...spec, shape: spec.shape.slice(1).map((dim) => dim ?? length) }));
     return RowBank.random(specs);
   }
-  const source = await openSource(inputsOf(graph.inputs, input), graph.inputs, { format: inputFormat });
+  await refuseSound(input, inputFormat);
+  const found = await findRows(graph, { input, inputFormat, image, column });
+  const source = (await found.open(0, false)) as Source;
   try {
     const specs: readonly TensorSpec[] = source.rowSpecs;
     const tensors = zeroRows(specs, bankRows(specs));
-    const { rows } = await source.read(tensors);
+    const read = await source.read(tensors);
+    if (goodRows(read) === 0) throw noGoodRow(read);
     return new RowBank(
       specs,
-      tensors.map((tensor) => firstRows(tensor, rows)),
+      tensors.map((tensor) => firstRows(tensor, goodRows(read))),
     );
   } finally {
     await source.close();
   }
+}
+
+/** Rows are measured one by one, and windows of sound follow one another. Throws TANDEM_USAGE. */
+async function refuseSound(input: readonly string[], inputFormat: string | undefined): Promise<void> {
+  const [first] = filesOf(await inputsOf([], input, inputFormat));
+  if (formatOf(first!, inputFormat) !== 'wav') return;
+  throw new TandemError(
+    'TANDEM_USAGE',
+    `${first} is WAV, whose windows follow one another, and bench repeats single rows`,
+    {
+      remedy: 'leave --input out: random samples are computed as fast',
+    },
+  );
+}
+
+function noGoodRow({ failures: [first] }: RowsRead): TandemError {
+  return new TandemError(
+    'TANDEM_INPUT_INVALID',
+    `no row can be used${first ? `; row ${first.index}: ${first.message}` : ''}`,
+    {
+      remedy: 'correct the rows, or leave --input out for random ones',
+    },
+  );
 }
 
 /** `8,32` as numbers. */

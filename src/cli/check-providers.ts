@@ -1,100 +1,51 @@
 /** The providers of each engine on this machine: each is tried in a process of its own, and has one line in `tandem doctor`. */
-import type { EngineName } from '../engine/engine.js';
-import type { NvidiaDriver } from '../plan/nvidia.js';
-import { TENSORFLOW_PACKAGES, tensorflowFolder } from '../setup/link-tensorflow.js';
+import type { CheckedMachine, ProviderCheck, ProviderEntry } from '../engine/entry.js';
+import { ENGINES } from '../engine/list.js';
+import type { NvidiaDriver } from '../machine/cards/nvidia.js';
 import { type Probe, probeEngine } from '../setup/probe.js';
-import type { Check } from './doctor.js';
+import type { Check } from './diagnosis.js';
 
-interface Provider {
-  readonly name: string;
-  readonly engine: EngineName;
-  readonly provider: string;
-  readonly device: 'CPU' | 'GPU';
-  /** Worth trying on this machine at all. */
-  readonly applies: boolean;
-  /** Stops nobody from working: another provider does the same. */
-  readonly optional: boolean;
-  readonly install: string;
-}
-
-const DAWN = '@tensorflow/tfjs@4.22.0 @tensorflow/tfjs-backend-webgpu@4.22.0 webgpu@0.6.2';
-const ORT = 'npm install onnxruntime-node@1.30.0';
-const VULKAN = 'install the driver of the card with Vulkan (libvulkan1)';
-const CUDA = 'ONNXRUNTIME_NODE_INSTALL=cuda12 node node_modules/onnxruntime-node/script/install.js';
-
-const platform = (name: NodeJS.Platform) => process.platform === name;
-const onnxruntime = (provider: string, applies: boolean, install: string): Provider => ({
-  ...{ name: `onnxruntime ${provider}`, engine: 'onnxruntime', provider, device: 'GPU' },
-  ...{ applies, optional: true, install },
-});
-
-/** Those that need no linking; TensorFlow's own two have a check of their own. */
-function plainProviders(driver: NvidiaDriver | null): Provider[] {
-  return [
-    { ...onnxruntime('cpu', true, ORT), name: 'onnxruntime', device: 'CPU', optional: false },
-    onnxruntime('webgpu', true, VULKAN),
-    onnxruntime('cuda', driver !== null && !platform('darwin'), CUDA),
-    onnxruntime('coreml', platform('darwin'), ORT),
-    onnxruntime('directml', platform('win32'), ORT),
-    {
-      ...{ name: 'tfjs webgpu', engine: 'tfjs', provider: 'webgpu', device: 'GPU', applies: true, optional: true },
-      install: `npm install --ignore-scripts ${DAWN}`,
-    },
-    {
-      ...{ name: 'tfjs wasm', engine: 'tfjs', provider: 'wasm', device: 'CPU', applies: true, optional: true },
-      install: 'npm install --ignore-scripts @tensorflow/tfjs@4.22.0 @tensorflow/tfjs-backend-wasm@4.22.0',
-    },
-  ];
-}
-
-/** One after the other, so that their memory is never held at once. */
+/** Sequentially, so that only one is in memory at a time. */
 export async function checkProviders(driver: NvidiaDriver | null): Promise<Check[]> {
+  const machine: CheckedMachine = { platform: process.platform, hasNvidiaDriver: driver !== null };
   const checks: Check[] = [];
-  for (const provider of plainProviders(driver)) if (provider.applies) checks.push(await checkPlain(provider));
-  for (const kind of ['cpu', 'gpu'] as const) checks.push(await checkTensorflow(kind, driver));
+  for (const { id, providers } of ENGINES) {
+    for (const { name, devices, check } of providers) {
+      const lost = check?.loss(machine);
+      if (check && lost) checks.push(await checkOne({ engine: id, name, devices, check, lost, machine }));
+    }
+  }
   return checks;
 }
 
-async function checkPlain({ name, engine, provider, device, optional, install }: Provider): Promise<Check> {
-  const probe = await probeEngine(engine, provider);
-  if (!probe.works) {
-    const remedy = /finds no card/.test(probe.reason) ? VULKAN : install;
-    return { name, state: optional ? 'note' : 'missing', found: probe.reason, remedy };
-  }
-  const { facts, found } = told(probe);
-  if (device === 'GPU' && probe.device === 'CPU') {
-    const software = `${found}: runs with --allow-fallback only`;
-    return { name, state: 'note', found: software, remedy: VULKAN, facts };
-  }
-  return { name, state: 'ok', found, facts };
+interface Checked extends Pick<ProviderEntry, 'name' | 'devices'> {
+  readonly engine: string;
+  readonly check: ProviderCheck;
+  readonly lost: 'missing' | 'note';
+  readonly machine: CheckedMachine;
 }
 
-function told({ version, device, deviceName }: Extract<Probe, { works: true }>) {
-  return { found: `${version}, computes on ${deviceName}`, facts: { version, device, deviceName } };
-}
-
-/** A GPU package on a machine without a driver is no loss: then it is only noted. */
-async function checkTensorflow(kind: 'cpu' | 'gpu', driver: NvidiaDriver | null): Promise<Check> {
-  const name = kind === 'cpu' ? 'tensorflow' : 'tensorflow-gpu';
-  const lost = kind === 'cpu' || driver !== null ? 'missing' : 'note';
-  const setUp = `npx tandem setup ${name}`;
-  const folder = tensorflowFolder(kind);
+async function checkOne({ engine, name: provider, devices, check, lost, machine }: Checked): Promise<Check> {
+  const name = check.label;
+  const folder = check.packageFolder?.();
   if (folder === null) {
-    const remedy = `npm install --ignore-scripts ${TENSORFLOW_PACKAGES[kind]}@4.22.0 && ${setUp}`;
-    const found = `${TENSORFLOW_PACKAGES[kind]} is not installed`;
-    return { name, state: lost, found, ...(lost === 'missing' && { remedy }) };
+    const { found = 'not installed', remedy } = check.mend('not-installed', machine);
+    return { name, state: lost, found, ...(remedy && { remedy }) };
   }
-  const probe = await probeEngine('tfjs', name, folder);
+  const probe = await probeEngine(engine, provider, folder);
   if (!probe.works) {
-    const found = probe.reason.includes('can not be found')
-      ? 'installed, not linked to a TensorFlow library'
-      : probe.reason;
-    return { name, state: lost, found, ...(lost === 'missing' && { remedy: setUp }) };
+    const { found = probe.reason, remedy } = check.mend(probe, machine);
+    return { name, state: lost, found, ...(remedy && { remedy }) };
   }
-  const { facts, found } = told(probe);
-  if (kind === 'gpu' && probe.device === 'CPU') {
-    const remedy = driver ? { remedy: `${setUp} --force` } : {};
-    return { name, state: lost, found: `${found}, not on a card: runs with --allow-fallback only`, ...remedy, facts };
+  const { facts, found } = reported(probe);
+  if (!devices.includes('cpu') && probe.device === 'CPU') {
+    const { remedy } = check.mend('on-cpu', machine);
+    const onCpu = `${found}, not on a card: runs with --allow-fallback only`;
+    return { name, state: lost, found: onCpu, ...(remedy && { remedy }), facts };
   }
   return { name, state: 'ok', found, facts };
+}
+
+function reported({ version, device, deviceName }: Extract<Probe, { works: true }>) {
+  return { found: `${version}, computes on ${deviceName}`, facts: { version, device, deviceName } };
 }

@@ -1,4 +1,4 @@
-/** How an error reaches a person: what and why on the first line, what to do on the next; a stack only when asked for. */
+/** Prints an error: what and why on the first line, what to do on the next; the stack only with TANDEM_DEBUG. */
 import { asTandemError } from '../errors.js';
 
 /** Prints the error to stderr and returns its exit status. */
@@ -13,7 +13,7 @@ export function printError(error: unknown): number {
   return known.exitCode;
 }
 
-/** Names and row contents are somebody else's text: control characters could redraw the terminal. */
+/** Names and row contents may contain control characters, which could redraw the terminal. */
 export function printable(text: string): string {
   return text.replace(/\p{Cc}/gu, (char) =>
     char === '\n' ? ' ' : `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,

@@ -1,10 +1,10 @@
 /** The name of a layer as a table shows it. */
 import { printable } from './fail.js';
 
-/** Characters; `inspect --json` tells the whole name. */
+/** Characters at most; `inspect --json` prints the whole name. */
 const LONGEST = 48;
 
-/** Of a long name the end: it begins with scopes that its neighbours share. */
+/** The end of a long name, because its beginning is a scope that the neighbouring layers share. */
 export function formatLayerName(name: string): string {
   const text = printable(name);
   return text.length <= LONGEST ? text : `…${text.slice(1 - LONGEST)}`;

@@ -1,57 +1,59 @@
-/** `tandem plan` and `tandem profile`: what would run, how fast it would be, and what was measured to know it. */
+/** `tandem plan` and `tandem profile`: the plan for a model, its expected rate, and the measurements behind it. */
 import { Command, Option } from 'commander';
-import { TandemError } from '../errors.js';
-import { openSource } from '../job/open-source.js';
+import { type MeasuringRequest, measuringRequest, planGiven, reportOf } from '../job/plan-model.js';
+import { checkPlace } from '../job/report-files.js';
+import type { RunSettings } from '../job/run-request.js';
+import { formatLengths } from '../job/windows/lengths-report.js';
+import { readMachine } from '../machine/machine.js';
 import { type ModelGraph, weightBytes } from '../model/graph.js';
-import { openModel } from '../model/open.js';
-import { promiseOf } from '../pipeline/promise.js';
-import { settlePlan, usableForms } from '../pipeline/settle-plan.js';
-import { staffingsOf } from '../plan/form.js';
-import { readMachine } from '../plan/machine.js';
-import { rowSpecsOf } from '../plan/make-plan.js';
-import { measure, type WantedStaffing } from '../plan/measure.js';
-import type { StageOptions } from '../plan/plan.js';
-import type { TensorSpec } from '../tensor.js';
+import type { StageOptions } from '../plan/stage-options.js';
+import { measure, type WantedAllocation } from '../planner/measure/measure.js';
+import { heldToOneRow } from '../planner/measure/one-row.js';
+import { allocationsOf } from '../planner/search/topology.js';
+import { usableTopologies } from '../planner/settle.js';
+import { FORMATS } from '../rows/format.js';
 import { formatBytes } from './bytes.js';
 import { FROM_TEXT, settingsOf } from './config.js';
 import { printable } from './fail.js';
-import { inputsOf } from './input-flag.js';
 import { formatLayerName } from './layer-name.js';
 import { formatMeasuredPlan } from './print-plan.js';
 import { formatPlan } from './print-run.js';
-import { ProgressBar } from './progress.js';
-import { checkPlace } from './report-files.js';
+import { formatSchedule, scheduleOf } from './print-schedule.js';
+import { ProgressBar, planningNotes } from './progress.js';
+import { carryOption, columnOption, imageOption, rowsAxisOption, setOption, windowOption } from './run-flags.js';
 import { formatTable } from './table.js';
 
-interface Flags {
+interface Flags extends Pick<RunSettings, 'set' | 'rowsAxis' | 'image' | 'column' | 'window' | 'carry'> {
   readonly input?: readonly string[];
   readonly inputFormat?: string;
   readonly stage?: readonly StageOptions[];
   readonly microBatch?: number;
   readonly depth?: number;
+  /** Seconds. */
+  readonly deadline?: number;
   readonly isolation?: 'auto' | 'thread' | 'process';
   readonly allowFallback?: boolean;
   readonly output?: string;
   readonly json?: boolean;
+  readonly schedule?: boolean;
 }
 
-const DEADLINE = 600_000;
-
 export function planCommand(): Command {
-  return measuringCommand('plan', 'measure the model on this machine and say how it would be run, and how fast')
+  return measuringCommand('plan', 'measure the model on this machine and print the best plan and its rate')
     .option('-o, --output <file>', 'write the plan, for: tandem run --plan FILE')
+    .option('--schedule', 'also print which stage computes which micro-batch when')
     .action(async (path: string, flags: Flags) => {
       if (flags.output) await checkPlace(flags.output);
       const bar = new ProgressBar(process.stderr);
-      const { graph, request } = await requestOf(path, flags);
-      const plan = await settlePlan(graph, { ...request, onProgress: (text) => bar.note(text) }).finally(() =>
-        bar.clear(),
-      );
-      const { rows } = request;
+      const asked = await requestOf(path, flags);
+      const { graph, plan } = await planGiven(asked, planningNotes(bar)).finally(() => bar.clear());
+      const { rows, lengths } = asked;
       const text = plan.expected ? formatMeasuredPlan(graph, plan, plan.expected, rows) : formatPlan(graph, plan);
-      const promised = rows === null ? null : promiseOf(plan, rows);
-      const told = { schema: 1, ...plan, ...(promised ? { job: { rows, ...promised } } : {}) };
-      process.stdout.write(flags.json ? `${JSON.stringify(told)}\n` : text);
+      const rowLengths = lengths ? `${formatLengths(plan, lengths.windows.survey, rows)}\n` : '';
+      const schedule = flags.schedule ? scheduleOf(graph, plan, rows) : null;
+      const report = { ...reportOf(plan, asked), ...(schedule ? { schedule } : {}) };
+      const grid = schedule ? formatSchedule(plan, schedule, rows) : '';
+      process.stdout.write(flags.json ? `${JSON.stringify(report)}\n` : text + rowLengths + grid);
       if (flags.output) (await import('../plan/plan-file.js')).writePlanFile(flags.output, graph, plan);
     });
 }
@@ -62,32 +64,31 @@ export function profileCommand(): Command {
     'time the layers of a model on this machine, in the engine that would run them',
   ).action(async (path: string, flags: Flags) => {
     const bar = new ProgressBar(process.stderr);
-    const { graph, request } = await requestOf(path, flags);
-    const told = await profileOf(graph, request, bar).finally(() => bar.clear());
-    process.stdout.write(flags.json ? `${JSON.stringify(told)}\n` : formatProfile(graph, told));
+    const { graph: read, request } = await requestOf(path, flags);
+    const { graph, measured } = await heldToOneRow(read, request, async (held) => ({
+      graph: held,
+      measured: await profileOf(held, request, bar),
+    })).finally(() => bar.clear());
+    process.stdout.write(flags.json ? `${JSON.stringify(measured)}\n` : formatProfile(graph, measured));
   });
 }
 
-/** Every device that a plan may use, and why others cannot be. */
-async function profileOf(
-  graph: ModelGraph,
-  request: Awaited<ReturnType<typeof requestOf>>['request'],
-  bar: ProgressBar,
-) {
+/** Measures on every device that a plan may use, and gives the reason for each that it cannot use. */
+async function profileOf(graph: ModelGraph, request: MeasuringRequest['request'], bar: ProgressBar) {
   const looking = { ...request, onProgress: (text: string) => bar.note(text) };
-  const { forms, absent } = await usableForms(graph, looking, readMachine().cores);
-  const [first, ...others] = staffingsOf(forms);
+  const { topologies, absent } = await usableTopologies(graph, looking, readMachine().cores);
+  const [first, ...others] = allocationsOf(topologies);
   const onProgress = (done: number, total: number, what: string) => bar.note(`measuring ${done}/${total}: ${what}`);
-  const staffings = [inParts(first), ...others.map(inParts)] as const;
-  const { missing, ...measured } = await measure(graph, { ...request, staffings, onProgress });
+  const allocations = [inParts(first), ...others.map(inParts)] as const;
+  const { missing, ...measured } = await measure(graph, { ...request, allocations, onProgress });
   const lost = [...missing].map(([name, error]) => ({ name, why: error.message }));
   return { ...measured, absent: [...absent.map(({ name, why }) => ({ name, why })), ...lost] };
 }
 
-const inParts = (staffing: WantedStaffing): WantedStaffing => ({ ...staffing, wholeOnly: false });
+const inParts = (allocation: WantedAllocation): WantedAllocation => ({ ...allocation, wholeOnly: false });
 
 function measuringCommand(name: string, description: string): Command {
-  const { stages, microBatch, depth, isolation } = FROM_TEXT;
+  const { stages, microBatch, depth, deadline, isolation } = FROM_TEXT;
   const setting = (flags: string, what: string, read: (text: string, where: string) => unknown) => {
     const option = new Option(flags, what);
     return option.argParser((text) => read(text, option.long!));
@@ -95,52 +96,39 @@ function measuringCommand(name: string, description: string): Command {
   return new Command(name)
     .description(description)
     .argument('<model>', 'model.json, model.onnx, or a folder that holds one')
-    .option(
-      '-i, --input <file>',
-      'rows that tell the dimensions which the model leaves open',
-      (text, all: string[] = []) => [...all, text],
-    )
-    .option('--input-format <format>', 'jsonl, npy or npz, where the name does not tell')
+    .option('-i, --input <file>', 'rows, if the model leaves dimensions open', (text, all: string[] = []) => [
+      ...all,
+      text,
+    ])
+    .addOption(setOption())
+    .addOption(rowsAxisOption())
+    .addOption(imageOption())
+    .addOption(columnOption())
+    .addOption(windowOption())
+    .addOption(carryOption())
+    .option('--input-format <format>', `${FORMATS.join(', ')}, if the file's name does not show it`)
     .option(
       '-s, --stage <device,key=value…>',
       'a stage, as of tandem run',
       (text, before: readonly StageOptions[] = []) => [...before, ...stages(text, '--stage')],
     )
-    .addOption(setting('-b, --micro-batch <rows>', 'rows that travel together (default: measured)', microBatch))
+    .addOption(setting('-b, --micro-batch <rows>', 'rows of a micro-batch (default: measured)', microBatch))
     .addOption(setting('--depth <n>', 'micro-batches in flight (default: enough for all)', depth))
+    .addOption(
+      setting('--deadline <seconds>', 'longest that a micro-batch may take in a stage (default: 600)', deadline),
+    )
     .addOption(setting('--isolation <where>', 'where stages live: auto, thread, process (default: auto)', isolation))
-    .option('--allow-fallback', 'let a gpu stage be measured on what is there instead')
+    .option('--allow-fallback', 'let a gpu stage be measured on another device')
     .option('--json', 'print one JSON object');
 }
 
-async function requestOf(path: string, flags: Flags) {
-  const settings = settingsOf({ ...flags, stages: flags.stage });
-  const graph = await openModel(path);
-  const { rowSpecs, rows } = await rowsOf(graph, flags);
-  const allowFallback = settings.allowFallback ?? false;
-  return { graph, request: { ...settings, rowSpecs, rows, allowFallback, deadline: DEADLINE } };
+function requestOf(path: string, { input, inputFormat, ...flags }: Flags): Promise<MeasuringRequest> {
+  return measuringRequest(path, { ...settingsOf({ ...flags, stages: flags.stage }), input, inputFormat });
 }
 
-/** One row's shapes: the model's own, or those of the first row of a file. */
-async function rowsOf(
-  graph: ModelGraph,
-  { input, inputFormat }: Flags,
-): Promise<{ rowSpecs: readonly TensorSpec[]; rows: number | null }> {
-  if (input) {
-    const source = await openSource(inputsOf(graph.inputs, input), graph.inputs, { format: inputFormat });
-    await source.close();
-    return { rowSpecs: source.rowSpecs, rows: source.rows };
-  }
-  const rowSpecs = rowSpecsOf(graph);
-  if (rowSpecs) return { rowSpecs, rows: null };
-  throw new TandemError('TANDEM_USAGE', 'the model leaves dimensions open, which only rows can tell', {
-    remedy: 'give some rows with --input FILE',
-  });
-}
+type Measured = Awaited<ReturnType<typeof profileOf>>;
 
-type Told = Awaited<ReturnType<typeof profileOf>>;
-
-function formatProfile(graph: ModelGraph, { profile, cases, microBatch, absent }: Told): string {
+function formatProfile(graph: ModelGraph, { profile, cases, microBatch, absent }: Measured): string {
   const columns = [
     { title: 'layers' },
     { title: 'times', right: true },
@@ -161,7 +149,7 @@ function formatProfile(graph: ModelGraph, { profile, cases, microBatch, absent }
   const whole = cases.map(({ whole: timing }) => (timing ? (timing.seconds * 1e3).toPrecision(3) : ''));
   rows.push(['the whole model', '1', formatBytes(weightBytes(graph, 0, graph.ops.length)), ...whole]);
   const peaks = cases.map(({ whole: timing }) => (timing?.peakBytes ? formatBytes(timing.peakBytes) : ''));
-  rows.push(['its process holds', '', '', ...peaks]);
+  rows.push(['its process', '', '', ...peaks]);
   const missing = absent.map(({ name, why }) => `${printable(name)}: ${printable(why)}\n`).join('');
   return `${formatTable(columns, rows)}\nmicro-batches of ${microBatch}; a x b: a workers of b threads at once\n${missing}`;
 }

@@ -1,7 +1,8 @@
-/** What `tandem bench` tells a person on stdout: the cases, what overlap gained, the verdict. */
+/** What `tandem bench` prints on stdout: the cases, the gain by overlap, the recommendation. */
 import type { CaseChange, Comparison } from '../bench/compare.js';
 import type { BenchResult, CaseResult, StageResult } from '../bench/result.js';
 import { ENOUGH, type Estimate, holdsOne } from '../bench/statistics.js';
+import { invarianceCaution } from './batch-invariance.js';
 import { formatBytes } from './bytes.js';
 import { printable } from './fail.js';
 import { formatRate } from './progress.js';
@@ -17,7 +18,8 @@ export function formatBench(result: BenchResult): string {
   const most = Math.max(...cases.map(({ repetitions }) => repetitions.length));
   return [
     `${printable(model.path)}: ${model.engine}, ${model.layers} layers, ${formatBytes(model.weightBytes)} of weights; a row is ${inputs.join(', ')}`,
-    `${machine.cpu} x ${machine.cores}, Node ${machine.node}${machine.cards.length > 0 ? `, ${machine.cards.join(', ')}` : ''}; ${cases[0]!.rows} rows a run, medians of ${most} rounds in turn, with what the true ones lie within in 95 cases of 100, ${seconds.took.toFixed(0)} s in all`,
+    `${machine.cpu} x ${machine.cores}, Node ${machine.node}${machine.cards.length > 0 ? `, ${machine.cards.join(', ')}` : ''}; ${cases[0]!.rows} rows a run, medians of ${most} interleaved rounds, with the bounds that hold the true median in 95 cases of 100, ${seconds.took.toFixed(0)} s in all`,
+    ...formatInvariance(result),
     '',
     formatCases(cases),
     '',
@@ -27,9 +29,15 @@ export function formatBench(result: BenchResult): string {
     ...formatMemory(result),
     ...formatSweep(result),
     '',
-    ...formatVerdict(result),
+    ...formatRecommendation(result),
     '',
   ].join('\n');
+}
+
+/** The notice on batch invariance that a run with the best case's micro-batch would print. */
+export function formatInvariance({ model, cases, verdict }: BenchResult): string[] {
+  const { microBatch } = cases.find(({ name }) => name === verdict.best)!;
+  return invarianceCaution({ batchInvariant: model.batchInvariant, microBatch }, model.fixedBatch ?? null);
 }
 
 function formatCases(cases: readonly CaseResult[]): string {
@@ -67,11 +75,11 @@ function formatOverlap({ overlap, cases }: BenchResult): string[] {
   if (!overlap) return [];
   const named = (name: string) => cases.find((each) => each.name === name)!;
   const pipelined = named(overlap.pipelined);
-  const inTurn = named(overlap.sequential);
+  const sequential = named(overlap.sequential);
   return [
-    `overlap       ${overlap.speedUp.toFixed(2)} x the same slices in turn; the limit is ${overlap.limit.toFixed(2)} (${overlap.idealSpeedUp.toFixed(2)} for these rows), and the cores slow each other ${overlap.contention.toFixed(2)} x`,
+    `overlap       ${overlap.speedUp.toFixed(2)} x the same slices run sequentially; the limit is ${overlap.limit.toFixed(2)} (${overlap.idealSpeedUp.toFixed(2)} for these rows), and the cores slow each other ${overlap.contention.toFixed(2)} x`,
     `efficiency    ${pipelined.efficiency.toFixed(3)} of what the stages' own times allow; bubble ${percent(pipelined.bubble.measured)}, ${percent(pipelined.bubble.predicted)} of it from filling and uneven stages`,
-    ...pipelined.stages.slice(1).map((stage, j) => formatHop(stage, inTurn.stages[j + 1]!, j + 1)),
+    ...pipelined.stages.slice(1).map((stage, j) => formatHop(stage, sequential.stages[j + 1]!, j + 1)),
     `coordinator   ${micros(pipelined.coordinatorSeconds)} of processor time for a micro-batch in a stage; at the median ${micros(pipelined.coordinatorOwnSeconds)} without copying rows in, which takes ${micros(pipelined.copySeconds)} a micro-batch`,
   ];
 }
@@ -81,26 +89,26 @@ function formatRatio({ median, low, high }: Estimate): string {
   return `${median.toFixed(2)} (${low.toFixed(2)} … ${high.toFixed(2)})`;
 }
 
-/** The same thing measured twice: it should not differ from itself. */
+/** The same case measured twice: the ratio should contain 1. */
 function formatNoise(cases: readonly CaseResult[]): string[] {
   const again = cases.find(({ kind }) => kind === 'again');
   if (!again) return [];
   const { toFirst: found, repetitions } = again;
-  const sure = repetitions.length < ENOUGH ? `; too few rounds to be sure of, give it more --seconds` : '';
-  const within = holdsOne(found) ? 'which holds 1' : 'which does NOT hold 1: something else disturbed the machine';
+  const sure = repetitions.length < ENOUGH ? `; too few rounds to be sure, give more --seconds` : '';
+  const within = holdsOne(found) ? 'which contain 1' : 'which do NOT contain 1: other work disturbed the machine';
   const bounds = `${found.low.toFixed(3)} … ${found.high.toFixed(3)}`;
   return [
     `A/A           the first case twice in every round: ${found.median.toFixed(3)} x itself, ${bounds}, ${within}${sure}`,
   ];
 }
 
-function formatHop({ liveBytes, hopSeconds }: StageResult, inTurn: StageResult, stage: number): string {
-  const bare = inTurn.hopSeconds;
-  const share = bare / inTurn.seconds;
-  return `into stage ${stage}  ${formatBytes(liveBytes)} a micro-batch in ${micros(bare)} when nothing hides it (${percent(share)} of the stage), ${micros(hopSeconds)} when pipelined`;
+function formatHop({ liveBytes, hopSeconds }: StageResult, sequential: StageResult, stage: number): string {
+  const bare = sequential.hopSeconds;
+  const share = bare / sequential.seconds;
+  return `into stage ${stage}  ${formatBytes(liveBytes)} a micro-batch in ${micros(bare)} run sequentially (${percent(share)} of the stage), ${micros(hopSeconds)} when pipelined`;
 }
 
-/** Of the best case: what each stage's process held at most, and what of it was promised before it was loaded. */
+/** Of the best case: the peak memory of each stage's process, by what it consists of. */
 function formatMemory({ cases, verdict }: BenchResult): string[] {
   const { stages, arenaBytes } = cases.find(({ name }) => name === verdict.best)!;
   return stages.flatMap(({ peakRssBytes: peak, weightBytes, workers }, j) => {
@@ -129,21 +137,21 @@ function formatSweep({ sweep }: BenchResult): string[] {
   }
   for (const { memoryBytes, layers, microBatch, rowsPerSecond, promisedBytes, heldBytes } of sweep.budget) {
     const cut = `layers ${layers.from}..${layers.to}, micro-batch ${microBatch}`;
-    const promise = promisedBytes === null ? '' : `, ${formatBytes(promisedBytes)} promised`;
+    const required = promisedBytes === null ? '' : `, ${formatBytes(promisedBytes)} required`;
     const held = heldBytes === null ? '' : `, ${formatBytes(heldBytes)} held`;
-    const told = `${formatRate(rowsPerSecond)} rows/s, ${cut}${promise}${held}`;
-    lines.push(`budget        stage 0 in ${formatBytes(memoryBytes)}: ${told}`);
+    const outcome = `${formatRate(rowsPerSecond)} rows/s, ${cut}${required}${held}`;
+    lines.push(`budget        stage 0 in ${formatBytes(memoryBytes)}: ${outcome}`);
   }
   return lines;
 }
 
-function formatVerdict({ verdict, cases }: BenchResult): string[] {
+function formatRecommendation({ verdict, cases }: BenchResult): string[] {
   const { best, alike, speedUp, flags, helps } = verdict;
   const first = best === cases[0]!.name ? '' : `, ${speedUp.toFixed(2)} x the first`;
   return [
     `best: ${best}${first}`,
     `  ${flags}`,
-    ...(alike.length > 0 ? [`these rounds do not tell it from: ${alike.join('; ')}`] : []),
+    ...(alike.length > 0 ? [`not distinguishable in these rounds: ${alike.join('; ')}`] : []),
     ...helps.map(
       ({ change, gain, why }, n) =>
         `${n === 0 ? 'would help most' : 'then'}: ${change}, up to ${gain.toFixed(2)} x (${why})`,
@@ -165,8 +173,8 @@ export function formatComparison({ cases, unmatched, differences }: Comparison, 
   return [
     `against ${printable(path)}, rows/s`,
     formatTable(columns, rows),
-    ...unmatched.map((name) => `only one of them has: ${name}`),
-    ...differences.map((difference) => `not the same: ${printable(difference)}`),
+    ...unmatched.map((name) => `only in one of the two: ${name}`),
+    ...differences.map((difference) => `different: ${printable(difference)}`),
     '',
   ].join('\n');
 }

@@ -1,9 +1,9 @@
 /** What `tandem inspect` prints for people: a line for each layer, or for several that repeat. */
+
+import type { Inspection, LayerGroup, LayerInspection, RowsInspection } from '../job/inspection.js';
 import { formatSpec } from '../tensor.js';
 import { formatBytes } from './bytes.js';
 import { printable } from './fail.js';
-import type { Inspection, LayerInspection } from './inspect.js';
-import type { LayerGroup } from './layer-groups.js';
 import { formatLayerName } from './layer-name.js';
 import { formatTable } from './table.js';
 
@@ -17,7 +17,10 @@ const COLUMNS = [
   { title: 'live before it/row', right: true },
 ];
 
-/** `all` gives layers that repeat a line each, too. */
+const MIXES =
+  "a row's answer depends on the other rows of its micro-batch: without --micro-batch each row is computed alone";
+
+/** With `all`, layers that repeat have a line each. */
 export function formatInspection(
   { format, inputs, outputs, layers, groups, ...whole }: Inspection,
   { all = false } = {},
@@ -39,10 +42,12 @@ export function formatInspection(
     `${format}: ${count}, ${formatBytes(whole.weightBytes)} of weights${work}`,
     `in   ${fed.join(', ')}`,
     `out  ${made.join(', ')}`,
+    ...rowsLines([...inputs, ...outputs]),
     '',
     formatTable(COLUMNS, rows),
-    ...(folded.size > 0 ? ['', 'layers that repeat are one line; a line for each: --all'] : []),
-    ...(layers.every(({ cut }) => cut) ? [] : ['', 'sealed: the model cannot be cut before this layer']),
+    ...(folded.size > 0 ? ['', 'layers that repeat are one line; --all prints a line for each'] : []),
+    ...(layers.every(({ cut }) => cut) ? [] : ['', 'forbidden: the model cannot be cut before this layer']),
+    ...(whole.batchInvariant === false ? ['', MIXES] : []),
     ...(whole.note ? ['', printable(whole.note)] : []),
     '',
   ].join('\n');
@@ -80,7 +85,7 @@ function groupLine(group: LayerGroup, layers: readonly LayerInspection[]): strin
 /** The bytes across the cuts before these layers; where they differ, from the least to the most. */
 function formatLive(layers: readonly LayerInspection[]): string {
   const legal = layers.filter(({ cut }) => cut);
-  if (legal.length === 0) return 'sealed';
+  if (legal.length === 0) return 'forbidden';
   const bytes = legal.map(({ liveBytesPerRow }) => liveBytesPerRow).filter((live) => live !== null);
   if (bytes.length < legal.length) return '?';
   const [least, most] = [Math.min(...bytes), Math.max(...bytes)].map(formatBytes);
@@ -97,4 +102,21 @@ function formatCount(count: number): string {
     unit += 1;
   }
   return `${unit === 0 ? value : value.toPrecision(3)}${units[unit]}`;
+}
+
+/** One line for all inputs and outputs with the same rows' axis and the same reason. */
+function rowsLines(tensors: readonly { readonly name: string; readonly rows: RowsInspection }[]): string[] {
+  const lines = new Map<string, { rows: RowsInspection; names: string[] }>();
+  for (const { name, rows } of tensors) {
+    const key = JSON.stringify(rows);
+    lines.set(key, { rows, names: [...(lines.get(key)?.names ?? []), printable(name)] });
+  }
+  return [...lines.values()].map(
+    ({ rows, names }) => `rows ${whereText(rows, names.join(', '))}: ${printable(rows.how)}`,
+  );
+}
+
+function whereText({ lie, axis }: RowsInspection, names: string): string {
+  if (lie === 'axis') return `on axis ${axis} of ${names}`;
+  return lie === 'once' ? `share ${names}` : `not found in ${names}`;
 }

@@ -1,12 +1,15 @@
-/** A measured plan as a person reads it: what each stage does, why it is cut there, and what was not taken. */
-import { sectionsOf } from '../arena/turns.js';
+/** Prints a measured plan: what each stage does, why it is cut there, and the alternatives. */
+import { replicaGroupsOf } from '../arena/replicas.js';
+import { formatBusy } from '../machine/busy.js';
 import { type ModelGraph, weightBytes } from '../model/graph.js';
-import { promiseOf } from '../pipeline/promise.js';
-import type { Expectation, Plan, Rival } from '../plan/plan.js';
+import type { Alternative, Expectation, Plan } from '../plan/plan.js';
+import { timeEstimateOf } from '../timeline/estimate.js';
+import { invarianceCaution } from './batch-invariance.js';
 import { formatBytes } from './bytes.js';
 import { printable } from './fail.js';
 import { formatLayerName } from './layer-name.js';
-import { stageName } from './print-run.js';
+import { rotationLines } from './print-rotation.js';
+import { formatMicroBatch, overloadCaution, preparingLines, rowAtATime, stageName } from './print-run.js';
 import { formatClock, formatRate, formatRows, formatShare } from './progress.js';
 import { formatTable } from './table.js';
 
@@ -24,7 +27,7 @@ const COLUMNS = [
   { title: 'why' },
 ];
 
-/** For a plan that was measured; `rows` of the job, where they are known. */
+/** For a plan that was measured; `rows` of the job, `null` if unknown. */
 export function formatMeasuredPlan(
   graph: ModelGraph,
   plan: Plan,
@@ -48,44 +51,61 @@ export function formatMeasuredPlan(
       why(plan, j, utilisation === slowest),
     ];
   });
-  const interval = plan.microBatch / expected.rowsPerSecond;
+  const interval = (plan.lengths?.meanRows ?? plan.microBatch) / expected.rowsPerSecond;
   const bound =
-    interval > 0 ? `; no cut of this form can be below ${(expected.lowerBound * 1e3).toPrecision(3)} ms` : '';
+    interval > 0 && expected.lowerBound > 0
+      ? `; no cut of this topology can be below ${(expected.lowerBound * 1e3).toPrecision(3)} ms`
+      : '';
   return [
     formatTable(COLUMNS, rows),
-    `micro-batches of ${formatRows(plan.microBatch)}, at most ${plan.depth} in flight, stages as ${plan.isolation === 'process' ? 'processes' : 'threads'}`,
-    `${formatRate(expected.rowsPerSecond)} rows/s ${expected.verified ? 'seen in a trial' : 'reckoned from the profile'}, bubble ${formatShare(expected.bubble)}: a micro-batch every ${(interval * 1e3).toPrecision(3)} ms${bound}`,
-    ...formatPromise(plan, rowsOfJob),
-    ...verdict(plan),
-    ...formatRivals(expected),
+    `micro-batches of ${formatMicroBatch(plan)}, at most ${plan.depth} in flight, stages as ${plan.isolation === 'process' ? 'processes' : 'threads'}`,
+    `${formatRate(expected.rowsPerSecond)} rows/s ${seenIn(expected)}, bubble ${formatShare(expected.bubble)}: a micro-batch every ${(interval * 1e3).toPrecision(3)} ms${bound}`,
+    ...rotationLines(graph, plan),
+    ...preparingLines(plan),
+    ...(graph.oneRow ? [rowAtATime(graph).trimEnd()] : []),
+    ...formatTimeEstimate(plan, rowsOfJob),
+    ...recommendation(plan),
+    ...invarianceCaution(plan, graph.fixedBatch),
+    ...overloadCaution(plan),
+    ...formatBusy(expected.busy, 'this was measured').map((text) => `${text}; the next run measures anew`),
+    ...formatAlternatives(expected),
     '',
   ].join('\n');
 }
 
-function why({ stages }: Plan, j: number, isSlowest: boolean): string {
-  const sections = sectionsOf(stages);
-  const { stages: own, order } = sections.find((section) => section.stages.includes(j))!;
-  if (own.length > 1) return `${stages[j]!.turns ?? 1} of ${order.length} micro-batches, in turn`;
-  if (sections.length === 1) return 'the whole model';
-  return isSlowest ? 'the slowest: sets the pace' : 'as much as keeps up';
+function seenIn({ verified, noise }: Expectation): string {
+  if (!verified) return 'estimated from the profile';
+  return `measured in a trial${noise === undefined ? '' : `, with ${formatShare(noise)} between its measurements`}`;
 }
 
-/** What the job will take, filling and emptying and its first runs taken in. */
-function formatPromise(plan: Plan, rows: number | null): string[] {
-  const promised = rows === null ? null : promiseOf(plan, rows);
+function why({ stages }: Plan, j: number, isSlowest: boolean): string {
+  const replicaGroups = replicaGroupsOf(stages);
+  const { stages: own, roundRobin } = replicaGroups.find((replicaGroup) => replicaGroup.stages.includes(j))!;
+  if (own.length > 1) return `${stages[j]!.turns ?? 1} of ${roundRobin.length} micro-batches, round-robin`;
+  if (replicaGroups.length === 1) return 'the whole model';
+  return isSlowest ? 'the slowest: sets the pace' : 'keeps up with the slowest';
+}
+
+/** The time estimate of the job, with filling, emptying and the slower first micro-batches. */
+function formatTimeEstimate(plan: Plan, rows: number | null): string[] {
+  const promised = rows === null ? null : timeEstimateOf(plan, rows);
   if (!promised) return [];
   const { seconds } = promised;
   const time = seconds < 100 ? `${seconds.toPrecision(3)} s` : formatClock(seconds);
   return [`${formatRows(rows!)} in ${time}: ${formatRate(promised.rowsPerSecond)} rows/s`];
 }
 
-function verdict({ stages }: Plan): string[] {
-  return sectionsOf(stages).length === 1 ? ['one stage is faster than any split here'] : [];
+function recommendation({ stages }: Plan): string[] {
+  return replicaGroupsOf(stages).length === 1 ? ['one stage is faster than any split here'] : [];
 }
 
-function formatRivals({ others = [] }: Expectation): string[] {
+function formatAlternatives({ others = [] }: Expectation): string[] {
   if (others.length === 0) return [];
-  const rate = ({ rowsPerSecond }: Rival) => (rowsPerSecond === null ? '' : formatRate(rowsPerSecond));
-  const rows = others.map((rival) => [printable(rival.name), rate(rival), printable(rival.why)]);
+  const rate = ({ rowsPerSecond }: Alternative) => (rowsPerSecond === null ? '' : formatRate(rowsPerSecond));
+  const rows = others.map((alternative) => [
+    printable(alternative.name),
+    rate(alternative),
+    printable(alternative.why),
+  ]);
   return ['', formatTable([{ title: 'not taken' }, { title: 'rows/s', right: true }, { title: 'why' }], rows)];
 }

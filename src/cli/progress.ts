@@ -2,10 +2,10 @@
 
 export interface ProgressView {
   readonly rows: number;
-  /** Rows that earlier runs have written: they took this one no time. */
+  /** Rows that earlier runs have written; they do not count for the rate. */
   readonly rowsBefore?: number;
   readonly failedRows: number;
-  /** Rows in all, where the source told. */
+  /** Rows in all; `null` if the source does not know. */
   readonly total: number | null;
   readonly seconds: number;
   /** In order; `utilisation` is 0 … 1. */
@@ -13,7 +13,7 @@ export interface ProgressView {
 }
 
 export interface ProgressOptions {
-  /** No notes and no progress; lines are written all the same. */
+  /** No notes and no progress; lines are still written. */
   readonly quiet?: boolean;
   /** A terminal is redrawn at most this often, in milliseconds. */
   readonly redrawEvery?: number;
@@ -43,12 +43,12 @@ export class ProgressBar {
     this.#every = this.#live ? redrawEvery : lineEvery;
   }
 
-  /** What is going on while there is nothing to count; only where it can be taken away again. */
+  /** Shows what is being done while there is nothing to count; only on a terminal, where it can be erased. */
   note(text: string): void {
     if (this.#live && !this.#quiet) this.#draw(text);
   }
 
-  /** Not every call is shown: a view is made only when its time has come. */
+  /** Calls between two redraws do nothing; `view` is not called then. */
   show(view: () => ProgressView): void {
     const now = performance.now();
     if (this.#quiet || now - this.#shownAt < this.#every) return;
@@ -58,27 +58,37 @@ export class ProgressBar {
     else this.#stream.write(`${line}\n`);
   }
 
-  /** Text that stays, a line or several, each with its newline. */
+  /** Writes text that stays: one or more lines, each with its newline. */
   line(text: string): void {
     this.clear();
     this.#stream.write(text);
   }
 
-  /** Takes the bar away. */
+  /** Erases the bar. */
   clear(): void {
     if (this.#drawn) this.#stream.write('\r\x1b[K');
     this.#drawn = false;
   }
 
   #draw(line: string): void {
-    // A terminal that does not know its width says 0.
+    // A terminal that does not know its width reports 0.
     this.#stream.write(`\r\x1b[K${line.slice(0, Math.max(20, (this.#stream.columns || 80) - 1))}`);
     this.#drawn = true;
   }
 }
 
+/** The listeners of planning: steps replace each other in the bar, cautions stay. */
+export function planningNotes(bar: ProgressBar, quiet = false) {
+  return {
+    onProgress: (text: string) => bar.note(text),
+    onCaution: (text: string) => {
+      if (!quiet) bar.line(`${text}\n`);
+    },
+  };
+}
+
 /** `━━━━━━╌╌╌╌  52 %  1,024/1,797 rows  388 rows/s  eta 0:02  cpu 97 % | cpu 99 %` */
-export function formatProgress({ rows, rowsBefore = 0, failedRows, total, seconds, stages }: ProgressView): string {
+function formatProgress({ rows, rowsBefore = 0, failedRows, total, seconds, stages }: ProgressView): string {
   const rate = seconds > 0 ? (rows - rowsBefore) / seconds : 0;
   const parts: string[] = [];
   if (total === null) parts.push(formatRows(rows));
@@ -100,12 +110,12 @@ export function formatRows(rows: number): string {
   return `${rows.toLocaleString('en')} ${rows === 1 ? 'row' : 'rows'}`;
 }
 
-/** Three digits, and all of those before the point. */
+/** Three significant digits, and all digits before the point. */
 export function formatRate(rate: number): string {
   return rate >= 99.95 ? Math.round(rate).toLocaleString('en') : rate.toPrecision(3);
 }
 
-/** A share that is measured, and so may come out a little below 0: `97 %`. */
+/** `97 %`. A measured share may be a little below 0. */
 export function formatShare(share: number): string {
   return `${Math.max(0, Math.round(share * 100))} %`;
 }

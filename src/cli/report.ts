@@ -1,10 +1,10 @@
-/** `tandem report`: draws the report of a run or a bench again, from its JSON or from a report page. */
-import { readFile } from 'node:fs/promises';
+/** `tandem report`: draws the report of a run or a bench again, from its JSON or from another report page. */
 import { Command } from 'commander';
 import { TandemError } from '../errors.js';
+import { checkReportFiles, type ReportFiles, writeReportFiles } from '../job/report-files.js';
 import type { RunRecord } from '../report/record.js';
+import { readTextFile } from '../text-file.js';
 import { benchRecord } from './bench-record.js';
-import { checkReportFiles, type ReportFiles, writeReportFiles } from './report-files.js';
 
 interface ReportFlags {
   readonly output?: string;
@@ -16,7 +16,7 @@ interface ReportFlags {
 export function reportCommand(): Command {
   return new Command('report')
     .description('draw the report of a run or a bench again, from its JSON or from another report')
-    .argument('<file>', 'what run --record or bench --output wrote, or a page that --report wrote')
+    .argument('<file>', 'a file of run --record, bench --output or --report')
     .option('-o, --output <file.html>', 'the page (default: the name of the file, with .html)')
     .option('--trace <file.json>', 'also write the timeline for ui.perfetto.dev and chrome://tracing')
     .option('--record <file.json>', 'also write the record')
@@ -30,7 +30,7 @@ export function reportCommand(): Command {
 
 /** A record, the page of one, or what `tandem bench --output` wrote. */
 async function recordIn(file: string): Promise<RunRecord> {
-  const text = await read(file);
+  const text = read(file);
   if (!isBenchResult(text)) return (await import('../report/record.js')).readRecord(text, file);
   const { readResult } = await import('../bench/result.js');
   return benchRecord(readResult(file), ['bench']);
@@ -44,12 +44,12 @@ function isBenchResult(text: string): boolean {
   }
 }
 
-async function read(file: string): Promise<string> {
+function read(file: string): string {
   try {
-    return await readFile(file, 'utf8');
+    return readTextFile(file);
   } catch (cause) {
     throw new TandemError('TANDEM_USAGE', `${file} cannot be read: ${(cause as Error).message}`, {
-      remedy: 'give the file that this writes: tandem run … --record run.json',
+      remedy: 'make one with: tandem run … --record run.json',
       cause,
     });
   }

@@ -1,88 +1,61 @@
-/** `--stage DEVICE[,key=value…]` as stage options; several joined by `+` stand beside each other. */
-import { parseDevice } from '../engine/registry.js';
+/** `--stage DEVICE[,key=value…]` as stage options; several joined by `+` are replicas. */
+import { parseDevice } from '../engine/device.js';
 import { asTandemError, TandemError } from '../errors.js';
-import { nearestName } from '../job/nearest-name.js';
-import { checkCount, MOST_THREADS, MOST_TURNS } from '../plan/count.js';
-import type { LayerRange, StageOptions } from '../plan/plan.js';
-import { parseBytes } from './bytes.js';
+import { nearestName } from '../nearest-name.js';
+import { STAGE_KEY_NAMES, STAGE_SETTINGS, type StageOptions, stageFrom } from '../plan/stage-options.js';
+import { deviceWord, stageKeySynonym } from './synonyms.js';
 
-/** Every setting of a stage, with a value that shows how it is written. */
-const EXAMPLES = {
-  layers: '0..5',
-  memory: '6GiB',
-  threads: '4',
-  workers: '2',
-  provider: 'webgpu',
-  turns: '3',
-} as const;
-export type StageKey = keyof typeof EXAMPLES;
-const KEYS = Object.keys(EXAMPLES) as StageKey[];
-
-/** `gpu+cpu,threads=4`: both compute the same layers, in turn. Errors as of `parseStageFlag`. */
+/** `gpu+cpu,threads=4`: both compute the same layers, each its share of the micro-batches. Errors as of `parseStage`. */
 export function parseStages(text: string, where = `--stage ${text}`): StageOptions[] {
-  return text.split('+').map((part, n) => ({ ...parseStageFlag(part, where), ...(n > 0 ? { beside: true } : {}) }));
+  return text.split('+').map((part, n) => ({ ...parseStage(part, where), ...(n > 0 ? { beside: true } : {}) }));
 }
 
-/** Throws TANDEM_USAGE with what is wrong and what would be right; `where` names the place where `text` was written. */
-export function parseStageFlag(text: string, where = `--stage ${text}`): StageOptions {
+/** Throws TANDEM_USAGE with the error and a correct example; `where` names the place of `text`. */
+function parseStage(text: string, where = `--stage ${text}`): StageOptions {
   const [device = '', ...pairs] = text.split(',');
   try {
     return stageOf(device, valuesOf(pairs));
   } catch (error) {
-    const { message, remedy } = asTandemError(error);
-    throw usage(`${where}: ${message}`, remedy);
+    const { code, message, remedy } = asTandemError(error);
+    throw new TandemError(code, `${where}: ${message}`, { remedy });
   }
 }
 
-/** A stage from the text of each of its settings. Throws TANDEM_USAGE. */
-export function stageOf(device: string, values: ReadonlyMap<StageKey, string>): StageOptions {
-  parseDevice(device);
-  const read = <T>(key: StageKey, parse: (text: string) => T) => {
-    const text = values.get(key);
-    return text === undefined ? undefined : parse(text);
-  };
-  return {
-    device,
-    layers: read('layers', parseLayers),
-    memory: read('memory', parseBytes),
-    threads: read('threads', (text) => parseCount(text, 'threads=', MOST_THREADS)),
-    workers: read('workers', (text) => parseCount(text, 'workers=', MOST_THREADS)),
-    provider: values.get('provider'),
-    turns: read('turns', (text) => parseCount(text, 'turns=', MOST_TURNS)),
-  };
+/** A stage from its given settings. Throws TANDEM_USAGE. */
+export function stageOf(device: string, values: ReadonlyMap<string, unknown>): StageOptions {
+  checkDevice(device);
+  return stageFrom(device, values);
 }
 
-function valuesOf(pairs: readonly string[]): Map<StageKey, string> {
-  const values = new Map<StageKey, string>();
+/** Throws TANDEM_USAGE. */
+function checkDevice(device: string): void {
+  try {
+    parseDevice(device);
+  } catch (error) {
+    const meant = deviceWord(device);
+    const { code, message, remedy } = asTandemError(error);
+    throw new TandemError(code, message, { remedy: meant === null ? remedy : `did you mean ${meant}?` });
+  }
+}
+
+function valuesOf(pairs: readonly string[]): Map<string, string> {
+  const values = new Map<string, string>();
   for (const pair of pairs) {
     const [name = '', ...rest] = pair.split('=');
-    const key = KEYS.find((known) => known === name);
+    const key = STAGE_KEY_NAMES.get(name);
     if (!key) {
-      const nearest = nearestName(name, KEYS);
+      const names = [...STAGE_KEY_NAMES.keys()];
+      const nearest = stageKeySynonym(name) ?? nearestName(name, names);
       const hint = nearest === null ? '' : `did you mean ${nearest}=? `;
-      throw usage(`"${name}" is not a setting of a stage`, `${hint}there are ${KEYS.join('=, ')}=`);
+      throw usage(`"${name}" is not a setting of a stage`, `${hint}there are ${names.join('=, ')}=`);
     }
-    if (values.has(key)) throw usage(`${key} is given twice`, `give ${key}= once`);
+    if (values.has(key))
+      throw usage(`${name === key ? key : `${name}=, which is ${key}=,`} is given twice`, `give ${key}= once`);
     const value = rest.join('=');
-    if (value === '') throw usage(`${key} has no value`, `for example: ${key}=${EXAMPLES[key]}`);
+    if (value === '') throw usage(`${key} has no value`, `for example: ${key}=${STAGE_SETTINGS[key].example}`);
     values.set(key, value);
   }
   return values;
-}
-
-/** A whole number from 1 up; `what` names it for people. */
-export function parseCount(text: string, what: string, most?: number): number {
-  const count = /^\d+$/.test(text) ? Number(text) : null;
-  return checkCount(count, `${what} "${text}" is`, { most, remedy: 'for example: 2' });
-}
-
-function parseLayers(text: string): LayerRange {
-  const match = /^(\d{1,9})\.\.(\d{1,9})$/.exec(text);
-  if (match) return { from: Number(match[1]), to: Number(match[2]) };
-  throw usage(
-    `layers=${text} is not a range`,
-    'write layers=0..5 for the layers 0 to 5, by the numbers of: tandem inspect MODEL',
-  );
 }
 
 function usage(message: string, remedy: string): TandemError {

@@ -1,11 +1,11 @@
-/** Tables of plain text: columns as wide as their widest cell. */
+/** Plain-text tables: columns as wide as their widest cell. */
 
 export interface Column {
   readonly title: string;
   readonly right?: boolean;
 }
 
-/** Rows of cells under their titles; no rule lines, so that it can be cut and sorted by other tools. */
+/** Rows of cells under their titles; without rule lines, so that other tools can cut and sort it. */
 export function formatTable(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
   const widths = columns.map(({ title }, c) => Math.max(title.length, ...rows.map((row) => row[c]?.length ?? 0)));
   const line = (cells: readonly string[]) =>

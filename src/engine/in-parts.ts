@@ -1,49 +1,54 @@
-/** A micro-batch in parts: what does not fit into the memory at once is computed a few rows at a time and put together again. */
+/** A micro-batch in parts: a few rows are computed at a time, because all at once need too much memory, and the results are joined. */
 import { TandemError } from '../errors.js';
-import { allocate, type Tensor, type TypedArray } from '../tensor.js';
+import { putRows, takeRows } from '../model/move-rows.js';
+import { allocate, type Tensor } from '../tensor.js';
 import type { LoadedSlice } from './engine.js';
 
-/**
- * As `run` of the slice, at most `rowsAtOnce` rows at a time. Axis 0 of all inputs and outputs is the rows'. Throws what `run` throws,
- * and TANDEM_STAGE_FAILED when what the parts give does not fit together.
- */
+/** How many rows are computed at once at most, and the rows' axes. */
+export interface Parts {
+  readonly rows: number;
+  /** The rows' axis of each input of the slice; `null` for one that all rows share. */
+  readonly inputs: readonly (number | null)[];
+  /** And of each output. */
+  readonly outputs: readonly number[];
+}
+
+/** As `run` of the slice, a part of the rows at a time. Throws what `run` throws, and TANDEM_STAGE_FAILED if the parts' shapes differ. */
 export async function runInParts(
   slice: Pick<LoadedSlice, 'run' | 'release'>,
   inputs: readonly Tensor[],
-  rowsAtOnce: number,
+  parts: Parts,
 ): Promise<Tensor[]> {
-  const rows = inputs[0]?.shape[0] ?? 0;
-  if (rows <= rowsAtOnce) return slice.run(inputs);
+  const first = parts.inputs.findIndex((axis) => axis !== null);
+  const rows = inputs[first]?.shape[parts.inputs[first]!] ?? 0;
+  if (rows <= parts.rows) return slice.run(inputs);
   let whole: Tensor[] | undefined;
-  for (let from = 0; from < rows; from += rowsAtOnce) {
-    const count = Math.min(rowsAtOnce, rows - from);
-    const part = await slice.run(inputs.map((tensor) => rowsOf(tensor, from, count)));
-    whole ??= part.map(({ dtype, shape }) => zeros(dtype, [rows, ...shape.slice(1)]));
-    for (const [n, tensor] of part.entries()) place(tensor, whole[n]!, from, count);
-    slice.release?.(part);
+  for (let from = 0; from < rows; from += parts.rows) {
+    const count = Math.min(parts.rows, rows - from);
+    const own = inputs.map((tensor, n) => {
+      const axis = parts.inputs[n]!;
+      return axis === null ? tensor : takeRows(tensor, axis, from, count);
+    });
+    const made = await slice.run(own);
+    whole ??= made.map(({ dtype, shape }, n) => zeros(dtype, shape.with(parts.outputs[n]!, rows)));
+    for (const [n, tensor] of made.entries()) place(tensor, whole[n]!, parts.outputs[n]!, from, count);
+    slice.release?.(made);
   }
   return whole!;
-}
-
-/** A copy: engines want what they read to begin at an address that suits them. */
-function rowsOf({ dtype, shape: [rows, ...row], data }: Tensor, from: number, count: number): Tensor {
-  const perRow = data.length / rows!;
-  return { dtype, shape: [count, ...row], data: data.slice(from * perRow, (from + count) * perRow) as TypedArray };
 }
 
 function zeros(dtype: Tensor['dtype'], shape: readonly number[]): Tensor {
   return { dtype, shape, data: allocate(dtype, shape) };
 }
 
-function place(part: Tensor, whole: Tensor, from: number, count: number): void {
-  const [, ...row] = whole.shape;
-  if (part.shape.join() !== [count, ...row].join()) {
+function place(part: Tensor, whole: Tensor, axis: number, from: number, count: number): void {
+  const expected = whole.shape.with(axis, count);
+  if (part.shape.join() !== expected.join()) {
     throw new TandemError(
       'TANDEM_STAGE_FAILED',
-      `${count} rows gave [${part.shape.join(', ')}], where others of their micro-batch gave rows of [${row.join(', ')}]`,
+      `${count} rows gave [${part.shape.join(', ')}], other rows of their micro-batch gave [${expected.join(', ')}]`,
       { remedy: 'use a smaller --micro-batch' },
     );
   }
-  const perRow = whole.data.length / whole.shape[0]!;
-  (whole.data as Float32Array).set(part.data as Float32Array, from * perRow);
+  putRows(part, whole, axis, from);
 }

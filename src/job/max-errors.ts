@@ -3,10 +3,10 @@ import { TandemError } from '../errors.js';
 
 export type MaxErrors = { readonly rows: number } | { readonly percent: number };
 
-/** A share says nothing of a few rows: it is looked at from so many on, and when the rows have ended. */
+/** A share of a few rows means little: it is checked from this number of rows on, and at the end. */
 const ENOUGH_ROWS = 1000;
 
-/** `10` or `0.5%`. Throws TANDEM_USAGE; `where` names the place for people. */
+/** `10` or `0.5%`. Throws TANDEM_USAGE; `where` names the flag in messages. */
 export function parseMaxErrors(text: string, where: string): MaxErrors {
   const [, number, percent] = /^(\d{1,15}(?:\.\d{1,6})?)(%?)$/.exec(text.trim()) ?? [];
   const value = Number(number);
@@ -17,7 +17,7 @@ export function parseMaxErrors(text: string, where: string): MaxErrors {
   });
 }
 
-/** Throws TANDEM_TOO_MANY_ERRORS once more rows have failed than may. */
+/** Throws TANDEM_TOO_MANY_ERRORS if more rows have failed than allowed. */
 export function checkErrors(
   limit: MaxErrors | undefined,
   { rows, failedRows }: { readonly rows: number; readonly failedRows: number },
@@ -26,7 +26,7 @@ export function checkErrors(
   if (limit === undefined || !isPassed(limit, rows, failedRows, ended)) return;
   const allowed = 'rows' in limit ? String(limit.rows) : `${limit.percent} %`;
   throw new TandemError('TANDEM_TOO_MANY_ERRORS', `${failedRows} of ${rows} rows have failed; ${allowed} may`, {
-    remedy: 'look at the failed rows; to go on all the same, run it again with a larger --max-errors',
+    remedy: 'look at the failed rows; to resume in spite of them, run it again with a larger --max-errors',
   });
 }
 

@@ -1,19 +1,27 @@
-/** What is wrong with the rows of a micro-batch, as both ends of the pipeline found it. */
+/** The rows that the stages could not compute, by their positions in the input. */
 import type { TandemError } from '../errors.js';
-import type { RowFailure, RowsRead } from './source.js';
+import type { RowFailure, RowsRead } from '../rows/source.js';
 
-/** `failed` are the rows, by place, that the stages could not compute; a row that was zeros from the start keeps its first reason. */
-export function rowFailures(
+/** `failed` by position in the micro-batch. In the order of the input. */
+export function stageFailures(
   firstRow: number,
-  { failures, ids, batchLines }: RowsRead,
+  read: RowsRead,
   failed: ReadonlyMap<number, TandemError>,
 ): readonly RowFailure[] {
-  if (failed.size === 0) return failures;
-  const known = new Set(failures.map(({ index }) => index));
+  if (failed.size === 0) return [];
+  const { ids, batchLines } = read;
+  const offsets = goodOffsets(firstRow, read);
   const found = [...failed].map(([place, { code, message }]) => {
-    const index = firstRow + place;
-    const told = { index, id: ids?.[place] ?? index, code, message: `by itself it makes a stage fail: ${message}` };
-    return batchLines?.has(place) ? { ...told, batchLine: true } : told;
+    const offset = offsets[place]!;
+    const index = firstRow + offset;
+    const failure = { index, id: ids?.[offset] ?? index, code, message: `by itself it makes a stage fail: ${message}` };
+    return batchLines?.has(offset) ? { ...failure, batchLine: true } : failure;
   });
-  return [...failures, ...found.filter(({ index }) => !known.has(index))].sort((a, b) => a.index - b.index);
+  return found.sort((a, b) => a.index - b.index);
+}
+
+/** The position in the run of each row of the micro-batch. */
+function goodOffsets(firstRow: number, { rows, failures }: RowsRead): number[] {
+  const refused = new Set(failures.map(({ index }) => index - firstRow));
+  return Array.from({ length: rows }, (_, offset) => offset).filter((offset) => !refused.has(offset));
 }

@@ -26,7 +26,7 @@ function signatureOf(graph: ModelGraph, settings: readonly string[], { from, to 
   for (const { index, type, inputs, outputs, weights } of graph.ops.slice(from, to)) {
     const shapes = weights.map((name) => graph.weights.get(name)).map((weight) => `${weight?.dtype}[${weight?.shape}]`);
     hash.update(`${type}(${numbered(inputs)})${numbered(outputs)};`);
-    // The same weights read twice are another thing than two weights.
+    // One weight that is read twice differs from two weights.
     hash.update(`${numbered(weights)}:${shapes.join()};${settings[index]};`);
   }
   const after = new Set([...graph.outputs, ...graph.ops.slice(to).flatMap((op) => op.inputs)]);
@@ -34,7 +34,7 @@ function signatureOf(graph: ModelGraph, settings: readonly string[], { from, to 
   return hash.update(`out ${numbered(made.filter((name) => after.has(name)))}`).digest('hex');
 }
 
-/** What a layer is trained with, and what it is called. */
+/** Settings that do not change what a layer computes: of training, and names. */
 const NOT_COMPUTED = /^(name|trainable|seed|.*_(initializer|regularizer|constraint))$/;
 
 /** For each op its layer's config. */
@@ -44,7 +44,7 @@ function layerSettings({ calls }: LayersModelGraph): string[] {
   );
 }
 
-/** For each op its node's attributes, but for the converter's own notes. */
+/** For each op its node's attributes, without the converter's notes. */
 function nodeSettings({ nodes }: GraphModelGraph): string[] {
   return nodes.map(({ attr }) => JSON.stringify([...attr].filter(([key]) => !key.startsWith('_')).sort()));
 }

@@ -1,39 +1,23 @@
 /** A cut: the boundary before op k of the fixed order, and the tensors that live across it. */
 import { TandemError } from '../errors.js';
+import { type Lifetime, lifetimes, livesAcross, sumAcross } from '../liveness.js';
 import { byteCount } from '../tensor.js';
 import type { ModelGraph, TensorFacts } from './graph.js';
+import { rowsAxisIn } from './move-rows.js';
 
-/** First and last use of each tensor. `born` -1 is a graph input; `lastUse` ops.length is a graph output. */
-interface Life {
-  born: number;
-  lastUse: number;
+/** Graph inputs live from the start, the model's outputs to the end. */
+function lifetimesOf({ ops, inputs, outputs }: ModelGraph): Map<string, Lifetime> {
+  return lifetimes(ops, { fed: inputs.map(({ name }) => name), kept: outputs });
 }
 
-function livesOf(graph: ModelGraph): Map<string, Life> {
-  const lives = new Map<string, Life>();
-  for (const { name } of graph.inputs) lives.set(name, { born: -1, lastUse: -1 });
-  for (const op of graph.ops) {
-    for (const name of op.outputs) lives.set(name, { born: op.index, lastUse: op.index });
-    for (const name of op.inputs) {
-      const life = lives.get(name);
-      if (life) life.lastUse = Math.max(life.lastUse, op.index);
-    }
-  }
-  for (const name of graph.outputs) {
-    const life = lives.get(name);
-    if (life) life.lastUse = graph.ops.length;
-  }
-  return lives;
-}
-
-/** Names of the tensors that live across cut `k`: made or fed before op k, used at or after it (or returned). In order of birth. */
+/** Names of the tensors that live across cut `k`: made or fed before op k, used at or after it (or returned). In the order in which they are made. */
 export function liveTensors(graph: ModelGraph, k: number): string[] {
-  return [...livesOf(graph)].filter(([, life]) => life.born < k && life.lastUse >= k).map(([name]) => name);
+  return [...lifetimesOf(graph)].filter(([, life]) => livesAcross(life, k)).map(([name]) => name);
 }
 
-/** Whether ops may be parted before op `k`. */
+/** Whether a cut before op `k` is legal. */
 export function isLegalCut(graph: ModelGraph, k: number): boolean {
-  return Number.isInteger(k) && k > 0 && k < graph.ops.length && !graph.sealed.has(k);
+  return Number.isInteger(k) && k > 0 && k < graph.ops.length && !graph.forbiddenCuts.has(k);
 }
 
 /** All legal cuts, ascending. */
@@ -57,35 +41,33 @@ export function checkCuts(graph: ModelGraph, cuts: readonly number[]): void {
 }
 
 /**
- * Bytes that live across each cut k = 0 … ops.length for micro-batches of `rows` rows, `null` where a size is not known.
+ * Bytes that live across each cut k = 0 … ops.length for micro-batches of `rows` rows, `null` if a size is not known.
  * Index k of the result is cut k.
  */
 export function liveBytes(graph: ModelGraph, facts: TensorFacts, rows: number): (number | null)[] {
-  const lives = livesOf(graph);
-  const deltas = new Array<number>(graph.ops.length + 2).fill(0);
-  const unknown = new Array<number>(graph.ops.length + 2).fill(0);
-  for (const [name, { born, lastUse }] of lives) {
+  const sized = [...lifetimesOf(graph)].map(([name, life]) => {
     const fact = facts.get(name);
-    const bytes = fact && sizeFor(fact, rows);
-    const tally = bytes == null ? unknown : deltas;
-    tally[born + 1] = tally[born + 1]! + (bytes ?? 1);
-    tally[lastUse + 1] = tally[lastUse + 1]! - (bytes ?? 1);
-  }
-  let live = 0;
-  let holes = 0;
-  return Array.from({ length: graph.ops.length + 1 }, (_, k) => {
-    live += deltas[k]!;
-    holes += unknown[k]!;
-    return holes > 0 ? null : live;
+    return { life, bytes: (fact && sizeFor(fact, rows)) ?? null };
   });
+  const steps = graph.ops.length;
+  const unknown = sumAcross(
+    sized.map(({ life, bytes }) => [life, bytes === null ? 1 : 0]),
+    steps,
+  );
+  const known = sumAcross(
+    sized.map(({ life, bytes }) => [life, bytes ?? 0]),
+    steps,
+  );
+  return known.map((bytes, k) => (unknown[k]! > 0 ? null : bytes));
 }
 
 function sizeFor(
   fact: { dtype: Parameters<typeof byteCount>[0]; shape: readonly (number | null)[] },
   rows: number,
 ): number | null {
-  const [first, ...rest] = fact.shape;
-  if (rest.some((dim) => dim === null)) return null;
-  const shape = first === undefined ? [] : [first ?? rows, ...(rest as number[])];
-  return byteCount(fact.dtype, shape);
+  if (fact.shape.includes(null) && rowsAxisIn(fact.shape) === null) return null;
+  return byteCount(
+    fact.dtype,
+    fact.shape.map((dim) => dim ?? rows),
+  );
 }

@@ -1,4 +1,4 @@
-/** What tells a file from another, and from itself after an edit, at a cost that does not grow with it. */
+/** The identity of a file: it differs from other files' and changes with an edit, at a bounded cost. */
 import { createHash } from 'node:crypto';
 import { open } from 'node:fs/promises';
 
@@ -6,7 +6,7 @@ import { open } from 'node:fs/promises';
 const WHOLE = 64 << 20;
 /** Read at once. */
 const BLOCK = 1 << 20;
-/** Of a larger one, this many samples of this many bytes are, evenly spread from its first byte to its last: every run waits for them. */
+/** Of a larger file this many samples of this many bytes are hashed, evenly spread from the first byte to the last. Few, because every run waits for them. */
 const SAMPLES = 64;
 const SAMPLE = 64 << 10;
 

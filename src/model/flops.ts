@@ -1,9 +1,10 @@
-/** Estimated work of each op for one row, in floating-point operations, from types, weights and shapes: good enough to begin a plan with. */
+/** Estimated work of each op for one row, in floating-point operations, from types, weights and shapes: good enough for a first plan. */
 import { elementCount, type Shape } from '../tensor.js';
 import type { ModelGraph, Op, TensorFacts } from './graph.js';
 import type { GraphModelGraph } from './graph-model.js';
+import { rowsAxisIn } from './move-rows.js';
 
-/** How an op's work is counted. What is in no list does one operation for each element that it makes. */
+/** How an op's work is counted. An op in no list does one operation for each element of its result. */
 const KINDS: ReadonlyMap<string, Kind> = new Map(
   Object.entries({
     matmul:
@@ -22,7 +23,7 @@ const KINDS: ReadonlyMap<string, Kind> = new Map(
 );
 type Kind = 'matmul' | 'einsum' | 'conv' | 'transposed' | 'recurrent' | 'nested' | 'reduce' | 'move';
 
-/** What the counting functions see of one op. Counts are elements for one row. */
+/** The arguments of the counting functions for one op. Counts are elements for one row. */
 interface Work {
   readonly op: Op;
   readonly inputs: readonly number[];
@@ -37,7 +38,7 @@ interface Work {
 
 /**
  * One number per op, for one row. A matrix product of (m, k) and (k, n) counts 2mkn; bias and activation of a layer are left out.
- * Tensors without facts (those with an axis of rows x something) are followed by their number of elements.
+ * For tensors without facts (those with an axis of rows x something) only the number of elements is inferred.
  */
 export function estimateFlops(graph: ModelGraph, facts: TensorFacts): number[] {
   const elements = new Map<string, number>();
@@ -68,13 +69,13 @@ export function estimateFlops(graph: ModelGraph, facts: TensorFacts): number[] {
   });
 }
 
-/** The dims for one row: axis 0 is that of the rows. */
+/** The dims for one row. If the model fixes the rows, axis 0 is assumed to be the rows'. */
 function oneRow(shape: Shape | undefined, fixedBatch: number | null): number[] | undefined {
-  if (!shape || shape.slice(1).includes(null)) return undefined;
-  return shape.map((dim, axis) => (axis === 0 && (dim === null || dim === fixedBatch) ? 1 : dim!));
+  if (!shape || (shape.includes(null) && rowsAxisIn(shape) === null)) return undefined;
+  return shape.map((dim, axis) => (dim === null || (axis === 0 && dim === fixedBatch) ? 1 : dim));
 }
 
-/** Elements of a result whose shape nobody knows: as many as go in, but for a product with a matrix. */
+/** Elements of a result of unknown shape: as many as the inputs have, except for a product with a matrix. */
 function guessedElements({ type }: Op, inputs: readonly number[], kernels: readonly (readonly number[])[]): number {
   const most = Math.max(1, ...inputs);
   const [k, n] = kernels[0] ?? [];
@@ -94,14 +95,15 @@ function count(work: Work): number {
     case 'conv':
       return convolution(work);
     case 'transposed':
-      // Every element that goes in is multiplied with all of the kernel but the axis that it comes from.
+      // Every input element is multiplied with the whole kernel except along its own axis.
       return (
         2 *
         (work.inputs.at(-1) ?? 0) *
         sum(work.kernels.map((kernel) => elementCount(kernel) / (work.isOnnx ? kernel[0]! : kernel.at(-1)!)))
       );
     case 'recurrent':
-      return 2 * (work.operands[0]?.[1] ?? 1) * sum(work.kernels.map(elementCount));
+      // ONNX has the steps first, then the rows.
+      return 2 * (work.operands[0]?.[work.isOnnx ? 0 : 1] ?? 1) * sum(work.kernels.map(elementCount));
     case 'nested':
       return nested(work);
     default:
@@ -129,7 +131,7 @@ function einsum(work: Work): number {
   return sizes.size > 0 && Number.isFinite(all) ? all : product(work);
 }
 
-/** Each kernel is applied at every position of the result, all of it but the axis that it fills. Depthwise ones fill two. */
+/** Each kernel is applied at every position of the result, except along the axis that it fills. Depthwise kernels fill two. */
 function convolution({ op, kernels, output, outputShape, isOnnx }: Work): number {
   const channels = outputShape?.at(isOnnx ? 1 : -1);
   const positions = channels ? output / channels : 1;
@@ -141,7 +143,7 @@ function convolution({ op, kernels, output, outputShape, isOnnx }: Work): number
   return 2 * output * sum(perElement);
 }
 
-/** A model within, of which only the ends are known: its kernels at a number of positions between that of its ends. */
+/** A nested model, of which only inputs and outputs are known: its kernels, at a number of positions between those of its input and output. */
 function nested({ operands, outputShape, kernels }: Work): number {
   const positions = (shape: readonly number[] | undefined) => elementCount(shape?.slice(1, -1) ?? []);
   return 2 * Math.sqrt(positions(operands[0]) * positions(outputShape)) * sum(kernels.map(elementCount));

@@ -1,4 +1,4 @@
-/** The GraphDef of a GraphModel as JSON: its nodes and functions, checked, with their edges taken apart. */
+/** The GraphDef of a GraphModel as JSON: its nodes and functions, checked, with their edges parsed. */
 import { z } from 'zod';
 import { TandemError } from '../errors.js';
 
@@ -19,7 +19,7 @@ export interface GraphNode {
   readonly raw: Readonly<Record<string, unknown>>;
 }
 
-/** The parts of an AttrValue that are looked at here; types may be names or numbers. */
+/** The parts of an AttrValue that are used here; types may be names or numbers. */
 type Attr = z.infer<typeof attrValue>;
 
 export interface GraphDef {
@@ -28,11 +28,11 @@ export interface GraphDef {
   readonly versions: unknown;
 }
 
-/** A body that If and While call. */
+/** The body of an If or While. */
 export interface GraphFunction {
   /** Constants in the body; their values are weights of the model. */
   readonly constants: readonly string[];
-  /** Functions that the body calls. */
+  /** Functions called by the body. */
   readonly calls: readonly string[];
   readonly raw: unknown;
 }
@@ -45,7 +45,7 @@ const attrValue = z.looseObject({
   list: z.looseObject({ type: z.array(dtype).optional(), func: z.array(func).optional() }).optional(),
 });
 const node = z.looseObject({
-  // tfjs keeps nodes in plain objects, where these names are taken.
+  // tfjs keeps nodes in plain objects, which already have these names.
   name: z
     .string()
     .regex(/^[^:^]+$/)
@@ -64,7 +64,7 @@ const graphDef = z.object({
   versions: z.unknown().optional(),
 });
 
-/** Numbers of DataType in TensorFlow's protocol, by name; those that tfjs or a seal asks about. */
+/** Numbers of DataType in TensorFlow's protocol, by name; those that tfjs or the forbidden cuts need. */
 const TYPE_NAMES = new Map<number, string>([
   [1, 'DT_FLOAT'],
   [2, 'DT_DOUBLE'],
@@ -120,7 +120,7 @@ function edgeOf(input: string, reader: string): Edge {
   return { node, index: Number(index ?? 0), isControl: control === '^' };
 }
 
-/** Names of the functions that attributes ask for. */
+/** Names of the functions in attributes. */
 export function calledBy(attrs: Iterable<Attr>): string[] {
   return [...attrs]
     .flatMap((attr) => [attr.func, ...(attr.list?.func ?? [])])
@@ -143,7 +143,7 @@ export function edgeName({ node, index }: { readonly node: string; readonly inde
   return index === 0 ? node : `${node}:${index}`;
 }
 
-/** The nodes of `wanted` in the order of the file where that is topological, else each right behind what it reads. Edges out of NextIteration go back and do not count. */
+/** The nodes of `wanted` in the order of the file if that is topological, else each right after its inputs. Edges out of NextIteration go back and are ignored. */
 export function topologicalOrder({ nodes }: GraphDef, wanted: ReadonlySet<string>): GraphNode[] {
   const order: GraphNode[] = [];
   const state = new Map<string, 'open' | 'done'>();

@@ -1,6 +1,7 @@
 /** Reads a TensorFlow.js GraphModel: one op per node of its GraphDef, constants as weights. No weight bytes are read. */
 import { dirname } from 'node:path';
 import { TandemError } from '../errors.js';
+import { opsAreBatchInvariant } from './batch-invariant.js';
 import type { ModelGraph, Op } from './graph.js';
 import {
   calledBy,
@@ -12,7 +13,7 @@ import {
   readGraphDef,
   topologicalOrder,
 } from './graph-def.js';
-import { sealedCuts } from './graph-seals.js';
+import { graphForbiddenCuts } from './graph-forbidden-cuts.js';
 import { fixedBatch } from './input-spec.js';
 import { isPlaceholder, readSignature, type Signature } from './signature.js';
 import { readWeightsManifest, type StoredWeight, shardsOf } from './weights-manifest.js';
@@ -47,15 +48,16 @@ export async function readGraphModel(file: string, manifest: Record<string, unkn
     ops,
     layers: ops.map(({ index, name, type }) => ({ index, name, type, from: index, to: index + 1 })),
     weights,
-    sealed: sealedCuts(ops, outputs, nodes),
+    forbiddenCuts: graphForbiddenCuts(ops, outputs, nodes),
     fixedBatch: fixedBatch(inputs),
+    batchInvariant: opsAreBatchInvariant(ops, inputs),
     def,
     nodes,
     signature,
   };
 }
 
-/** Names of the nodes that an output depends on and that compute something: no constants, no feeds. */
+/** Names of the nodes that an output depends on, without constants and feeds. */
 function neededNodes({ nodes }: GraphDef, { outputs, feeds, tables }: Signature): Set<string> {
   const given = new Set([
     ...feeds.values(),
@@ -75,7 +77,7 @@ function neededNodes({ nodes }: GraphDef, { outputs, feeds, tables }: Signature)
   return needed;
 }
 
-/** The ops for `order`. Only tensors that somebody reads are listed as outputs. */
+/** The ops for `order`. Only tensors with a reader are listed as outputs. */
 function opsOf(
   def: GraphDef,
   order: readonly GraphNode[],

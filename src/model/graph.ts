@@ -1,9 +1,9 @@
-/** The model graph: ops in one fixed topological order, the tensors between them and the weights they own. All formats become this. */
-import type { DType, TensorSpec } from '../tensor.js';
+/** The model graph: ops in one fixed topological order, the tensors between them and the weights they own. All formats are read into this. */
+import type { DType, Tensor, TensorSpec } from '../tensor.js';
 
 export type ModelFormat = 'layers-model' | 'graph-model' | 'onnx';
 
-/** A weight as it lies on disk; its values are never held by the graph. */
+/** A weight as stored on disk; the graph does not hold its values. */
 export interface Weight {
   readonly name: string;
   /** Element type as stored (a quantised weight is smaller on disk than in use). Types that never cross a cut are free text. */
@@ -22,13 +22,13 @@ export interface Op {
   readonly type: string;
   /** Names of the tensors that it reads, in the op's own order; weights are not among them. */
   readonly inputs: readonly string[];
-  /** Names of the tensors that it makes, in the op's own order. */
+  /** Names of its result tensors, in the op's own order. */
   readonly outputs: readonly string[];
   /** Names of the weights that it reads. Two ops may share one (a shared layer); a slice with both loads it once. */
   readonly weights: readonly string[];
 }
 
-/** A run of ops that a person sees as one thing: `layers=A..B` counts these. */
+/** A layer: consecutive ops that a person sees as one unit; `layers=A..B` counts these. */
 export interface Layer {
   readonly index: number;
   readonly name: string;
@@ -41,11 +41,13 @@ export interface Layer {
 
 export interface ModelGraph {
   readonly format: ModelFormat;
+  /** The engines that may run it, by id, the preferred one first. If they are set, `forbiddenCuts` includes theirs. */
+  readonly engines?: readonly string[];
   /** Absolute path of the model file. */
   readonly path: string;
   /** Absolute path of the folder that weights must stay in. */
   readonly folder: string;
-  /** Absolute paths of all files that the model is made of, the model file first. */
+  /** Absolute paths of all files of the model, the model file first. */
   readonly files: readonly string[];
   readonly inputs: readonly TensorSpec[];
   /** Names of the tensors that the model returns, in its own order. */
@@ -54,17 +56,48 @@ export interface ModelGraph {
   readonly layers: readonly Layer[];
   readonly weights: ReadonlyMap<string, Weight>;
   /**
-   * Positions k (0 < k < ops.length) where a cut between op k-1 and op k would divide what must stay together:
+   * Forbidden cuts: positions k (0 < k < ops.length) where a cut between op k-1 and op k would divide ops that must stay together:
    * control flow, tables, masks, values that are not plain tensors.
    */
-  readonly sealed: ReadonlySet<number>;
-  /** The public name of an output, where it differs from its tensor's name. */
+  readonly forbiddenCuts: ReadonlySet<number>;
+  /** The public name of an output, if it differs from its tensor's name. */
   readonly outputNames?: ReadonlyMap<string, string>;
-  /** Whether axis 0 of every input is the rows' axis. When it is a number, every micro-batch has exactly that many rows. */
+  /**
+   * Of inputs and outputs, by tensor name, the dimensions with the model's names for them, if the format has names; `null` if not
+   * even their number is declared.
+   */
+  readonly dimensions?: ReadonlyMap<string, readonly (number | string | null)[] | null>;
+  /** Names of inputs with a value in the model that are fed instead. */
+  readonly fed?: readonly string[];
+  /** If it is a number, every micro-batch has exactly that many rows. */
   readonly fixedBatch: number | null;
+  /** By its signature it takes any number of rows, but it computes one at a time. */
+  readonly oneRow?: boolean;
+  /** By name, how the inputs follow the rows. If an input is not listed, its axis 0 is the rows' axis. */
+  readonly inputRows?: ReadonlyMap<string, InputRows>;
+  /** The rows' axis of outputs, by tensor name, as far as it is known before anything has run. */
+  readonly outputRows?: ReadonlyMap<string, OutputRows>;
+  /** Whether its ops alone prove that no row of a micro-batch can change another's answer, if rows are on axis 0 of all inputs. */
+  readonly batchInvariant: boolean;
 }
 
-/** What the engine found a tensor to be; `null` dimensions follow the rows. */
+/** How an output follows the rows. */
+export interface OutputRows {
+  readonly axis: number;
+  /** How that is known, for people. */
+  readonly how: string;
+}
+
+/** How an input follows the rows. */
+export interface InputRows {
+  /** The rows' axis; `null`: it is given once for all rows, as `value`. */
+  readonly axis: number | null;
+  readonly value?: Tensor | undefined;
+  /** How that is known, for people. */
+  readonly how: string;
+}
+
+/** A tensor's dtype and shape by the engine; at most one dimension is `null`: the rows' axis. */
 export type TensorFacts = ReadonlyMap<string, { readonly dtype: DType; readonly shape: readonly (number | null)[] }>;
 
 /** Bytes on disk of the weights that ops `from` (inclusive) to `to` (exclusive) read, each counted once. */

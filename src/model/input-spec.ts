@@ -1,4 +1,4 @@
-/** What a model says about its inputs, held against what can be fed: dtype, shape, and how many rows at once. */
+/** Checks a model's declared inputs: dtype, shape, and how many rows at once. */
 import { z } from 'zod';
 import { TandemError } from '../errors.js';
 import { isDType, type TensorSpec } from '../tensor.js';
@@ -6,7 +6,7 @@ import { isDType, type TensorSpec } from '../tensor.js';
 /** Dtypes that tfjs computes with. */
 const FED = ['float32', 'int32', 'bool'];
 
-const batchShape = z.array(z.int().positive().nullable()).min(1);
+const batchShape = z.array(z.int().positive().nullable());
 
 /** The input `name`; `shape` has the rows' axis first. Throws TANDEM_MODEL_UNSUPPORTED. */
 export function inputSpec(name: string, dtype: unknown, shape: unknown): TensorSpec {
@@ -24,17 +24,7 @@ export function inputSpec(name: string, dtype: unknown, shape: unknown): TensorS
   return { name, dtype, shape: parsed.data };
 }
 
-/** The number of rows that the inputs insist on, `null` where they take any. Throws TANDEM_MODEL_UNSUPPORTED where they differ. */
+/** The fixed number of rows of the first axes, `null` if they take any. Whether they agree is checked in rows-axis.ts. */
 export function fixedBatch(inputs: readonly TensorSpec[]): number | null {
-  const batches = new Set(inputs.map(({ shape }) => shape[0]!).filter((dim) => dim !== null));
-  if (batches.size > 1) {
-    throw new TandemError(
-      'TANDEM_MODEL_UNSUPPORTED',
-      `the inputs have different fixed batch sizes: ${[...batches].join(', ')}`,
-      {
-        remedy: 'save the model with one batch size, or with null',
-      },
-    );
-  }
-  return [...batches][0] ?? null;
+  return inputs.map(({ shape }) => shape[0] ?? null).find((dim) => dim !== null) ?? null;
 }

@@ -1,6 +1,8 @@
 /** The topology of a LayersModel: its layers and the calls between them, checked and put in the order in which tfjs makes them. */
 import { z } from 'zod';
 import { TandemError } from '../errors.js';
+import { KERAS_TO_GRAPH } from './file-kind.js';
+import { isLayerName, refuseUnreadable } from './unreadable-layers.js';
 
 /** One tensor of one call: output `tensor` of the call at `node` in the layer's list of inbound nodes. */
 export interface TensorRef {
@@ -14,9 +16,9 @@ export interface KerasLayer {
   readonly type: string;
   /** With keys in snake_case, whichever the file has. */
   readonly config: Readonly<Record<string, unknown>>;
-  /** The layers within, for a nested model and for a layer that wraps one. */
+  /** The inner layers of a nested model, or of a layer that wraps one. */
   readonly nested?: Topology;
-  /** Position that the first call gets among the layer's inbound nodes: tfjs keeps node 0 of a nested model for its own inside. */
+  /** Position of the first call among the layer's inbound nodes: tfjs uses node 0 of a nested model internally. */
   readonly firstNode: number;
 }
 
@@ -35,10 +37,6 @@ export interface Topology {
   readonly calls: readonly LayerCall[];
 }
 
-/** tfjs makes variable names from layer names and takes no others. */
-const LAYER_NAME = /^[A-Za-z0-9][-A-Za-z0-9._/]*$/;
-const KERAS_3 = 'save it from Keras 2 (tf_keras), or convert it with --output_format tfjs_graph_model';
-
 const snakeKeys = (value: unknown): unknown =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
     ? Object.fromEntries(
@@ -48,8 +46,7 @@ const snakeKeys = (value: unknown): unknown =>
 
 const tensorRef = z.tuple([z.string(), z.int().nonnegative(), z.int().nonnegative()]).rest(z.unknown());
 const named = z.looseObject({
-  // tfjs keeps layers in plain objects, where some names are taken.
-  name: z.string().refine((name) => LAYER_NAME.test(name) && !(name in {}), { error: 'not a name that tfjs can use' }),
+  name: z.string().refine(isLayerName, { error: ({ input }) => `"${input}" is not a name that tfjs can use` }),
 });
 const layerEntry = z.preprocess(
   snakeKeys,
@@ -87,14 +84,14 @@ export function readTopology(modelTopology: unknown): Topology {
 function topologyOf(type: string, config: unknown, where: string): Topology {
   // Old files hold a Sequential as a bare list of layers.
   const held = (Array.isArray(config) ? { layers: config } : snakeKeys(config)) as Record<string, unknown>;
-  refuseKeras3(held, where);
+  refuseUnreadable(held?.layers, snakeKeys, where);
   if (type === 'Sequential') return sequential(check(sequentialConfig, held, where).layers, where);
   if (isModelType(type)) return functional(check(functionalConfig, held, where), where);
   throw new TandemError(
     'TANDEM_MODEL_UNSUPPORTED',
     `${where} is a ${type}; a LayersModel is Sequential or functional`,
     {
-      remedy: 'convert it with --output_format tfjs_graph_model',
+      remedy: `convert it as a graph: ${KERAS_TO_GRAPH}`,
     },
   );
 }
@@ -107,20 +104,6 @@ function check<T>(schema: z.ZodType<T>, value: unknown, where: string): T {
 
 function invalid(message: string): TandemError {
   return new TandemError('TANDEM_MODEL_INVALID', message, { remedy: 'save or convert the model again' });
-}
-
-/** Keras 3 writes calls as objects and `batch_shape`; tfjs-layers 4.22 cannot read either. */
-function refuseKeras3(config: Record<string, unknown>, where: string): void {
-  for (const entry of Array.isArray(config.layers) ? config.layers : []) {
-    const { inbound_nodes: nodes, config: inner } = (snakeKeys(entry) ?? {}) as Record<string, unknown>;
-    const calls: unknown[] = Array.isArray(nodes) ? nodes : [];
-    const hasKeras3Shape = typeof inner === 'object' && inner !== null && 'batch_shape' in inner;
-    if (hasKeras3Shape || calls.some((call) => typeof call === 'object' && call !== null && 'args' in call)) {
-      throw new TandemError('TANDEM_MODEL_UNSUPPORTED', `${where} was saved by Keras 3, which tfjs cannot read`, {
-        remedy: KERAS_3,
-      });
-    }
-  }
 }
 
 function layerOf({ name, class_name: type, config }: LayerEntry, where: string): KerasLayer {
@@ -151,7 +134,7 @@ function layersByName(entries: readonly LayerEntry[], where: string): Map<string
   return layers;
 }
 
-/** A chain. Where it starts without an InputLayer, tfjs makes one, named after the first layer; a nested model brings its own. */
+/** A chain. If it starts without an InputLayer, tfjs makes one, named after the first layer; a nested model has its own. */
 function sequential(entries: readonly LayerEntry[], where: string): Topology {
   const layers = layersByName(entries, where);
   const chain = [...layers.values()];
@@ -167,7 +150,7 @@ function sequential(entries: readonly LayerEntry[], where: string): Topology {
   const calls: LayerCall[] = [];
   let last: TensorRef = { layer: input.name, node: 0, tensor: 0 };
   for (const layer of chain) {
-    // A nested model at the head is not called: the Sequential takes over its inside (node 0).
+    // A nested model at the head is not called: the Sequential uses its inner layers (node 0).
     const node = layer === first ? 0 : layer.firstNode;
     calls.push({ layer: layer === first ? { ...layer, firstNode: 0 } : layer, node, inputs: [last] });
     last = { layer: layer.name, node, tensor: 0 };
@@ -212,8 +195,8 @@ function refOf([layer, node, tensor]: readonly [string, number, number, ...unkno
 }
 
 /**
- * The calls in the order in which tfjs makes them: over and over through the layers in file order, each call as soon as its inputs exist.
- * A layer's calls are numbered in that order, not in the file's, which is what later references mean to tfjs (Container.fromConfig).
+ * The calls in the order in which tfjs makes them: repeatedly through the layers in file order, each call as soon as its inputs exist.
+ * A layer's calls are numbered in that order, not in the file's, as tfjs resolves later references (Container.fromConfig).
  */
 function callOrder(inputs: readonly KerasLayer[], pending: Map<KerasLayer, TensorRef[][]>, where: string): LayerCall[] {
   const calls: LayerCall[] = [];

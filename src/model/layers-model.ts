@@ -1,6 +1,7 @@
 /** Reads a TensorFlow.js LayersModel: one op per call of a layer, weights by the layers' names. No weight bytes are read. */
 import { dirname } from 'node:path';
 import { TandemError } from '../errors.js';
+import { layersAreBatchInvariant } from './batch-invariant.js';
 import type { ModelGraph, Op } from './graph.js';
 import { fixedBatch, inputSpec } from './input-spec.js';
 import {
@@ -13,10 +14,10 @@ import {
 } from './layer-calls.js';
 import { readWeightsManifest, type StoredWeight, shardsOf } from './weights-manifest.js';
 
-/** What an engine needs beyond the graph to make the op's tensors. */
+/** The data besides the graph that an engine needs for the op. */
 export interface OpCall {
   readonly layer: string;
-  /** The layer's own, as it is called here. */
+  /** The layer's own name. */
   readonly config: KerasLayer['config'];
   /** Index among the layer's inbound nodes in tfjs. */
   readonly node: number;
@@ -32,7 +33,7 @@ export interface LayersModelGraph extends ModelGraph {
   readonly topology: unknown;
 }
 
-/** Layers that can read a mask when they compute; the others at most hand it on. A nested model may hold one of them. */
+/** Layers that may read a mask when they compute; other layers at most pass it on. A nested model may contain one. */
 const MASK_READERS = new Set([
   'SimpleRNN',
   'GRU',
@@ -73,8 +74,9 @@ export async function readLayersModel(file: string, manifest: Record<string, unk
       tensors: ops[k]!.outputs.map(tensorIndex),
     })),
     weights,
-    sealed: maskedCuts(calls),
+    forbiddenCuts: maskedCuts(calls),
     fixedBatch: fixedBatch(inputs),
+    batchInvariant: layersAreBatchInvariant(ops),
     topology: manifest.modelTopology,
   };
 }
@@ -128,7 +130,7 @@ function opsOf(topology: Topology, calls: readonly LayerCall[], weights: Readonl
   });
 }
 
-/** Public names are layer names, as in tfjs; where two outputs would share one, the tensor's name. */
+/** Public names are layer names, as in tfjs; if two outputs would share one, the tensor's name. */
 function outputNames(topology: Topology): Map<string, string> {
   const layers = topology.outputs.map(({ layer }) => layer);
   const isAlone = (layer: string) => layers.indexOf(layer) === layers.lastIndexOf(layer);
@@ -195,17 +197,17 @@ function readsMask({ type }: KerasLayer): boolean {
   return MASK_READERS.has(type) || isModelType(type);
 }
 
-/** A mask does not travel in a slot: from the layer that makes the first one to the last that may read one, no cut is legal. */
+/** A slot carries no masks: from the layer that makes the first one to the last that may read one, no cut is legal. */
 function maskedCuts(calls: readonly LayerCall[]): Set<number> {
   const first = calls.findIndex(({ layer }) => makesMask(layer));
   const last = calls.findLastIndex(({ layer }) => readsMask(layer));
-  const sealed = new Set<number>();
-  if (first >= 0) for (let k = first + 1; k <= last; k++) sealed.add(k);
-  return sealed;
+  const cuts = new Set<number>();
+  if (first >= 0) for (let k = first + 1; k <= last; k++) cuts.add(k);
+  return cuts;
 }
 
 /**
- * Where masks are made, the calls in the order in which tfjs executes them. It hands the mask of one layer on to every later one that has none
+ * If there are masks, the calls in the order in which tfjs executes them. It passes the mask of one layer to every later one that has none
  * (executor.ts keeps `kwargs`), so that with masks the order is part of the result. Without masks, the order given.
  */
 function maskedOrder(topology: Topology, calls: LayerCall[]): LayerCall[] {

@@ -1,17 +1,18 @@
-/** Reads an ONNX model's graph: ops, weights and where their bytes lie, legal cuts, blocks. The weights stay on disk. */
+/** Reads an ONNX model's graph: ops, the byte ranges of weights, legal cuts, blocks. The weights stay on disk. */
 import { dirname, sep } from 'node:path';
 import { TandemError } from '../errors.js';
-import type { TensorSpec } from '../tensor.js';
-import type { ModelGraph } from './graph.js';
+import { isDType, type TensorSpec } from '../tensor.js';
+import type { Layer, ModelGraph } from './graph.js';
+import { isBatchInvariant } from './onnx/batch-invariant.js';
 import { layersOf } from './onnx/blocks.js';
-import { type Holds, holdsOf } from './onnx/element-types.js';
+import { cannotCarry } from './onnx/cannot-carry.js';
+import { type ElementType, elementTypeOf, elementTypes } from './onnx/element-types.js';
 import { FileBytes } from './onnx/file-bytes.js';
+import { uncarriedCuts } from './onnx/forbidden-cuts.js';
 import { type ModelProto, readModelProto } from './onnx/model-proto.js';
 import type { OnnxNode } from './onnx/node.js';
 import { opsOf, weightsOf } from './onnx/ops.js';
 import { type Ordered, orderNodes } from './onnx/order.js';
-import { canCross } from './onnx/schema.js';
-import { cannotCarry, heldValues, sealedCuts } from './onnx/seals.js';
 import { isOutside, type StoredTensor } from './onnx/stored-tensor.js';
 import type { ValueInfo } from './onnx/value-type.js';
 
@@ -21,26 +22,28 @@ export interface OnnxModel {
   readonly proto: ModelProto;
   /** The node of each op of the graph, by index. */
   readonly nodes: readonly OnnxNode[];
-  /** Nodes that travel with their readers. */
+  /** Nodes that are copied into every slice with one of their readers. */
   readonly derived: Ordered['derived'];
   /** Weights as stored: initialisers and Constants. */
   readonly tensors: ReadonlyMap<string, StoredTensor>;
-  /** What each value holds, as far as the model itself tells. */
-  readonly holds: ReadonlyMap<string, Holds>;
+  /** The type of each value, as far as the model declares it. */
+  readonly elementTypes: ReadonlyMap<string, ElementType>;
 }
 
 /** Throws TANDEM_MODEL_MISSING, TANDEM_MODEL_INVALID, TANDEM_MODEL_UNSUPPORTED, TANDEM_WEIGHTS_*. */
-export async function readOnnxModel(path: string): Promise<ModelGraph> {
-  return readOnnx(path).graph;
+export async function readOnnxModel(path: string, fed: readonly string[] = []): Promise<ModelGraph> {
+  return readOnnx(path, fed).graph;
 }
 
 /**
  * As `readOnnxModel`, with the ranges that slices are written from. `path` may be a link, as in the hub's cache:
- * weights then lie beside the link or beside the file behind it.
+ * weights are then next to the link or next to its target. `fed` names inputs that have a value in the model and are given another.
  */
-export function readOnnx(path: string): OnnxModel {
+export function readOnnx(path: string, fed: readonly string[] = []): OnnxModel {
   using file = new FileBytes(path);
-  const proto = readModelProto(file);
+  const whole = readModelProto(file);
+  const kept = [...whole.tensors].filter(([name]) => !fed.includes(name) || !isInput(whole, name));
+  const proto = { ...whole, tensors: new Map(kept) };
   const { tensors, rest } = takeConstants(proto);
   const inputs = proto.inputs.filter(({ name }) => !proto.tensors.has(name));
   const returned = proto.outputs.map(({ name }) => name);
@@ -56,34 +59,58 @@ export function readOnnx(path: string): OnnxModel {
   const folder = commonFolder([proto.external.model, ...proto.external.files]);
   if (!proto.external.isBeside(folder)) checkInside(rest, proto);
   const specs = inputs.map(specOf);
-  const holds = heldValues(proto, ordered);
-  const sealed = sealedCuts(proto, ordered.ops, holds);
+  const fixedBatch = fixedBatchOf(specs);
+  const types = elementTypes(proto, ordered);
   const ops = opsOf(ordered, tensors, returned);
+  const forbiddenCuts = uncarriedCuts({ proto, ops, nodes: ordered.ops, types });
   const weights = weightsOf(tensors, ops, ordered.ops);
-  const graph: ModelGraph = {
-    format: 'onnx',
+  const read = {
+    format: 'onnx' as const,
     path,
     folder,
     files: [proto.external.model, ...proto.external.files],
     inputs: specs,
     outputs: returned,
     ops,
-    layers: layersOf({
-      ops,
-      weights,
-      sealed,
-      nodes: ordered.ops,
-      inputs: specs.map(({ name }) => name),
-      outputs: returned,
-    }),
     weights,
-    sealed,
-    fixedBatch: specs.map(({ shape }) => shape[0] ?? null).find((dim) => dim !== null) ?? null,
+    forbiddenCuts,
+    fixedBatch,
+    batchInvariant: isBatchInvariant(ordered.ops, specs, (name) => tensors.has(name) || ordered.derived.has(name)),
+    dimensions: new Map([...inputs, ...proto.outputs].map(({ name, type }) => [name, type?.shape ?? null])),
+    ...(fed.length > 0 ? { fed } : {}),
   };
-  return { graph, proto, nodes: ordered.ops, derived: ordered.derived, tensors, holds };
+  const graph: ModelGraph = { ...read, layers: blocksOf(read, ordered.ops) };
+  const model = { graph, proto, nodes: ordered.ops, derived: ordered.derived, tensors, elementTypes: types };
+  models.set(graph, model);
+  return model;
 }
 
-/** The weights, Constants among them, and the nodes that are left. */
+/** The model of each graph, as long as the graph is referenced. */
+const models = new WeakMap<ModelGraph, OnnxModel>();
+
+/** The model of a graph: as it was read, or read again if the graph is a changed one. */
+export function onnxModelOf(graph: ModelGraph): OnnxModel {
+  return models.get(graph) ?? readOnnx(graph.path, graph.fed);
+}
+
+/** The layers of a graph if it may be cut in fewer places. */
+export function layersWithin(graph: ModelGraph, forbiddenCuts: ReadonlySet<number>): Layer[] {
+  return blocksOf({ ...graph, forbiddenCuts }, onnxModelOf(graph).nodes);
+}
+
+function blocksOf(
+  { ops, weights, forbiddenCuts, inputs, outputs }: Omit<ModelGraph, 'layers'>,
+  nodes: readonly OnnxNode[],
+): Layer[] {
+  const names = inputs.map(({ name }) => name);
+  return layersOf({ ops, weights, forbiddenCuts, nodes, inputs: names, outputs });
+}
+
+function isInput({ inputs }: ModelProto, name: string): boolean {
+  return inputs.some((input) => input.name === name);
+}
+
+/** The weights, including Constants, and the other nodes. */
 function takeConstants(proto: ModelProto): { tensors: Map<string, StoredTensor>; rest: OnnxNode[] } {
   const tensors = new Map(proto.tensors);
   const rest: OnnxNode[] = [];
@@ -96,8 +123,8 @@ function takeConstants(proto: ModelProto): { tensors: Map<string, StoredTensor>;
 }
 
 /**
- * What a node carries inside is copied as it is, so its external data must be found by the model's own relative paths; in the hub's
- * cache, where ORT reads from the folder of the blobs, it is not.
+ * A node's inner tensors are copied unchanged, so their external data must be found by the model's own relative paths; in the hub's
+ * cache, where the files are in the folder of the blobs, it is not.
  */
 function checkInside(nodes: readonly OnnxNode[], { external }: ModelProto): void {
   for (const { name, inside } of nodes) {
@@ -108,15 +135,32 @@ function checkInside(nodes: readonly OnnxNode[], { external }: ModelProto): void
   }
 }
 
-/** An input as the slot sees it. One without a shape is taken to have rows and nothing else. */
+/** An input as a slot holds it. An input without a shape is assumed to have only the rows' axis. */
 function specOf({ name, type }: ValueInfo): TensorSpec {
-  const holds = type ? holdsOf(type) : '';
-  if (!canCross(holds)) throw cannotCarry(name, holds || 'values of unknown type', 'takes');
+  const dtype = type ? elementTypeOf(type) : '';
+  if (!isDType(dtype)) throw cannotCarry(name, dtype || 'unknown', 'takes');
   const shape = type?.shape?.map((dim) => (typeof dim === 'number' ? dim : null)) ?? [null];
-  return { name, dtype: holds, shape };
+  return { name, dtype, shape };
 }
 
-/** The deepest folder that holds all of `files`: the one place that ORT may then read from. */
+/** The fixed number of rows of the inputs, `null` if they take any. Throws TANDEM_MODEL_UNSUPPORTED. */
+function fixedBatchOf(specs: readonly TensorSpec[]): number | null {
+  const fixed = specs.find(({ shape: [dim = null] }) => dim !== null);
+  if (!fixed) return null;
+  const [rows] = fixed.shape;
+  if (specs.some(({ shape: [dim] }) => dim !== 0)) return rows!;
+  const { name, shape } = fixed;
+  throw new TandemError(
+    'TANDEM_MODEL_UNSUPPORTED',
+    `input "${name}" is declared with 0 rows ([${shape.map((dim) => dim ?? '?').join(', ')}]), and takes no others`,
+    {
+      remedy:
+        'export it with an open batch dimension; or in Python, for each input and output: onnx.tools.update_model_dims.update_inputs_outputs_dims',
+    },
+  );
+}
+
+/** The deepest folder that contains all of `files`: the folder from which an engine reads. */
 function commonFolder(files: readonly string[]): string {
   let folder = dirname(files[0]!);
   const holds = (file: string) => file.startsWith(folder.endsWith(sep) ? folder : folder + sep);

@@ -1,4 +1,4 @@
-/** Where a model repeats itself: stretches of layers that are the same unit several times over. */
+/** Finds repeats in a model: stretches of layers that consist of the same unit several times. */
 
 /** `count` units of `period` layers each, from layer `from` on. */
 export interface Repeat {
@@ -7,14 +7,14 @@ export interface Repeat {
   readonly count: number;
 }
 
-/** Longer units are not looked for. */
+/** The longest unit that is searched for. */
 const LONGEST_PERIOD = 256;
-/** A unit that stands there fewer times is no repeat: two may be a coincidence, and are read as fast. */
+/** The fewest units of a repeat: two may be a coincidence. */
 const LEAST_UNITS = 3;
 
 /**
- * The repeats of a row of layers with these `keys`, in order and apart from each other: the longest stretch, then what its two sides hold.
- * Units are as short as they can be. Where a cycle could be parted anywhere, they begin where `cost` is least.
+ * The repeats among layers with these `keys`, in order and disjoint: the longest stretch, then those on its two sides.
+ * Units are as short as possible. If a stretch could be divided at several positions, units begin where `cost` is least.
  */
 export function repeatsOf(keys: readonly string[], cost: (layer: number) => number): Repeat[] {
   const numbers = new Map<string, number>();
@@ -37,7 +37,7 @@ interface Span {
   readonly to: number;
 }
 
-/** The longest stretch whose layers are each the same as the one `period` before. */
+/** The longest stretch whose layers each equal the one `period` before. */
 function longestStretch(row: readonly number[], { from, to }: Span): (Span & { period: number }) | null {
   let best: (Span & { period: number }) | null = null;
   let most = 0;

@@ -1,26 +1,26 @@
-/** The signature of a GraphModel: what it calls its inputs and outputs, and which placeholders stand for hash tables. */
+/** The signature of a GraphModel: the names of its inputs and outputs, and the placeholders of hash tables. */
 import { z } from 'zod';
 import { TandemError } from '../errors.js';
 import type { TensorSpec } from '../tensor.js';
 import { edgeName, type GraphDef, type GraphNode, typeName } from './graph-def.js';
 import { inputSpec } from './input-spec.js';
 
-/** What fills the model's hash tables before the first run. */
+/** The initialiser of the model's hash tables, which runs once before the first run. */
 export interface Tables {
   readonly initializer: unknown;
   readonly initializerSignature: unknown;
-  /** Entries of the signature whose placeholder stands for a table, by key. */
+  /** Entries of the signature whose placeholder is a table, by key. */
   readonly captured: Readonly<Record<string, TensorInfo>>;
   /** Weights that the initializer reads. */
   readonly weights: readonly string[];
 }
 
-/** The public face of the graph. A feed's name is its public one, also inside: the node that stands for it is in `feeds`. */
+/** The inputs and outputs of the graph. A feed has its public name also inside the graph; its node is in `feeds`. */
 export interface Signature {
   readonly inputs: readonly TensorSpec[];
   readonly feeds: ReadonlyMap<string, string>;
   readonly outputs: readonly string[];
-  /** Public names, by tensor, where they differ. */
+  /** Public names, by tensor, if they differ. */
   readonly outputNames: ReadonlyMap<string, string>;
   readonly tables: Tables | null;
 }
@@ -42,7 +42,7 @@ const signatureDef = z.object({
 });
 const initializerDef = z.looseObject({ node: z.array(z.looseObject({ name: z.string(), op: z.string() })) });
 
-/** How tfjs sees TensorFlow's types. */
+/** TensorFlow's types as dtypes of tfjs. */
 const TFJS_DTYPES = new Map([
   ['DT_FLOAT', 'float32'],
   ['DT_HALF', 'float32'],
@@ -138,7 +138,7 @@ function listedOutputs(
   return { outputs: [...names.keys()], outputNames: new Map([...names].filter(([tensor, key]) => tensor !== key)) };
 }
 
-/** As in tfjs, a model without listed outputs returns what nobody reads. */
+/** As in tfjs, a model without listed outputs returns the tensors without readers. */
 function sinks(def: GraphDef): Outputs {
   const read = new Set([...def.nodes.values()].flatMap(({ edges }) => edges.map(({ node }) => node)));
   const outputs = [...def.nodes.values()].filter(
@@ -151,7 +151,7 @@ function sinks(def: GraphDef): Outputs {
 function readTables(manifest: Record<string, unknown>, captured: Readonly<Record<string, TensorInfo>>): Tables | null {
   if (manifest.modelInitializer == null) return null;
   const parsed = initializerDef.safeParse(manifest.modelInitializer);
-  // tfjs takes an initializer without nodes for none.
+  // tfjs ignores an initializer without nodes.
   if (!parsed.success) return null;
   return {
     initializer: manifest.modelInitializer,

@@ -1,4 +1,5 @@
-/** A slice: the ops between two cuts, as the few words that cross the wall; the far side reads its own part of the model. */
+/** A slice: the ops between two cuts, as plain data that crosses the thread or process boundary; the other side reads its own part of the model. */
+import { lifetimes, livesAcross } from '../liveness.js';
 import { checkCuts } from './cut.js';
 import type { ModelFormat, ModelGraph } from './graph.js';
 
@@ -6,29 +7,34 @@ import type { ModelFormat, ModelGraph } from './graph.js';
 export interface Slice {
   readonly format: ModelFormat;
   readonly path: string;
+  /** As of the graph, whose ops it numbers. */
+  readonly fed?: readonly string[] | undefined;
   readonly from: number;
   readonly to: number;
-  /** Tensors that it reads from the slot, in order of birth. */
+  /** Tensors that it reads from the slot, in the order in which they are made. */
   readonly inputs: readonly string[];
-  /** Tensors that it must leave in the slot: used by a later slice, or returned by the model. In order of birth. */
+  /** Tensors that it must write to the slot: read by a later slice, or returned by the model. In the order in which they are made. */
   readonly outputs: readonly string[];
+}
+
+/** The key of the slice among those of the same model. */
+export function keyOf({ from, to }: Pick<Slice, 'from' | 'to'>): string {
+  return `${from}..${to}`;
 }
 
 /** Ops [from, to) as a slice. */
 export function sliceOf(graph: ModelGraph, from: number, to: number): Slice {
-  const ops = graph.ops.slice(from, to);
-  const made = new Set(ops.flatMap((op) => op.outputs));
-  const read = new Set(ops.flatMap((op) => op.inputs));
-  const wantedLater = new Set([...graph.outputs, ...graph.ops.slice(to).flatMap((op) => op.inputs)]);
   const fed = graph.inputs.map(({ name }) => name);
-  const before = [...fed, ...graph.ops.slice(0, from).flatMap((op) => op.outputs)];
+  const lives = [...lifetimes(graph.ops, { fed, kept: graph.outputs })];
+  const read = new Set(graph.ops.slice(from, to).flatMap((op) => op.inputs));
   return {
     format: graph.format,
     path: graph.path,
+    ...(graph.fed ? { fed: graph.fed } : {}),
     from,
     to,
-    inputs: before.filter((name) => read.has(name)),
-    outputs: [...made].filter((name) => wantedLater.has(name)),
+    inputs: lives.flatMap(([name, { born }]) => (born < from && read.has(name) ? [name] : [])),
+    outputs: lives.flatMap(([name, life]) => (life.born >= from && livesAcross(life, to) ? [name] : [])),
   };
 }
 

@@ -1,4 +1,4 @@
-/** The weights of a TensorFlow.js model as they lie in shard files: names, sizes and byte ranges, checked before a byte of them is read. */
+/** The weights of a TensorFlow.js model in shard files: names, sizes and byte ranges, checked before any byte is read. */
 import { constants } from 'node:fs';
 import { type FileHandle, open, realpath, stat } from 'node:fs/promises';
 import { dirname, isAbsolute, relative, resolve, sep } from 'node:path';
@@ -7,7 +7,7 @@ import { TandemError } from '../errors.js';
 import { elementCount } from '../tensor.js';
 import type { Weight } from './graph.js';
 
-/** How a weight is stored in fewer bits; `min` and `scale` belong to the integer kinds. */
+/** The quantisation of a stored weight; `min` and `scale` are of the integer kinds. */
 export interface Quantization {
   readonly dtype: 'uint8' | 'uint16' | 'float16';
   readonly min?: number;
@@ -23,14 +23,14 @@ export interface ByteRange {
   readonly length: number;
 }
 
-/** A weight and where its bytes are. `dtype` is the type in use; `quantization` tells the type on disk. */
+/** A weight and where its bytes are. `dtype` is the type in use; `quantization` has the type on disk. */
 export interface StoredWeight extends Weight {
   readonly quantization?: Quantization;
-  /** In order; more than one where the weight goes over the end of a shard. */
+  /** In order; more than one if the weight continues in the next shard. */
   readonly ranges: readonly ByteRange[];
 }
 
-/** Bytes of one value on disk. A string has no fixed size: its length stands before it. */
+/** Bytes of one value on disk. A string has no fixed size: its length is stored before it. */
 const BYTES_OF: ReadonlyMap<string, number> = new Map([
   ['float32', 4],
   ['int32', 4],
@@ -97,7 +97,7 @@ export async function readWeightsManifest(modelFile: string, manifest: unknown):
   return weights;
 }
 
-/** The shard at `path`, which must be a regular file inside the model's folder, whatever links lead to it. */
+/** The shard at `path`, which must be a regular file inside the model's folder, also if links lead to it. */
 async function findShard(modelFile: string, path: string): Promise<Shard> {
   if (path === '' || isAbsolute(path) || /[\0\\]|^[a-z][a-z0-9+.-]*:/i.test(path) || path.split('/').includes('..')) {
     throw escapes(path);
@@ -108,7 +108,7 @@ async function findShard(modelFile: string, path: string): Promise<Shard> {
     file = await realpath(wanted);
   } catch (cause) {
     throw new TandemError('TANDEM_WEIGHTS_MISSING', `the weights file ${wanted} is missing`, {
-      remedy: `put ${path} beside model.json`,
+      remedy: `put ${path} next to model.json`,
       cause,
     });
   }
@@ -117,7 +117,7 @@ async function findShard(modelFile: string, path: string): Promise<Shard> {
   const found = await stat(file);
   if (!found.isFile()) {
     throw new TandemError('TANDEM_WEIGHTS_MISSING', `${wanted} is not a file`, {
-      remedy: `put ${path} beside model.json`,
+      remedy: `put ${path} next to model.json`,
     });
   }
   return { path, file, bytes: found.size };
@@ -139,7 +139,7 @@ function escapes(path: string): TandemError {
   );
 }
 
-/** Gives each weight of a group its ranges: the group's shards are one row of bytes, in which the weights lie end to end. */
+/** Gives each weight of a group its ranges: the group's shards form one sequence of bytes, in which the weights follow each other. */
 async function placeGroup(shards: Shard[], specs: WeightSpec[], weights: Map<string, StoredWeight>): Promise<void> {
   const held = shards.reduce((sum, { bytes }) => sum + bytes, 0);
   let at = 0;
@@ -158,7 +158,7 @@ async function placeGroup(shards: Shard[], specs: WeightSpec[], weights: Map<str
   }
 }
 
-/** The files that weights lie in, each once. */
+/** The files of the weights, each once. */
 export function shardsOf(weights: ReadonlyMap<string, StoredWeight>): string[] {
   return [...new Set([...weights.values()].flatMap(({ ranges }) => ranges.map(({ file }) => file)))];
 }
@@ -171,7 +171,7 @@ function fixedBytes(spec: WeightSpec): number {
   return bytes;
 }
 
-/** The size of a string weight, which only its bytes tell: before each value stands its length, 32 bits. */
+/** The size of a string weight, read from its bytes: each value has its length, 32 bits, before it. */
 async function stringBytes(shards: Shard[], start: number, spec: WeightSpec): Promise<number> {
   const held = shards.reduce((sum, { bytes }) => sum + bytes, 0);
   let at = start;
@@ -209,7 +209,7 @@ function rangesOf(shards: Shard[], start: number, length: number): ByteRange[] {
 export async function readWeight({ ranges }: StoredWeight, into: Uint8Array): Promise<void> {
   let at = 0;
   for (const range of ranges) {
-    // The path was resolved when the graph was read: what is a link now was put there since.
+    // The path was resolved when the graph was read: a link there was made since.
     const file = await open(range.file, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0));
     try {
       await readFully(file, into.subarray(at, at + range.length), range);

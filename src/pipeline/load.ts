@@ -1,5 +1,8 @@
-/** Loading: the stages of a plan in their pools, side by side, and what they say they would give before any of them has computed. */
-import { ENGINES, isCpu } from '../engine/registry.js';
+/** Loading: starts the stages of a plan in their pools, and infers the shapes across their cuts before any of them has computed. */
+
+import { entryOf } from '../engine/choose.js';
+import { isCpu } from '../engine/device.js';
+import { feedSpecs } from '../model/fed-inputs.js';
 import type { ModelGraph } from '../model/graph.js';
 import { type Slice, sliceOf } from '../model/slice.js';
 import type { Plan } from '../plan/plan.js';
@@ -7,53 +10,55 @@ import type { Pool } from '../pool/pool.js';
 import type { Loaded } from '../pool/protocol.js';
 import type { Tensor, TensorSpec } from '../tensor.js';
 
-/** What lies in a slot, at its largest. */
-export type Live = Pick<Tensor, 'dtype' | 'shape'>;
+/** Element type and largest shape of a tensor in a slot; `bytes`: its room, if another shape needs more. */
+export type Live = Pick<Tensor, 'dtype' | 'shape'> & { readonly bytes?: number };
 
-/** What engines say that lies across each cut, for such rows. */
-export interface Foreseen {
+/** The shapes across each cut that an engine inferred for rows of these shapes. */
+export interface Inferred {
   readonly rowSpecs: readonly TensorSpec[];
   readonly found: ReadonlyMap<string, Live>;
 }
 
-interface Stages {
+/** The loaded stages of a plan; each has a pool. */
+export interface Stages {
   readonly graph: ModelGraph;
   readonly plan: Plan;
-  readonly slices: readonly Slice[];
+  /** By stage. */
+  readonly passes: readonly (readonly Slice[])[];
   readonly pools: readonly Pool[];
 }
 
-/** One after another where the engine cannot stand being started twice at once, else side by side. */
-export function startLoading(plan: Plan, pools: readonly Pool[], slices: readonly Slice[]): Promise<Loaded>[] {
-  const serial = plan.isolation === 'thread' && plan.stages.some(({ engine }) => ENGINES[engine].startsAlone);
+/** Loads the stages sequentially if the engine cannot be started twice at once, else in parallel. */
+export function startLoading({ plan, pools, passes }: Stages): Promise<Loaded>[] {
+  const serial = plan.isolation === 'thread' && plan.stages.some(({ engine }) => entryOf(engine).startsAlone);
   const loading: Promise<Loaded>[] = [];
   for (const [j, pool] of pools.entries()) {
     const before = serial ? loading.at(-1) : undefined;
-    loading.push(before ? before.then(() => pool.load(slices[j]!)) : pool.load(slices[j]!));
+    const load = () => pool.load(passes[j]!, plan.stages[j]!.resident);
+    loading.push(before ? before.then(load) : load());
   }
   return loading;
 }
 
 /**
- * What lies across all cuts, told by the stage that is loaded first while the others still load: it needs no weights. `null` where an engine
- * cannot tell without computing, or a stage is on a card, whose first run is no work that anybody should wait for.
+ * Infers the shapes across all cuts for `rows` rows. The stage that is loaded first does it while the others still load, since it needs no
+ * weights. `null` if the engine cannot infer shapes, or if a stage is on a card: its first run is slow and must come before the job.
  */
-export async function foreseeAll(
-  { graph, plan, slices, pools }: Stages,
+export async function inferAll(
+  { graph, plan, passes, pools }: Stages,
   rowSpecs: readonly TensorSpec[],
-  loading: readonly Promise<Loaded>[],
-): Promise<Foreseen['found'] | null> {
+  rows: number,
+  loading: readonly Promise<unknown>[] = [Promise.resolve()],
+): Promise<Inferred['found'] | null> {
   if (!plan.stages.every(({ device }) => isCpu(device))) return null;
-  const found = new Map<string, TensorSpec>(
-    rowSpecs.map((spec) => [spec.name, { ...spec, shape: [plan.microBatch, ...spec.shape] }]),
-  );
-  const outputs = [...new Set(slices.flatMap((slice) => slice.outputs))];
+  const found = new Map<string, TensorSpec>(feedSpecs(graph, rowSpecs, rows).map((spec) => [spec.name, spec]));
+  const outputs = [...new Set(passes.flat().flatMap((slice) => slice.outputs))];
   const all = { ...sliceOf(graph, 0, graph.ops.length), outputs };
   const first = await Promise.race(loading.map((each, j) => each.then(() => j)));
-  const foreseen = await pools[first]!.foresee(
+  const inferred = await pools[first]!.infer(
     all,
     all.inputs.map((name) => found.get(name)!),
   );
-  for (const spec of foreseen ?? []) found.set(spec.name, { ...spec, shape: [...spec.shape] });
-  return foreseen && (found as Map<string, Live & { name: string }>);
+  for (const spec of inferred ?? []) found.set(spec.name, { ...spec, shape: [...spec.shape] });
+  return inferred && (found as Map<string, Live & { name: string }>);
 }

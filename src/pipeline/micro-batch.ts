@@ -1,24 +1,43 @@
-/** Micro-batches: rows that travel together, as the two ends of the pipeline see them. */
+/** Micro-batches: rows that are computed together, as a feed fills them and a consumer reads them. */
 import type { TandemError } from '../errors.js';
-import { bytesOf, type Tensor, type TypedArray } from '../tensor.js';
+import { bytesOf, type Tensor } from '../tensor.js';
+
+/** The answer of a feed that has skipped unusable rows and written none. */
+export const NOTHING = 'nothing';
+
+/** Settings of one micro-batch. */
+export interface Traits {
+  /** Rows at most; default those of the plan. With `rowShapes` they fit into the room that the pipeline is warmed up for. */
+  readonly rows?: number | undefined;
+  /** The shape of one row for each input that follows the rows, default that of the run. */
+  readonly rowShapes?: readonly (readonly number[])[] | undefined;
+  /** A stage that keeps state for its rows computes all micro-batches of a group, from 0, on the same worker. */
+  readonly group?: number | undefined;
+  /** How often it goes through all stages; default 1. */
+  readonly rounds?: number | undefined;
+}
 
 /** Fills micro-batches, in order. */
 export interface Feed {
+  /** Traits of the micro-batch that the next `fill` writes; asked once before each. */
+  traits?(): Traits | Promise<Traits>;
   /**
-   * Write the next rows into `into`: one tensor per graph input, each (rows of the micro-batch, ...), in shared memory.
-   * Resolves to the rows written; fewer than there is room for is allowed, 0 ends the stream.
+   * Writes the next rows into `into`: one tensor for each graph input that follows the rows, (rows of the micro-batch, ...) each, possibly in
+   * shared memory. Resolves to the number of rows written; fewer than fit are allowed, 0 ends the stream. After NOTHING the run
+   * yields a micro-batch without rows, which no stage has computed.
    */
-  fill(into: readonly Tensor[]): Promise<number>;
+  fill(into: readonly Tensor[]): Promise<number | typeof NOTHING>;
 }
 
 /** A micro-batch that has been through all stages. */
 export interface MicroBatch {
-  /** Position in the job. */
+  /** Position in the job, counting those that have rows. */
   readonly index: number;
+  /** 0 if the feed has written none. */
   readonly rows: number;
-  /** By tensor name, each (rows, ...); views that are lent until the next micro-batch is asked for or the pipeline is closed. */
+  /** By tensor name, (rows, ...) each; views that are valid until the next micro-batch is requested or the pipeline is closed. */
   readonly outputs: ReadonlyMap<string, Tensor>;
-  /** Why rows could not be computed, by their place; there the outputs are those of a row of zeros. */
+  /** By index of the row, why it could not be computed; its outputs are those of a row of zeros. */
   readonly failed: ReadonlyMap<number, TandemError>;
 }
 
@@ -30,16 +49,7 @@ export function firstRows(tensor: Tensor, rows: number): Tensor {
   return { dtype: tensor.dtype, shape: [rows, ...rest], data: tensor.data.subarray(0, rows * perRow) };
 }
 
-/** Zeros in the places from `rows` on, so that a padded place never holds an earlier micro-batch's values. */
+/** Sets the rows from `rows` on to zero, so that padding never contains values of an earlier micro-batch. */
 export function zeroRowsFrom({ data, shape }: Tensor, rows: number): void {
   bytesOf(data).fill(0, (data.byteLength / shape[0]!) * rows);
-}
-
-/** `values` in the rows `kept`, and zeros in all others. */
-export function keepRows({ data, shape }: Tensor, values: TypedArray, kept: readonly number[]): void {
-  const bytes = bytesOf(data);
-  const source = bytesOf(values);
-  const perRow = data.byteLength / shape[0]!;
-  bytes.fill(0);
-  for (const row of kept) bytes.set(source.subarray(row * perRow, (row + 1) * perRow), row * perRow);
 }

@@ -1,121 +1,130 @@
-/** A pipeline: the loaded stages of one plan, warmed up and joined by an arena. */
+/** A pipeline: the loaded stages of one plan, warmed up and connected by an arena. */
 import { Arena } from '../arena/arena.js';
-import type { Joint } from '../arena/joint.js';
-import { arenaBytes, type Layout, layOut, type Resident } from '../arena/layout.js';
-import { type Section, sectionsOf } from '../arena/turns.js';
-import { isCpu } from '../engine/registry.js';
+import { arenaBytes, layOut } from '../arena/layout.js';
+import type { ProcessLink } from '../arena/process-link.js';
+import { type ReplicaGroup, replicaGroupsOf } from '../arena/replicas.js';
 import { TandemError } from '../errors.js';
+import { fedInputs } from '../model/fed-inputs.js';
 import type { ModelGraph } from '../model/graph.js';
-import { type Slice, slicesOf } from '../model/slice.js';
-import { hasBudget, mebibytes } from '../plan/budget.js';
+import type { Slice } from '../model/slice.js';
+import { hasBudget } from '../plan/budget.js';
 import { type Plan, poolOptionsOf } from '../plan/plan.js';
 import { hasBeenClosed } from '../pool/closed.js';
 import { checkDevice } from '../pool/device-truth.js';
 import { closePools, openPools, type Pools } from '../pool/isolation.js';
 import type { Pool } from '../pool/pool.js';
+import type { PreStarted } from '../pool/pre-started.js';
 import { type Loaded, micros } from '../pool/protocol.js';
-import type { Standby } from '../pool/standby.js';
-import { type TensorSpec, zeroRows } from '../tensor.js';
+import type { Policy } from '../schedule/policy.js';
+import type { TensorSpec } from '../tensor.js';
+import { findApi, startRunSpan } from '../timeline/telemetry.js';
+import { Timeline } from '../timeline/timeline.js';
+import { CardMemory, type HeldOnCard } from './card-memory.js';
+import { CardWatch } from './card-watch.js';
+import { checkBudgets, checkCardBudgets } from './check-budgets.js';
 import { Coordinator } from './coordinator.js';
-import { type Foreseen, foreseeAll, type Live, startLoading } from './load.js';
+import { liveBytesIn } from './live-bytes.js';
+import { type Inferred, inferAll, type Stages, startLoading } from './load.js';
 import type { Feed, MicroBatch } from './micro-batch.js';
-import { Relief } from './relief.js';
-import { findApi, startRunSpan } from './telemetry.js';
-import { Timeline } from './timeline.js';
+import { OutOfMemorySplit } from './out-of-memory-split.js';
+import { passesOf, policyOf, type Rounds, residentsOf, routeOf, slicesOfSteps } from './route-of-plan.js';
+import { SlotEnds } from './slot-ends.js';
+import type { Warm } from './warm.js';
+import { type AcrossCuts, fits, sameShapes, warmUpStages } from './warm-up.js';
+import { warmUpLengths } from './warm-up-lengths.js';
 
 export interface PipelineSettings {
-  /** Let a stage that asked for a GPU run on what the engine found instead. */
+  /** Let a stage that asked for a GPU run on the device that the engine chose instead. */
   readonly allowFallback: boolean;
   /** Milliseconds that one micro-batch may take in one stage. */
-  readonly deadline: number;
-  /** Refuse to run once a stage's process has held more than its `memory`; default true. */
+  readonly deadlineMs: number;
+  /** Refuse to run if a stage's process has held more than its `memory`; default true. */
   readonly holdBudgets?: boolean;
-  /** Pools that may be on their way already. */
-  readonly standby?: Standby | null | undefined;
-}
-
-interface Warm {
-  readonly arena: Arena;
-  readonly coordinator: Coordinator;
-  readonly relief: Relief;
-  readonly rowSpecs: readonly TensorSpec[];
+  /** Pools that may have been started before. */
+  readonly preStarted?: PreStarted | null | undefined;
+  /** Set if micro-batches may go through all stages more than once. */
+  readonly rounds?: Rounds | undefined;
+  /** The order in which workers take READY slots; default that of the plan. */
+  readonly policy?: Policy | undefined;
 }
 
 export class Pipeline {
   readonly graph: ModelGraph;
-  readonly plan: Plan;
-  /** The stages that follow one another; those of one section stand beside each other. */
-  readonly sections: readonly Section[];
-  /** Of each stage. */
-  readonly slices: readonly Slice[];
-  /** What each stage's workers said after loading. */
+  /** Replaced when more becomes known about it. */
+  plan: Plan;
+  /** The stages in sequence; replicas of one stage form a group. */
+  readonly replicaGroups: readonly ReplicaGroup[];
+  /** The slices of each stage, in the order of computing. */
+  readonly passes: readonly (readonly Slice[])[];
+  /** What each stage's workers reported after loading. */
   readonly loaded: readonly Loaded[];
   readonly #pools: readonly Pool[];
-  readonly #holdBudgets: boolean;
-  readonly #deadline: number;
-  readonly #joint: Joint | null;
-  readonly #foreseen: Foreseen | null;
+  readonly #cardMemory: CardMemory;
+  readonly #settings: PipelineSettings;
+  readonly #processLink: ProcessLink | null;
+  #inferred: Inferred | null;
   #warm: Warm | undefined;
   #timeline: Timeline;
   #running = false;
-  #closed = false;
+  #closing: Promise<void> | undefined;
 
   private constructor(
     graph: ModelGraph,
     plan: Plan,
-    slices: readonly Slice[],
-    { pools, joint }: Pools,
+    passes: readonly (readonly Slice[])[],
+    { pools, processLink }: Pools,
     loaded: readonly Loaded[],
-    foreseen: Foreseen | null,
-    { holdBudgets = true, deadline }: PipelineSettings,
+    inferred: Inferred | null,
+    settings: PipelineSettings,
+    cardMemory: CardMemory,
   ) {
+    this.#cardMemory = cardMemory;
     this.graph = graph;
     this.plan = plan;
-    this.slices = slices;
-    this.sections = sectionsOf(plan.stages);
+    this.passes = passes;
+    this.replicaGroups = replicaGroupsOf(plan.stages);
     this.#pools = pools;
-    this.#holdBudgets = holdBudgets;
-    this.#deadline = deadline;
-    this.#joint = joint;
+    this.#settings = settings;
+    this.#processLink = processLink;
     this.loaded = loaded;
-    this.#foreseen = foreseen;
+    this.#inferred = inferred;
     this.#timeline = this.#newTimeline();
   }
 
   /**
-   * Starts the pools and loads the slices. With `foresee`, the shape of one row for each input, the stage that is loaded first tells what all
-   * would give of them while others still load. Throws coded errors; nothing is left running then.
+   * Starts the pools and loads the slices. `infer` is the shape of one row for each input: if given, the stage that is loaded first infers
+   * the shapes across all cuts while others still load. On an error (always coded) nothing is left running.
    */
   static async open(
     graph: ModelGraph,
     plan: Plan,
     settings: PipelineSettings,
-    foresee?: readonly TensorSpec[],
+    infer?: readonly TensorSpec[],
   ): Promise<Pipeline> {
-    const sections = sectionsOf(plan.stages);
-    const cuts = sections.slice(1).map(({ stages: [first] }) => plan.stages[first!]!.ops.from);
-    const slices = slicesOf(graph, cuts).flatMap((slice, n) => sections[n]!.stages.map(() => slice));
+    const passes = passesOf(graph, plan);
     const options = poolOptionsOf(plan.stages, settings);
-    const opened = await (settings.standby?.take(plan.isolation, options) ?? openPools(plan.isolation, options));
+    const cardMemory = new CardMemory(plan);
+    const opened = await (settings.preStarted?.take(plan.isolation, options) ?? openPools(plan.isolation, options));
     try {
-      const loading = startLoading(plan, opened.pools, slices);
+      const stages = { graph, plan, passes, pools: opened.pools };
+      const loading = startLoading(stages);
       void findApi();
-      const foreseeing = foresee && foreseeAll({ graph, plan, slices, pools: opened.pools }, foresee, loading);
-      foreseeing?.catch(() => {});
+      const inferring = infer && inferAll(stages, infer, plan.microBatch, loading);
+      inferring?.catch(() => {});
       const loaded = await Promise.all(loading);
       if (!settings.allowFallback) {
         for (const [j, pool] of opened.pools.entries()) checkDevice(`stage ${j}`, pool.options, loaded[j]!);
       }
-      const found = await foreseeing;
-      const foreseen = found && foresee ? { rowSpecs: foresee, found } : null;
-      return new Pipeline(graph, plan, slices, opened, loaded, foreseen, settings);
+      const found = await inferring;
+      const inferred = found && infer ? { rowSpecs: infer, found } : null;
+      return new Pipeline(graph, plan, passes, opened, loaded, inferred, settings, cardMemory);
     } catch (error) {
       await closePools(opened);
       throw error;
     }
   }
 
-  /** Opens and warms up, without computing where `compute` is false and engines can foresee. Errors as of both; nothing is left running then. */
+  /** Opens and warms up; without computing if `compute` is false and engines can infer shapes. Errors as of `open` and `warmUp`. */
   static async openWarm(
     graph: ModelGraph,
     plan: Plan,
@@ -133,78 +142,96 @@ export class Pipeline {
     }
   }
 
+  get isClosed(): boolean {
+    return this.#closing !== undefined;
+  }
+
   get arenaBytes(): number {
     return this.#warm?.arena.bytes ?? 0;
   }
 
-  /** Rows that each stage computes at once, at most, since it ran out of memory; `null` for those that never did. */
+  /** By stage, the most rows of a sub-batch since it ran out of memory; `null` if it never did. */
   get rowsAtOnce(): readonly (number | null)[] {
-    return this.#warm?.relief.rowsAtOnce ?? this.plan.stages.map(() => null);
+    return this.#pools.map(({ rowsAtOnce }) => rowsAtOnce);
   }
 
-  /** Micro-batches on their way now. */
+  /** Micro-batches in flight now. */
   get inFlight(): number {
     return this.#warm?.arena.inFlight ?? 0;
   }
 
-  /** Bytes of one micro-batch that live across the cut before each stage; for the first these are the model's inputs. Empty before `warmUp`. */
+  /** Bytes of a micro-batch at the cut before each stage; for the first these are the model's inputs. Empty before `warmUp`. */
   get liveBytes(): number[] {
-    const regions = this.#warm?.arena.layout.regions;
-    if (!regions) return [];
-    return this.sections.flatMap(({ stages }, n) => {
-      // Rows stay in the slot to the end; across the cut live only those that are still to be read.
-      const read = new Set([...this.slices.slice(stages[0]).flatMap(({ inputs }) => inputs), ...this.graph.outputs]);
-      const across = regions.filter(({ name, born }) => born < n && read.has(name));
-      const bytes = across.reduce((sum, region) => sum + region.bytes, 0);
-      return stages.map(() => bytes);
-    });
+    const layout = this.#warm?.arena.layout;
+    return layout ? liveBytesIn(layout, this.graph, slicesOfSteps(this.plan, this.passes), this.replicaGroups) : [];
   }
 
-  /** What ran when in the newest run. */
+  /** The timeline of the newest run. */
   get timeline(): Timeline {
     return this.#timeline;
   }
 
   /**
-   * Learns what lives across each cut and lays the arena out: by running a micro-batch of zeros through every worker, unless that has been
-   * foreseen for these rows and no stage has a budget to prove; the first micro-batch then finds them cold.
-   * `rowSpecs` follow the graph's inputs: the shape of one row each. Nothing is done when they have not changed.
+   * Finds the live tensors at each cut and lays out the arena, by running a micro-batch of zeros through every worker. If the shapes have been
+   * inferred for these rows and no stage has a budget to check, workers stay cold until the first micro-batch.
+   * `rowSpecs` follow the graph's inputs: the shape of one row each. If the rows before were at least as large in every
+   * dimension, nothing is done, since these fit into the slots. If the plan has `lengths`, `rowSpecs` is the longest row and `openSpecs` has
+   * `null` for the ragged dimensions: there is room for every micro-batch of the plan then.
    */
-  async warmUp(rowSpecs: readonly TensorSpec[]): Promise<void> {
-    if (this.#warm && sameShapes(this.#warm.rowSpecs, rowSpecs)) return;
-    const { microBatch, depth, stages } = this.plan;
-    if (this.#warm) await Promise.all(this.#pools.map((pool) => pool.detach()));
-    this.#warm = undefined;
-    const mustProve = this.#holdBudgets && hasBudget(stages);
-    const foreseen = this.#foreseen && sameShapes(this.#foreseen.rowSpecs, rowSpecs) ? this.#foreseen.found : null;
-    const found = (mustProve ? null : foreseen) ?? (await this.#probe(rowSpecs));
-    for (const name of this.graph.outputs) checkRowsAxis(name, found.get(name)!, microBatch);
-
-    const { sections } = this;
-    const turns = sections.map(({ order }) => order);
-    const layout = layOut(this.#residents(found), sections.length, depth, turns);
-    const arena = this.#openArena(layout);
-    for (const [n, { stages: own }] of sections.entries()) {
-      for (const [turn, j] of own.entries()) await this.#pools[j]!.attach(n, arena, turn);
+  async warmUp(rowSpecs: readonly TensorSpec[], openSpecs?: readonly TensorSpec[]): Promise<void> {
+    if (this.#warm && fits(rowSpecs, this.#warm.largest)) {
+      this.#warm = { ...this.#warm, rowSpecs };
+      return;
     }
-    if (this.#holdBudgets) checkBudgets(this.plan, await this.peakRss());
-    const { graph, plan, slices } = this;
-    const relief = new Relief({ graph, plan, slices, pools: this.#pools, rowSpecs, deadline: this.#deadline });
-    const coordinator = new Coordinator({
-      arena,
-      pools: this.#pools,
-      sections,
-      inputs: this.graph.inputs.map(({ name }) => name),
-      outputs: this.graph.outputs,
-      fixedRows: this.graph.fixedBatch,
-      relief,
-    });
-    this.#warm = { arena, coordinator, relief, rowSpecs };
+    const { holdBudgets = true, deadlineMs, rounds } = this.#settings;
+    await this.#cool();
+    const mustCompute = holdBudgets && hasBudget(this.plan.stages);
+    const inferred = this.#inferred && sameShapes(this.#inferred.rowSpecs, rowSpecs) ? this.#inferred.found : null;
+    const across = openSpecs
+      ? await warmUpLengths(this.#stages, { longestSpecs: rowSpecs, openSpecs, mustCompute })
+      : await warmUpStages(this.#stages, rowSpecs, mustCompute ? null : inferred);
+    const { found, axes } = across;
+    const { graph, plan, passes } = this;
+    const route = routeOf(plan, passes, rounds);
+    const layout = layOut(residentsOf(graph, slicesOfSteps(plan, passes), found, route), route, plan.depth);
+    const arena = new Arena(layout, this.#processLink?.clear(arenaBytes(layout)));
+    for (const [j, pool] of this.#pools.entries()) await pool.attach(arena, j);
+    if (holdBudgets) {
+      checkBudgets(this.plan.stages, await this.peakRss());
+      checkCardBudgets(this.plan, this.heldOnCards());
+    }
+    const outOfMemorySplit = new OutOfMemorySplit({ ...this.#stages, rowSpecs, deadlineMs });
+    const ends = new SlotEnds(arena, graph, axes);
+    const policy = this.#settings.policy ?? policyOf(plan, route);
+    const block = plan.block ?? 1;
+    const coordinator = new Coordinator({ arena, pools: this.#pools, ends, policy, block, outOfMemorySplit });
+    this.#warm = { arena, coordinator, outOfMemorySplit, largest: rowSpecs, rowSpecs, across };
   }
 
-  /** Micro-batches in the feed's order, counted from `first`; needs `warmUp` first. One run at a time. */
-  async *run(feed: Feed, first = 0): AsyncGenerator<MicroBatch> {
-    if (this.#closed) throw hasBeenClosed();
+  /** What the arena is laid out from; `null` before `warmUp`. */
+  get across(): AcrossCuts | null {
+    return this.#warm?.across ?? null;
+  }
+
+  /**
+   * Continues with `plan`, which has the same stages. If its micro-batch or depth differs, slots are laid out again, and every worker
+   * computes a micro-batch of zeros of the new size. Specs as of `warmUp`, by default those of before. Not during a run.
+   */
+  async adopt(plan: Plan, rowSpecs = this.#warm?.largest, openSpecs?: readonly TensorSpec[]): Promise<void> {
+    const { microBatch, depth, lengths } = this.plan;
+    this.plan = plan;
+    const keepsSlots =
+      plan.microBatch === microBatch && plan.depth === depth && Boolean(lengths) === Boolean(plan.lengths);
+    if (keepsSlots && !openSpecs) return;
+    await this.#cool();
+    // It was inferred for the old micro-batch.
+    this.#inferred = null;
+    if (rowSpecs) await this.warmUp(rowSpecs, openSpecs);
+  }
+
+  /** Micro-batches in the feed's order, counted from `first`; needs `warmUp` first. One run at a time. `goesOn`: with the timeline of the run before. */
+  async *run(feed: Feed, first = 0, goesOn = false): AsyncGenerator<MicroBatch> {
+    if (this.isClosed) throw hasBeenClosed();
     if (!this.#warm) throw new TandemError('TANDEM_INTERNAL', 'the pipeline was run before it was warmed up');
     if (this.#running) {
       throw new TandemError('TANDEM_USAGE', 'the pipeline already runs; one run at a time', {
@@ -214,8 +241,11 @@ export class Pipeline {
     this.#running = true;
     const span = await startRunSpan(this.plan);
     try {
-      this.#timeline = this.#newTimeline();
-      yield* this.#warm.coordinator.run(feed, this.#timeline, first);
+      if (!goesOn) this.#timeline = this.#newTimeline();
+      const { coordinator, rowSpecs } = this.#warm;
+      const byName = new Map(rowSpecs.map(({ name, shape }) => [name, shape as readonly number[]]));
+      const rowShapes = fedInputs(this.graph).map(({ name }) => byName.get(name)!);
+      yield* coordinator.run(feed, this.#timeline, first, rowShapes);
     } catch (error) {
       span?.fail(error);
       throw error;
@@ -225,84 +255,45 @@ export class Pipeline {
     }
   }
 
-  /** The most memory that each stage's own process has held resident, in bytes; `null` for stages without one. */
+  /** What the stages hold on cards now, as their drivers report it. */
+  heldOnCards(): HeldOnCard[] {
+    return this.#cardMemory.held(this.#pools.map(({ pid }) => pid));
+  }
+
+  /** Watches the cards of its stages from now on. */
+  watchCards(): CardWatch {
+    return new CardWatch({ plan: this.plan, pids: () => this.#pools.map(({ pid }) => pid) });
+  }
+
+  /** By stage, the peak resident memory of its own process, in bytes; `null` for stages without one. */
   async peakRss(): Promise<(number | null)[]> {
     const all = await Promise.all(this.#pools.map((pool) => pool.memory()));
     return all.map((memory) => memory?.peak ?? null);
   }
 
-  async close(): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#warm?.arena.close(hasBeenClosed());
-    await closePools({ pools: this.#pools, joint: this.#joint });
+  /** Ends all stages. Later calls return the same promise. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
   }
 
-  #openArena(layout: Layout): Arena {
-    return new Arena(layout, this.#joint?.clear(arenaBytes(layout)));
+  async #close(): Promise<void> {
+    this.#warm?.arena.close(hasBeenClosed());
+    await closePools({ pools: this.#pools, processLink: this.#processLink });
   }
 
   #newTimeline(): Timeline {
     const workers = this.plan.stages.map(({ workers }) => workers);
-    return new Timeline(workers, micros(), this.sections);
+    return new Timeline(workers, micros(), this.replicaGroups);
   }
 
-  async #probe(rowSpecs: readonly TensorSpec[]): Promise<Map<string, Live>> {
-    const inputs = zeroRows(rowSpecs, this.plan.microBatch);
-    const found = new Map(rowSpecs.map(({ name }, n) => [name, inputs[n]!]));
-    for (const [j, slice] of this.slices.entries()) {
-      const { outputs } = await this.#pools[j]!.probe(slice.inputs.map((name) => found.get(name)!));
-      // Stages beside each other are all warmed up; the first of them says what comes out.
-      if (this.plan.stages[j]!.beside) continue;
-      for (const [n, name] of slice.outputs.entries()) found.set(name, outputs[n]!);
-    }
-    return found;
+  get #stages(): Stages {
+    return { graph: this.graph, plan: this.plan, passes: this.passes, pools: this.#pools };
   }
 
-  /** Every tensor that must lie in a slot, from the stage that makes it to the last that reads it. */
-  #residents(found: ReadonlyMap<string, Live>): Resident[] {
-    const sink = this.sections.length;
-    const born = new Map(this.graph.inputs.map(({ name }) => [name, -1]));
-    const last = new Map<string, number>();
-    for (const [n, { stages }] of this.sections.entries()) {
-      const { inputs, outputs } = this.slices[stages[0]!]!;
-      for (const name of outputs) born.set(name, n);
-      for (const name of [...inputs, ...outputs]) last.set(name, n);
-    }
-    for (const name of this.graph.outputs) last.set(name, sink);
-    // The rows stand to the end, so that a micro-batch that fails can be run again from its start.
-    for (const { name } of this.graph.inputs) last.set(name, sink);
-    return [...born].map(([name, stage]) => {
-      const { dtype, shape } = found.get(name)!;
-      return { name, dtype, shape, born: stage, last: last.get(name)! };
-    });
+  /** Detaches the workers from the slots; the next `warmUp` lays them out again. */
+  async #cool(): Promise<void> {
+    if (this.#warm) await Promise.all(this.#pools.map((pool) => pool.detach()));
+    this.#warm = undefined;
   }
-}
-
-/** What a stage really held while it was loaded and warmed up, against what it may. */
-function checkBudgets({ stages }: Plan, peaks: readonly (number | null)[]): void {
-  for (const [j, { memory, device }] of stages.entries()) {
-    const peak = peaks[j];
-    // What a card holds does not show in the process.
-    if (!isCpu(device)) continue;
-    if (memory === undefined || peak == null || peak <= memory) continue;
-    throw new TandemError(
-      'TANDEM_PLAN_IMPOSSIBLE',
-      `stage ${j} holds ${mebibytes(peak)} once it is warm and may hold ${mebibytes(memory)}`,
-      { remedy: `give it memory=${mebibytes(peak)}, fewer layers, or a smaller --micro-batch` },
-    );
-  }
-}
-
-function checkRowsAxis(name: string, { shape }: Live, microBatch: number): void {
-  if (shape[0] === microBatch) return;
-  throw new TandemError(
-    'TANDEM_MODEL_UNSUPPORTED',
-    `output ${name} is [${shape.join(', ')}] for ${microBatch} rows: its first axis does not follow the rows`,
-    { remedy: 'a batch job needs one result per row; give the model an output whose axis 0 is the batch' },
-  );
-}
-
-function sameShapes(a: readonly TensorSpec[], b: readonly TensorSpec[]): boolean {
-  return JSON.stringify(a.map(({ shape }) => shape)) === JSON.stringify(b.map(({ shape }) => shape));
 }

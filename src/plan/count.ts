@@ -1,11 +1,11 @@
-/** The whole numbers that a plan may hold: what is out of bounds is a typing error, or somebody else's number. */
+/** Limits of the whole numbers in a plan. A larger number is a typing error or a value meant for something else. */
 import { TandemError } from '../errors.js';
 
-/** More threads or workers than any machine has. */
+/** Threads or workers; more than any machine has. */
 export const MOST_THREADS = 1024;
-/** Micro-batches of a round that one of several stages beside each other takes. */
+/** A replica's share: its micro-batches of one round. */
 export const MOST_TURNS = 1000;
-/** Rows of a micro-batch, micro-batches in flight, seconds. */
+/** Rows of a micro-batch, micro-batches in flight, or seconds. */
 export const MOST = 1_000_000;
 
 export interface Bounds {
@@ -13,10 +13,16 @@ export interface Bounds {
   readonly remedy: string;
 }
 
-/** `value`, if it is from 1 to `most`. Else throws TANDEM_USAGE; `told` begins what is said then: `depth is 0,`. */
-export function checkCount(value: unknown, told: string, { most = MOST, remedy }: Bounds): number {
+/** Returns `value` if it is a whole number from 1 to `most`, else throws TANDEM_USAGE. `subject` begins the message, such as `depth is 0,`. */
+export function checkCount(value: unknown, subject: string, { most = MOST, remedy }: Bounds): number {
   if (Number.isInteger(value) && Number(value) >= 1 && Number(value) <= most) return Number(value);
-  throw new TandemError('TANDEM_USAGE', `${told} not a whole number from 1 to ${most.toLocaleString('en')}`, {
+  throw new TandemError('TANDEM_USAGE', `${subject} not a whole number from 1 to ${most.toLocaleString('en')}`, {
     remedy,
   });
+}
+
+/** A whole number from 1 up; `what` names it for people. */
+export function parseCount(text: string, what: string, most?: number): number {
+  const count = /^\d+$/.test(text) ? Number(text) : null;
+  return checkCount(count, `${what} "${text}" is`, { most, remedy: 'for example: 2' });
 }

@@ -1,14 +1,17 @@
-/** A plan as a file: written for one model, machine and engine build, and refused with the reason anywhere else. */
-import { readFileSync, writeFileSync } from 'node:fs';
+/** A plan file: written for one model, machine and engine build, and refused with the reason anywhere else. */
+import { writeFileSync } from 'node:fs';
 import { z } from 'zod';
-import { engineBuild } from '../engine/build.js';
-import { parseDevice, providerFor } from '../engine/registry.js';
+import { engineBuild, providerFor } from '../engine/choose.js';
+import { parseDevice } from '../engine/device.js';
 import { TandemError } from '../errors.js';
+import { machineName } from '../machine/name.js';
+import { isLegalCut } from '../model/cut.js';
 import type { ModelGraph } from '../model/graph.js';
 import { modelHash } from '../model/model-hash.js';
-import { MOST, MOST_THREADS, MOST_TURNS } from './count.js';
-import { machineName } from './machine-name.js';
+import { readTextFile } from '../text-file.js';
+import { MOST } from './count.js';
 import { opsOf, type Plan, rangesFromLayers } from './plan.js';
+import { type LayerRange, plannedSettings } from './stage-options.js';
 
 /** What `tandem plan --output` writes. */
 export interface PlanFile {
@@ -19,20 +22,37 @@ export interface PlanFile {
 }
 
 const COUNT = z.int().min(1).max(MOST);
-const THREADS = z.int().min(1).max(MOST_THREADS);
-const RANGE = z.object({ from: z.int().min(0), to: z.int().min(0) });
-const STAGE = z.object({
+const OPS = z.object({ from: z.int().min(0), to: z.int().min(0) });
+/** Strict: a setting that is not known here would be left out in silence. */
+const STAGE = z.strictObject({
   device: z.string(),
-  engine: z.enum(['tfjs', 'onnxruntime', 'custom']),
-  provider: z.string(),
-  threads: THREADS,
-  workers: THREADS,
-  memory: z.int().min(0).optional(),
+  engine: z.string(),
+  ...plannedSettings(z),
   beside: z.boolean().optional(),
-  turns: z.int().min(1).max(MOST_TURNS).optional(),
-  layers: RANGE,
+  ops: OPS.optional(),
+  passes: z.array(OPS).min(1).optional(),
+  resident: z.int().min(0).optional(),
+  keepsState: z.boolean().optional(),
 });
 const AMOUNT = z.number().min(0);
+export const LENGTHS = z.object({
+  tokens: z.number().min(1),
+  window: COUNT,
+  multiple: COUNT,
+  padded: z.boolean(),
+  inOrder: z.boolean().optional(),
+  shortest: AMOUNT,
+  longest: AMOUNT,
+  largest: z.array(z.array(AMOUNT)),
+  meanRows: AMOUNT,
+  meanTokens: AMOUNT,
+});
+const PREPARING = z.object({
+  what: z.string(),
+  threads: COUNT,
+  secondsPerRow: AMOUNT,
+  cores: z.int().min(0).max(MOST),
+});
 const EXPECTED = z.object({
   name: z.string(),
   rowsPerSecond: AMOUNT,
@@ -40,6 +60,8 @@ const EXPECTED = z.object({
   bubble: z.number(),
   lowerBound: AMOUNT,
   verified: z.boolean(),
+  busy: AMOUNT.optional(),
+  noise: AMOUNT.optional(),
   stages: z.array(z.object({ seconds: AMOUNT, bytes: AMOUNT, budget: AMOUNT.nullable(), utilisation: AMOUNT })),
 });
 const FILE = z.object({
@@ -49,10 +71,14 @@ const FILE = z.object({
   plan: z.object({
     stages: z.array(STAGE).min(1).max(64),
     microBatch: COUNT,
+    lengths: LENGTHS.optional(),
+    preparing: PREPARING.optional(),
     depth: COUNT,
+    block: COUNT.optional(),
     isolation: z.enum(['thread', 'process']),
     cutBy: z.enum(['layers', 'measured', 'flops', 'weights']),
     expected: EXPECTED.optional(),
+    batchInvariant: z.boolean().nullable().optional(),
     builds: z.record(z.string(), z.string()).optional(),
   }),
 });
@@ -69,11 +95,11 @@ export function writePlanFile(path: string, graph: ModelGraph, plan: Plan): void
   }
 }
 
-/** Throws TANDEM_USAGE for what is no plan, TANDEM_PLAN_FOREIGN for one of another model, machine or engine build. */
+/** Throws TANDEM_USAGE if the file is not a plan, and TANDEM_PLAN_FOREIGN if it was made for another model, machine or engine build. */
 export function readPlanFile(path: string, graph: ModelGraph): Plan {
   let text: string;
   try {
-    text = readFileSync(path, 'utf8');
+    text = readTextFile(path);
   } catch (cause) {
     throw new TandemError('TANDEM_USAGE', `${path} cannot be read: ${(cause as Error).message}`, {
       remedy: 'make a plan with: tandem plan MODEL --output plan.json',
@@ -85,10 +111,11 @@ export function readPlanFile(path: string, graph: ModelGraph): Plan {
   return checkPlan(data, graph, path);
 }
 
-/** A plan file's contents for this model, here. */
-export function checkPlan(file: PlanFile | z.infer<typeof FILE>, graph: ModelGraph, path = 'the plan'): Plan {
+/** Checks a plan file's contents for this model and machine. */
+function checkPlan(file: PlanFile | z.infer<typeof FILE>, graph: ModelGraph, path = 'the plan'): Plan {
   const { model, machine, plan } = file;
-  if (model !== modelHash(graph)) throw foreign(path, 'model', 'it was made for a model of another structure');
+  if (model !== modelHash(graph))
+    throw foreign(path, 'model', 'it was made for a model of another structure, or with another --set or --rows-axis');
   if (machine !== machineName()) {
     throw foreign(path, 'machine', `it was made on "${machine}", and this is "${machineName()}"`);
   }
@@ -103,7 +130,27 @@ export function checkPlan(file: PlanFile | z.infer<typeof FILE>, graph: ModelGra
   }
   const ranges = rangesFromLayers(graph, plan.stages);
   const ops = opsOf(graph, ranges!);
+  for (const [j, { passes }] of plan.stages.entries()) {
+    if (passes && !covers(graph, passes, ops[j]!)) {
+      throw notAPlan(
+        path,
+        `the passes of stage ${j} do not cover its ops ${ops[j]!.from}..${ops[j]!.to} by legal cuts`,
+      );
+    }
+  }
+  for (const [j, { resident, passes }] of plan.stages.entries()) {
+    if (resident === undefined) continue;
+    if (plan.block === undefined) throw notAPlan(path, `stage ${j} rotates, and the plan has no block`);
+    if (resident >= (passes ?? []).length) throw notAPlan(path, `stage ${j} rotates, and all its passes stay loaded`);
+  }
   return { ...plan, stages: plan.stages.map((stage, j) => ({ ...stage, ops: ops[j]! })) } as Plan;
+}
+
+/** Whether the passes are consecutive ranges of ops, from the first op to the last, each cut where the model can be cut. */
+function covers(graph: ModelGraph, passes: readonly LayerRange[], { from, to }: LayerRange): boolean {
+  const ends = [from, ...passes.map((pass) => pass.to)];
+  const follow = passes.every((pass, n) => pass.from === ends[n] && pass.to > pass.from);
+  return follow && ends.at(-1) === to && passes.slice(1).every((pass) => isLegalCut(graph, pass.from));
 }
 
 function parsed(text: string, path: string): unknown {

@@ -1,190 +1,209 @@
 /** The plan: the ordered stages, the micro-batch size and the depth. */
-import { sectionsOf, type Taking } from '../arena/turns.js';
-import type { EngineName } from '../engine/engine.js';
-import { engineFor, isCpu, parseDevice, providerFor } from '../engine/registry.js';
+import { type Replica, replicaGroupsOf } from '../arena/replicas.js';
+import { engineOf, type ForEngines, providerFor } from '../engine/choose.js';
+import { deviceByNumber, isCpu, parseDevice } from '../engine/device.js';
 import { TandemError } from '../errors.js';
+import { readCores } from '../machine/machine.js';
 import { isLegalCut } from '../model/cut.js';
 import type { ModelGraph } from '../model/graph.js';
 import type { Isolation } from '../pool/isolation.js';
 import type { PoolOptions } from '../pool/pool.js';
-import { readMachine } from './machine.js';
+import { checkTogether } from './budget.js';
+import { cannotRotate, checkRotation } from './check-rotation.js';
+import type { LengthPlan } from './length-plan.js';
+import type { PreparingPlan } from './preparing-plan.js';
+import { type KeptOptions, keptOptions, type LayerRange, type StageOptions } from './stage-options.js';
 
-/** Layers by the numbers that `tandem inspect` prints, both included. */
-export interface LayerRange {
-  readonly from: number;
-  readonly to: number;
-}
-
-/** What a person says of a stage; everything but the device may be left to tandem. */
-export interface StageOptions {
-  /** `cpu`, `gpu`, `gpu:1`. */
+export interface StagePlan extends Replica, KeptOptions {
   readonly device: string;
-  readonly layers?: LayerRange;
-  /** Threads inside one op. Default: the cores, shared evenly among the workers of all CPU stages. */
-  readonly threads?: number;
-  /** Workers that each hold the slice and run micro-batches side by side. Default 1. */
-  readonly workers?: number;
-  readonly provider?: string;
-  /** Bytes that the stage may hold. */
-  readonly memory?: number;
-  /** It computes the same layers as the stage before it: they take micro-batches in turn. */
-  readonly beside?: boolean;
-  /** Of each round of micro-batches so many are its own. Default: by how fast the stages beside each other are. */
-  readonly turns?: number;
-}
-
-export interface StagePlan extends Taking {
-  readonly device: string;
-  readonly engine: EngineName;
+  readonly engine: string;
   readonly provider: string;
   readonly threads: number;
   readonly workers: number;
-  /** Bytes that the user lets the stage hold. */
-  readonly memory?: number | undefined;
   readonly layers: LayerRange;
   /** Ops [from, to) of the model graph. */
   readonly ops: LayerRange;
+  /** If the stage computes its ops in several passes: consecutive ranges that cover them. */
+  readonly passes?: readonly LayerRange[] | undefined;
+  /** If the stage rotates: passes that stay loaded; of the others one is at a time. */
+  readonly resident?: number | undefined;
+  /** Whether its workers keep state for the rows: then a sequence group always meets the same worker. */
+  readonly keepsState?: boolean | undefined;
 }
 
 export interface Plan {
   readonly stages: readonly StagePlan[];
-  /** Rows of a micro-batch. */
+  /** Rows of a micro-batch; where rows differ in length, the most that it may have. */
   readonly microBatch: number;
+  /** How micro-batches are made of rows that differ in length; left out where all rows have one shape. */
+  readonly lengths?: LengthPlan | undefined;
+  /** How rows are prepared ahead of the stages; left out where nothing is. */
+  readonly preparing?: PreparingPlan | undefined;
   /** Micro-batches in flight at most. */
   readonly depth: number;
-  /** Where the stages' workers live. */
+  /** If a stage rotates: micro-batches that go through one pass before the next pass is loaded. */
+  readonly block?: number | undefined;
+  /** Whether the stages' workers are threads or processes. */
   readonly isolation: Isolation;
-  /** Where the cuts come from: the user's `layers`, measured times, or the FLOPs of each layer, which are an estimate of its time. */
+  /** How the cuts were chosen: named `layers`, measured times, or an estimate from FLOPs or weights. */
   readonly cutBy: CutBy;
-  /** What it is to do, where it was measured. */
+  /** The expected times and memory, if it was measured. */
   readonly expected?: Expectation;
+  /**
+   * Whether a row's answer is the same whatever rows are in its micro-batch; `null` if that could not be determined. Left out if it does not
+   * matter: micro-batches of one row.
+   */
+  readonly batchInvariant?: boolean | null;
   /** The builds of the engines that it was measured with, by provider. */
   readonly builds?: Readonly<Record<string, string>>;
 }
 
 export type CutBy = 'layers' | 'measured' | 'flops' | 'weights';
 
-/** What a plan promises. */
+/** The time and memory that are expected of a plan. */
 export interface Expectation {
   /** For people: `2 stages: cpu, cpu`. */
   readonly name: string;
-  /** In the steady state: filling and emptying the pipeline apart. */
+  /** In the steady state: without filling and emptying the pipeline. */
   readonly rowsPerSecond: number;
-  /** What the first micro-batches of a run take longer, all together: engines compile, and memory is touched for the first time. Where it was tried. */
+  /**
+   * Extra seconds of the first micro-batches of a run, all together: engines compile, and memory is touched for the first time. Left out if
+   * the plan was not tried.
+   */
   readonly start?: { readonly seconds: number; readonly microBatches: number };
-  /** The share of the stages' time that they wait in the steady state. */
+  /** The share of the stages' time that they idle in the steady state. */
   readonly bubble: number;
-  /** Seconds between two micro-batches that no cut with these devices could beat. */
+  /** Seconds between two micro-batches that no cut on these devices could beat. */
   readonly lowerBound: number;
-  /** Whether it was tried: the times are then those of the loaded pipeline, else they are reckoned from the profile. */
+  /** Whether the plan was tried. Then the times were measured on the loaded pipeline, else they are estimated from the profile. */
   readonly verified: boolean;
   readonly stages: readonly ExpectedStage[];
-  /** What else was considered, the best first. */
-  readonly others?: readonly Rival[];
+  /** The share of the cores' time that other work took during the measurement; left out if unknown. */
+  readonly busy?: number | undefined;
+  /** The share by which repeated observations differ; left out if there was only one. */
+  readonly noise?: number | undefined;
+  /** The other plans that were considered, the best first. */
+  readonly others?: readonly Alternative[];
 }
 
 export interface ExpectedStage {
   /** Seconds in which one worker computes a micro-batch. */
   readonly seconds: number;
-  /** Bytes that the stage holds at most. */
+  /** Peak bytes of the stage. */
   readonly bytes: number;
-  /** Bytes that it may hold; `null` where nothing limits it. */
+  /** Bytes that it may hold; `null` if nothing limits it. */
   readonly budget: number | null;
   readonly utilisation: number;
 }
 
-export interface Rival {
+export interface Alternative {
   readonly name: string;
-  /** `null` when it cannot run at all. */
+  /** `null` if it cannot run at all. */
   readonly rowsPerSecond: number | null;
-  /** Why it was not taken. */
+  /** Why it was not chosen. */
   readonly why: string;
 }
 
-/** Rows that travel together unless somebody says otherwise. */
+/** Rows of a micro-batch by default. */
 export const DEFAULT_MICRO_BATCH = 32;
 
-/** The stages that are taken when none are named: two on the CPU where it has two cores to give. */
-export function defaultStages(): StageOptions[] {
-  return readMachine().cores >= 2 ? [{ device: 'cpu' }, { device: 'cpu' }] : [{ device: 'cpu' }];
-}
-
-/** Engine, provider, threads and workers of each stage, before the model is cut. Throws TANDEM_USAGE. */
-export function resolveStages(
-  { format }: Pick<ModelGraph, 'format'>,
-  stages: readonly StageOptions[],
-): Omit<StagePlan, 'layers' | 'ops'>[] {
-  const engineOf = (provider: string | undefined) => (provider === 'custom' ? 'custom' : engineFor(format));
+/** Engine, provider, threads and workers of each stage, before the model is cut. Throws TANDEM_USAGE, and TANDEM_PLAN_IMPOSSIBLE as of `checkTogether`. */
+export function resolveStages(graph: ForEngines, stages: readonly StageOptions[]): Omit<StagePlan, 'layers' | 'ops'>[] {
+  checkTogether(stages);
+  checkRotation(stages);
   const onCpu = stages.filter(({ device }) => isCpu(device));
   const cpuWorkers = onCpu.reduce((sum, { workers }) => sum + (workers ?? 1), 0);
-  const spare = stages.length > onCpu.length ? readMachine().cores - 1 : readMachine().cores;
+  const spare = stages.length > onCpu.length ? readCores() - 1 : readCores();
   const fairShare = Math.max(1, Math.floor(spare / Math.max(1, cpuWorkers)));
-  return stages.map(({ device, provider, threads, workers = 1, memory, beside, turns }) => ({
-    device,
-    memory,
-    ...(beside ? { beside } : {}),
-    ...(turns === undefined ? {} : { turns }),
-    engine: engineOf(provider),
-    provider: providerFor(engineOf(provider), device, provider),
-    threads: threads ?? (isCpu(device) ? fairShare : 1),
-    workers,
-  }));
+  return stages.map(({ device, provider, threads, workers = 1, beside, ...others }) => {
+    const { id: engine, noRotation } = engineOf(graph, device, provider);
+    if (noRotation && (others.rotate ?? 'never') !== 'never') throw cannotRotate(engine, noRotation);
+    return {
+      device: deviceByNumber(device),
+      ...keptOptions(others),
+      ...(beside ? { beside } : {}),
+      engine,
+      provider: providerFor(engine, device, provider),
+      threads: threads ?? (isCpu(device) ? fairShare : 1),
+      workers,
+    };
+  });
 }
 
-/** What each stage's pool is opened with. */
+/** The options with which each stage's pool is opened. */
 export function poolOptionsOf(
   stages: readonly Omit<StagePlan, 'layers' | 'ops'>[],
-  { deadline }: Pick<PoolOptions, 'deadline'>,
+  { deadlineMs }: Pick<PoolOptions, 'deadlineMs'>,
 ): PoolOptions[] {
-  return stages.map(({ engine, provider, threads, workers, device }) => ({
+  return stages.map(({ engine, provider, threads, workers, device, memory }) => ({
     device,
     engine,
-    engineOptions: { provider, threads, deviceIndex: parseDevice(device).index },
+    engineOptions: {
+      provider,
+      threads,
+      deviceIndex: parseDevice(device).index,
+      ...(memory === undefined ? {} : { memory }),
+    },
     workers,
-    deadline,
+    deadlineMs,
   }));
 }
 
-/** Slots that the coordinator empties and fills when it is woken: with one less it is woken for half as many micro-batches at a time (bench/README). */
+/**
+ * Slots that the coordinator has in hand, emptying and filling them after a wake-up. With one slot less, each wake-up serves half as many
+ * micro-batches (bench/README).
+ */
 export const IN_HAND = 2;
 
 /**
- * Depth that keeps every worker busy: what it computes and what waits for it, and the slots that the coordinator has in hand. Beside
- * a slow stage all those must have room that the others compute in the meantime, since the output keeps the order.
+ * The depth that keeps every worker busy: a micro-batch for each worker, one that waits for each stage, and the slots that the coordinator has
+ * in hand. Outputs keep their order, so next to a slow replica there are slots for everything that the others finish meanwhile.
  */
-export function defaultDepth(stages: readonly (Taking & { readonly workers: number })[]): number {
-  const inSections = sectionsOf(stages).map(({ stages: own, order }) => {
+export function defaultDepth(stages: readonly (Replica & { readonly workers: number })[]): number {
+  const inGroups = replicaGroupsOf(stages).map(({ stages: own, roundRobin }) => {
     if (own.length === 1) return stages[own[0]!]!.workers;
-    return Math.max(...own.map((j) => Math.ceil((order.length * stages[j]!.workers) / (stages[j]!.turns ?? 1))));
+    return Math.max(...own.map((j) => Math.ceil((roundRobin.length * stages[j]!.workers) / (stages[j]!.turns ?? 1))));
   });
-  return inSections.reduce((sum, busy) => sum + busy + 1, IN_HAND);
+  return inGroups.reduce((sum, busy) => sum + busy + 1, IN_HAND);
 }
 
-/** The layers of each stage; `null` where nobody named any. Throws TANDEM_LAYERS_INVALID on holes and overlaps, TANDEM_USAGE. */
+/** Threads that the stages on the CPU keep busy together, if these are more than the cores; else `null`. */
+export function overload(
+  stages: readonly Pick<StagePlan, 'device' | 'threads' | 'workers'>[],
+  cores: number,
+): number | null {
+  const busy = stages.map(({ device, threads, workers }) => (isCpu(device) ? Math.min(threads, cores) * workers : 0));
+  const threads = busy.reduce((total, each) => total + each, 0);
+  return threads > cores ? threads : null;
+}
+
+/** The layers of each stage; `null` if none are named. Throws TANDEM_LAYERS_INVALID for gaps and overlaps, TANDEM_USAGE. */
 export function rangesFromLayers(graph: ModelGraph, stages: readonly StageOptions[]): LayerRange[] | null {
   if (stages[0]?.beside) {
-    throw new TandemError('TANDEM_USAGE', 'stage 0 has no stage before it to stand beside', {
+    throw new TandemError('TANDEM_USAGE', 'stage 0 cannot be a replica: there is no stage before it', {
       remedy: 'begin with a stage that stands alone, for example: --stage gpu+cpu',
     });
   }
-  const sections = sectionsOf(stages);
-  const ranges = rangesOfSections(
+  const replicaGroups = replicaGroupsOf(stages);
+  const ranges = rangesOfGroups(
     graph,
-    sections.map(({ stages: [first] }) => stages[first!]!),
+    replicaGroups.map(({ stages: [first] }) => stages[first!]!),
   );
   return (
-    ranges && sections.flatMap(({ stages: own }, n) => own.map((j) => checkSame(j, stages[j]!.layers, ranges[n]!)))
+    ranges && replicaGroups.flatMap(({ stages: own }, n) => own.map((j) => checkSame(j, stages[j]!.layers, ranges[n]!)))
   );
 }
 
 function checkSame(stage: number, asked: LayerRange | undefined, { from, to }: LayerRange): LayerRange {
   if (asked && (asked.from !== from || asked.to !== to)) {
-    throw invalidLayers(`stage ${stage} asks for layers ${asked.from}..${asked.to} beside one of ${from}..${to}`);
+    throw invalidLayers(
+      `stage ${stage} asks for layers ${asked.from}..${asked.to} and is a replica of a stage of ${from}..${to}`,
+    );
   }
   return { from, to };
 }
 
-function rangesOfSections(graph: ModelGraph, stages: readonly StageOptions[]): LayerRange[] | null {
+function rangesOfGroups(graph: ModelGraph, stages: readonly StageOptions[]): LayerRange[] | null {
   if (stages.every(({ layers }) => layers === undefined)) {
     return stages.length === 1 ? [{ from: 0, to: graph.layers.length - 1 }] : null;
   }
@@ -193,7 +212,7 @@ function rangesOfSections(graph: ModelGraph, stages: readonly StageOptions[]): L
     const from = layers?.from ?? (j === 0 ? 0 : following(stages[j - 1]));
     const to = layers?.to ?? (j === stages.length - 1 ? last : preceding(stages[j + 1]));
     if (from === undefined || to === undefined) {
-      throw invalidLayers(`stage ${j} has no layers=, and its neighbours do not tell them either`);
+      throw invalidLayers(`stage ${j} has no layers=, and the layers= of its neighbours do not determine them`);
     }
     return { from, to };
   });
@@ -209,9 +228,12 @@ function rangesOfSections(graph: ModelGraph, stages: readonly StageOptions[]): L
   return ranges;
 }
 
-/** Whether every stage has its layers named, so that nothing is left to measure. One stage without layers= is the whole model, but how it is staffed is open. */
+/**
+ * Whether every stage has its layers named, so that nothing is left to measure. One stage without layers= is the whole model, but its threads
+ * and workers are open.
+ */
 export function isSettled(graph: ModelGraph, stages: readonly StageOptions[] = []): boolean {
-  const isOpen = sectionsOf(stages).length === 1 && stages[0]!.layers === undefined;
+  const isOpen = replicaGroupsOf(stages).length === 1 && stages[0]!.layers === undefined;
   return stages.length > 0 && !isOpen && rangesFromLayers(graph, stages) !== null;
 }
 
@@ -229,13 +251,13 @@ function invalidLayers(message: string): TandemError {
   });
 }
 
-/** Layer ranges as op ranges. Throws TANDEM_CUT_ILLEGAL where a boundary would divide what must stay together. */
+/** Converts layer ranges to op ranges. Throws TANDEM_CUT_ILLEGAL if the model cannot be cut at a boundary. */
 export function opsOf(graph: ModelGraph, ranges: readonly LayerRange[]): LayerRange[] {
   return ranges.map(({ from, to }) => {
     const first = graph.layers[from]!;
     if (from > 0 && !isLegalCut(graph, first.from)) {
       throw new TandemError('TANDEM_CUT_ILLEGAL', `the model cannot be cut before layer ${from} (${first.name})`, {
-        remedy: 'take a boundary that is not marked as sealed by: tandem inspect MODEL',
+        remedy: 'take a boundary that this does not mark as forbidden: tandem inspect MODEL',
       });
     }
     return { from: first.from, to: graph.layers[to]!.to };

@@ -1,4 +1,4 @@
-/** What whoever still waits is told once the pipeline has been closed. */
+/** The error of calls that are pending when the pipeline is closed, or come later. */
 import { TandemError } from '../errors.js';
 
 export function hasBeenClosed(): TandemError {

@@ -1,17 +1,19 @@
-/** Engine settings that a native library reads once per process, from environment variables, when it is loaded. */
-import type { EngineName } from '../engine/engine.js';
-import { type Device, ENGINES } from '../engine/registry.js';
+/** Engine settings in environment variables, which a native library reads once per process when it is loaded. */
+
+import { entryOf } from '../engine/choose.js';
+import type { Device } from '../engine/device.js';
 import { TandemError } from '../errors.js';
 
-/** What each engine was loaded with in this process; set at its first use and true until the process ends. */
-const loadedWith = new Map<EngineName, { readonly threads: number; card: number | undefined }>();
+/** The settings with which each engine was loaded in this process; set at its first use and fixed until the process ends. */
+const loadedWith = new Map<string, { readonly threads: number; card: number | undefined }>();
 
 /**
- * Makes `threads` the engine's thread count in this process and returns the count that is in force. An engine that reads
- * its environment once keeps the first one: a different `asked` count then throws TANDEM_USAGE, a default one gives way. So does another card.
+ * Makes `threads` the engine's thread count in this process and returns the count in force. An engine that reads its environment
+ * once keeps its first count: another count then throws TANDEM_USAGE if the user `asked` for it, and is ignored if it is a default.
+ * Another card throws TANDEM_USAGE too.
  */
-export function settleThreads(engine: EngineName, threads: number, device: Device, asked: boolean): number {
-  const { environment } = ENGINES[engine];
+export function settleThreads(engine: string, threads: number, device: Device, asked: boolean): number {
+  const { environment } = entryOf(engine);
   const variables = environment(threads, device);
   if (Object.keys(variables).length === 0) return threads;
   const inForce = loadedWith.get(engine);
@@ -37,7 +39,7 @@ export function settleThreads(engine: EngineName, threads: number, device: Devic
   return inForce.threads;
 }
 
-function otherCard(engine: EngineName, first: number, second: number): TandemError {
+function otherCard(engine: string, first: number, second: number): TandemError {
   return new TandemError(
     'TANDEM_USAGE',
     `${engine} computes on gpu:${first} in this process and cannot also be given gpu:${second}`,

@@ -3,10 +3,10 @@ import type { Socket } from 'node:net';
 import { Packr } from 'msgpackr/index-no-eval';
 import { TandemError } from '../errors.js';
 
-/** Longest frame taken, in bytes. Only warm-up tensors are large; everything later is a few hundred bytes. */
+/** Longest frame accepted, in bytes. Only warm-up tensors are large; later frames have a few hundred bytes. */
 const MAX_FRAME = 0x7fff_ffff;
 
-// Records would tie each frame to those before it; the extended types carry typed arrays as what they are.
+// Records would make each frame depend on earlier ones; the extended types preserve typed arrays.
 const packr = new Packr({ useRecords: false, moreTypes: true, int64AsType: 'bigint' as never });
 
 export class Frames {
@@ -14,11 +14,11 @@ export class Frames {
   readonly #onFrame: (frame: unknown) => void;
   #chunks: Buffer[] = [];
   #held = 0;
-  /** Bytes that the next step needs: a length, or the frame that it announced. */
+  /** Bytes of the next item: a length, or the frame after it. */
   #wanted = 4;
   #inFrame = false;
 
-  /** `onFrame` is called for each frame, in order. Damage destroys the socket with a coded error. */
+  /** `onFrame` is called for each frame, in order. Corrupt data destroys the socket with a coded error. */
   constructor(socket: Socket, onFrame: (frame: unknown) => void) {
     this.#socket = socket;
     this.#onFrame = onFrame;
@@ -28,7 +28,7 @@ export class Frames {
   send(frame: unknown): void {
     const body = packr.pack(frame);
     if (body.length > MAX_FRAME) {
-      throw new TandemError('TANDEM_INTERNAL', `${body.length} bytes are more than a frame holds`);
+      throw new TandemError('TANDEM_INTERNAL', `${body.length} bytes are too long for a frame`);
     }
     const head = Buffer.allocUnsafe(4);
     head.writeUInt32LE(body.length);
@@ -50,7 +50,7 @@ export class Frames {
         const length = bytes.readUInt32LE();
         if (length > MAX_FRAME) {
           this.#socket.destroy(
-            new TandemError('TANDEM_INTERNAL', `a frame of ${length} bytes is no frame of tandem's`),
+            new TandemError('TANDEM_INTERNAL', `the pipe is corrupt: it announces a frame of ${length} bytes`),
           );
           return;
         }
@@ -64,7 +64,7 @@ export class Frames {
     this.#inFrame = inFrame;
   }
 
-  /** The first `length` bytes held; chunks are joined only when there are enough of them. */
+  /** Takes the first `length` buffered bytes. */
   #cut(length: number): Buffer {
     const all = this.#chunks.length === 1 ? this.#chunks[0]! : Buffer.concat(this.#chunks);
     this.#chunks = length < all.length ? [all.subarray(length)] : [];

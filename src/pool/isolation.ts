@@ -1,7 +1,11 @@
-/** Where a stage's workers live: threads of this process, or a process of their own. */
-import { Joint } from '../arena/joint.js';
-import { ENGINES, parseDevice } from '../engine/registry.js';
+/** Isolation: whether a stage's workers are threads of this process or of a separate process. */
+import { cLibrary } from '../arena/c-library.js';
+import { ProcessLink } from '../arena/process-link.js';
+import { entryOf, isOnePerProcess } from '../engine/choose.js';
+import { parseDevice } from '../engine/device.js';
+import { ENGINES } from '../engine/list.js';
 import { TandemError } from '../errors.js';
+import { isNode, runtimeName } from '../runtime.js';
 import { settleThreads } from './environment.js';
 import type { Pool, PoolOptions } from './pool.js';
 import { ThreadPool } from './thread-pool.js';
@@ -9,44 +13,87 @@ import { ThreadPool } from './thread-pool.js';
 export const ISOLATIONS = ['auto', 'thread', 'process'] as const;
 export type Isolation = 'thread' | 'process';
 
-/** `auto` takes processes for engines whose threads cannot be told different things, or that take the process down with them. */
+/**
+ * `auto` means processes for engines whose settings are the same for all threads of a process or that may crash it, and for a `budget`, since
+ * memory is measured by process. It means threads if processes cannot share memory, as on Windows.
+ */
 export function resolveIsolation(
   asked: (typeof ISOLATIONS)[number],
   stages: readonly Pick<PoolOptions, 'engine'>[],
+  { budget = false, canShare = canShareMemory }: { readonly budget?: boolean; readonly canShare?: () => boolean } = {},
 ): Isolation {
   if (asked !== 'auto') return asked;
-  return stages.some(({ engine }) => ENGINES[engine].prefersProcess) ? 'process' : 'thread';
+  const wanted = budget || stages.some(({ engine }) => entryOf(engine).prefersProcess);
+  return wanted && canShare() ? 'process' : 'thread';
 }
 
-/** The pools of a pipeline, and what joins them when they are processes. */
+/** Whether stages can be processes here: the system calls for memory between processes can be called. Not on Windows. */
+export function canShareMemory(): boolean {
+  try {
+    cLibrary();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The pools of a pipeline, and the link between them if they are processes. */
 export interface Pools {
   readonly pools: readonly Pool[];
-  readonly joint: Joint | null;
+  readonly processLink: ProcessLink | null;
 }
 
 /**
- * What only processes need is loaded for them alone: a start with threads is a tenth of a second faster without.
- * Throws TANDEM_USAGE where stages of one process ask for different things of its libraries, or would take it down together.
+ * The code of processes is imported only for processes: without it a start with threads is a tenth of a second faster.
+ * Throws TANDEM_USAGE if stages of one process need different settings of a library, or would crash the process together.
  */
 export async function openPools(isolation: Isolation, options: readonly PoolOptions[]): Promise<Pools> {
-  for (const together of isolation === 'thread' ? [options] : options.map((each) => [each])) checkCrowd(together);
+  // Before any worker starts, because workers cannot do it. All of them: a user's own engine may load another's library too.
+  for (const { prepareProcess } of ENGINES) prepareProcess?.();
+  if (!isNode()) checkRuntime(options);
+  for (const together of isolation === 'thread' ? [options] : options.map((each) => [each]))
+    checkOnePerProcess(together);
   if (isolation === 'thread') {
-    // A plan may come from a file or from an earlier process, where nobody has settled what this one's libraries are loaded with.
+    // The plan may come from a file or an earlier process, so the libraries of this process may not have their settings yet.
     for (const { engine, engineOptions, device } of options) {
       settleThreads(engine, engineOptions.threads, parseDevice(device), true);
     }
-    return { pools: options.map((each) => new ThreadPool(each)), joint: null };
+    return { pools: options.map((each) => new ThreadPool(each)), processLink: null };
   }
+  checkProcesses();
   const { ProcessPool } = await import('./process-pool.js');
-  const joint = new Joint();
-  return { pools: options.map((each) => new ProcessPool(each, joint)), joint };
+  const processLink = new ProcessLink();
+  return { pools: options.map((each) => new ProcessPool(each, processLink)), processLink };
 }
 
-/** What one process would hold. */
-function checkCrowd(pools: readonly PoolOptions[]): void {
-  const alone = pools.filter(({ engine, engineOptions }) =>
-    ENGINES[engine].onePerProcess.includes(engineOptions.provider),
+/** Bun does not pass changes of `process.env` on to native libraries, and Deno does not list the loaded ones. */
+function checkRuntime(options: readonly PoolOptions[]): void {
+  for (const { engine, engineOptions, device } of options) {
+    const variables = entryOf(engine).environment(engineOptions.threads, parseDevice(device));
+    if (Object.keys(variables).length === 0) continue;
+    throw new TandemError(
+      'TANDEM_RUNTIME_UNSUPPORTED',
+      `${engine} is set by environment variables, for which it needs Node; this is ${runtimeName()}`,
+      { remedy: 'run tandem with node, or use an ONNX model' },
+    );
+  }
+}
+
+/** A stage's process inherits its pipe and memory as file descriptors, which only Node supports. */
+function checkProcesses(): void {
+  if (isNode()) return;
+  throw new TandemError(
+    'TANDEM_RUNTIME_UNSUPPORTED',
+    `stages in separate processes need Node; this is ${runtimeName()}`,
+    {
+      remedy: 'run tandem with node, or let stages be threads: --isolation thread, without memory=',
+    },
   );
+}
+
+/** Checks the pools that one process would hold. */
+function checkOnePerProcess(pools: readonly PoolOptions[]): void {
+  const alone = pools.filter(({ engine, engineOptions }) => isOnePerProcess(engine, engineOptions.provider));
   const workers = alone.reduce((sum, pool) => sum + pool.workers, 0);
   if (workers <= 1) return;
   const { engine, engineOptions } = alone[0]!;
@@ -57,7 +104,7 @@ function checkCrowd(pools: readonly PoolOptions[]): void {
   );
 }
 
-export async function closePools({ pools, joint }: Pools): Promise<void> {
+export async function closePools({ pools, processLink }: Pools): Promise<void> {
   await Promise.all(pools.map((pool) => pool.close()));
-  joint?.close();
+  processLink?.close();
 }

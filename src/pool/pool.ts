@@ -1,62 +1,71 @@
-/** The pool seam: the workers of one stage, wherever they live. */
+/** The interface of a pool: workers that each hold the same slices, as threads or in a process. */
 import type { Arena } from '../arena/arena.js';
-import type { EngineName, EngineOptions } from '../engine/engine.js';
+import type { EngineOptions } from '../engine/engine.js';
+import type { Parts } from '../engine/in-parts.js';
 import type { TandemError } from '../errors.js';
+import type { ResidentMemory } from '../machine/resident-memory.js';
 import type { Slice } from '../model/slice.js';
 import type { Tensor, TensorSpec } from '../tensor.js';
 import type { Answer, Ask, Loaded, Probed } from './protocol.js';
-import type { ResidentMemory } from './resident-memory.js';
 
 export interface PoolOptions {
   readonly device: string;
-  readonly engine: EngineName;
+  readonly engine: string;
   readonly engineOptions: EngineOptions;
   readonly workers: number;
-  /** The file of the model that the first slice will be of, which workers may read ahead. */
+  /** What its process runs; default `stage`. */
+  readonly program?: 'stage' | 'decoder';
+  /** The file of the model that will be loaded first; workers may read it ahead. */
   readonly model?: string;
   /** Milliseconds that a worker may take for one micro-batch before it counts as hung. */
-  readonly deadline: number;
+  readonly deadlineMs: number;
   /** Milliseconds that loading, warming up or describing may take; default 30 minutes. */
-  readonly prepareDeadline?: number;
+  readonly prepareDeadlineMs?: number;
+  /** Milliseconds within which a process must boot; default a minute. */
+  readonly bootDeadlineMs?: number;
 }
 
-/** A large model on a slow disk takes long to load, but not for ever. */
-export const PREPARE_DEADLINE = 30 * 60_000;
+/** Milliseconds: long enough for a large model on a slow disk. */
+export const PREPARE_DEADLINE_MS = 30 * 60_000;
 
 /**
- * Calls come in this order: load, probe or time, attach, close. All reject with coded errors, a slot that cannot be computed is FAILED
- * with one, and nothing hangs: TANDEM_STAGE_DIED when the worker is gone, TANDEM_STAGE_TIMEOUT past the deadline, TANDEM_CLOSED after close.
+ * The order of calls: load, probe or time, attach, close. All reject with coded errors, and a slot that cannot be computed is FAILED with one:
+ * TANDEM_STAGE_DIED if the worker died, TANDEM_STAGE_TIMEOUT after the deadline, TANDEM_CLOSED after `close`. Nothing hangs.
  */
 export interface Pool {
   readonly options: PoolOptions;
-  /** Starts the workers and loads the slice in each, one after another. A second call puts another slice in the first one's place. */
-  load(slice: Slice): Promise<Loaded>;
+  /** Most rows of a sub-batch, since `divide`; `null` if the workers compute whole micro-batches. */
+  readonly rowsAtOnce: number | null;
+  /** Its own process; `null` if its workers are threads of this one, or while it is restarted. */
+  readonly pid: number | null;
   /**
-   * Loads the slice anew, into workers that compute at most so many rows at once, fewer where there is no memory for these, and put
-   * together what comes out. For a stage whose inputs and outputs all follow the rows; with nothing under way.
+   * Loads the slices in each worker, sequentially. The first `resident` (default all) stay loaded, the others rotate: one at a time. A second call
+   * replaces all slices.
    */
-  divide(rowsAtOnce: number): Promise<void>;
-  /** Runs `inputs` (in the order of `slice.inputs`) through each worker in turn: warm-up, and the first one's answer. */
-  probe(inputs: readonly Tensor[]): Promise<Probed>;
-  /** Computes on zeros on all workers at once; the microseconds of every run. */
+  load(slices: readonly Slice[], resident?: number): Promise<Loaded>;
+  /**
+   * Reloads the slices to compute micro-batches in sub-batches, smaller ones if there is no memory, and to join their results. `parts` has one
+   * element for each slice. Nothing may be in flight.
+   */
+  divide(parts: readonly Parts[]): Promise<void>;
+  /** Warms up each worker, sequentially: runs `inputs`, in the slice's order, through the slice of this key. Returns the first worker's answer. */
+  probe(slice: string, inputs: readonly Tensor[]): Promise<Probed>;
+  /** Runs the first slice on all workers at once; returns the microseconds of every run. */
   time(ask: Ask<'time'>): Promise<number[]>;
-  /** What `slice`, of the model that is loaded, makes of such inputs (in its own order), without computing; `null` where only `probe` can tell. */
-  foresee(slice: Slice, inputs: readonly TensorSpec[]): Promise<readonly TensorSpec[] | null>;
-  /**
-   * From now on the workers compute whatever comes to `stage` in the slots of `arena`, on whichever is free first; where several pools
-   * serve the stage, what it is this one's `turn` to take.
-   */
-  attach(stage: number, arena: Arena, turn?: number): Promise<void>;
-  /** From now on they do not; what they have begun is finished first. Before another `attach`. */
+  /** Infers the output shapes of `slice`, of the loaded model, for `inputs` in its order, without computing; `null` if the engine cannot. */
+  infer(slice: Slice, inputs: readonly TensorSpec[]): Promise<readonly TensorSpec[] | null>;
+  /** From now on the workers compute all steps of pool number `pool` of the arena's route; whichever is free first takes a slot. */
+  attach(arena: Arena, pool: number): Promise<void>;
+  /** Ends that, after slots that workers hold are computed. To be called before another `attach`. */
   detach(): Promise<void>;
-  /** Why the slot of this number is FAILED in this stage; to be asked once. */
+  /** Why the slot of this index FAILED in this pool; may be read once. */
   failureOf(slot: number): TandemError;
-  /** After TANDEM_STAGE_DIED and TANDEM_STAGE_TIMEOUT: brings replacements to where the lost were. Rejects when they cannot be had; the pool has ended then. */
-  revive(): Promise<void>;
-  /** What a whole model's tensors are, computed by the first worker; needs no load. */
+  /** After TANDEM_STAGE_DIED and TANDEM_STAGE_TIMEOUT: starts replacements and replays the earlier calls. If it rejects, the pool has ended. */
+  restart(): Promise<void>;
+  /** The first worker computes the shapes of a whole model's tensors; needs no `load`. */
   describe(ask: Ask<'describe'>): Promise<Answer<'describe'>>;
-  /** What the stage's own process holds; `null` when it has none of its own. `restart` makes the peak begin anew, after the answer. */
+  /** The memory of the stage's own process; `null` if it has none. `restart` resets the peak after the answer. */
   memory(options?: { readonly restart?: boolean }): Promise<ResidentMemory | null>;
-  /** Ends the workers; waiting calls reject. */
+  /** Ends the workers; pending calls reject. */
   close(): Promise<void>;
 }

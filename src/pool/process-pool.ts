@@ -1,113 +1,126 @@
-/** A pool whose workers live in a child process of their own: another library beside ours, a crash that stays theirs, memory that can be told apart. */
+/** A pool whose workers live in a child process: with its own libraries and its own memory, and a crash does not affect this process. */
 import type { Arena } from '../arena/arena.js';
-import type { Joint } from '../arena/joint.js';
+import type { ProcessLink } from '../arena/process-link.js';
+import type { Parts } from '../engine/in-parts.js';
 import type { TandemError } from '../errors.js';
+import type { ResidentMemory } from '../machine/resident-memory.js';
 import type { Slice } from '../model/slice.js';
 import type { Tensor, TensorSpec } from '../tensor.js';
+import { Assignment, Failures } from './assignment.js';
 import { hasBeenClosed } from './closed.js';
 import { setDeadline, timedOut } from './deadline.js';
-import { died, Host, patience } from './host.js';
+import { died, Host, hostTimeout, isDeath } from './host.js';
 import type { Pool, PoolOptions } from './pool.js';
-import { Failures, Post } from './post.js';
 import type { Answer, Ask, HostCalls, Loaded, Probed } from './protocol.js';
-import type { ResidentMemory } from './resident-memory.js';
-import { Revival } from './revival.js';
+import { givenUp, MOST_DEATHS, Restart } from './restart.js';
 
-/** What a host can be asked that has been told nothing yet. */
+/** The calls that a new host can answer. */
 const FIRST_CALLS: ReadonlySet<keyof HostCalls> = new Set(['load', 'describe']);
 
 export class ProcessPool implements Pool {
   readonly options: PoolOptions;
-  readonly #joint: Joint;
+  readonly #processLink: ProcessLink;
   #host: Host | undefined;
-  #post: Post | undefined;
-  #rowsAtOnce: number | null = null;
-  /** The calls that brought the host to where it is, in order: what its successor must be told again. */
-  readonly #history = new Map<keyof HostCalls, () => Promise<unknown>>();
-  readonly #revival = new Revival(
-    () => this.#bringBack(),
+  #assignment: Assignment | undefined;
+  #parts: readonly Parts[] | null = null;
+  /** The calls that set up the host, in order; replayed on a new host. */
+  readonly #replaySteps = new Map<string, () => Promise<unknown>>();
+  readonly #restart = new Restart(
+    () => this.#replay(),
     async (reason) => this.#end(reason),
   );
   readonly #failures = new Failures();
-  /** Calls off the watch over the slots. */
-  #callOff: (() => void) | undefined;
-  /** A micro-batch that lay ready while nothing was computed, and since when, on the clock of `performance.now()`. */
+  /** Cancels the deadline of the slots. */
+  #cancelDeadline: (() => void) | undefined;
+  /** A micro-batch that is READY while the host computes nothing, and since when, on the clock of `performance.now()`. */
   #ignored: { readonly microBatch: number; readonly since: number } | undefined;
   #ended: TandemError | undefined;
 
-  constructor(options: PoolOptions, joint: Joint) {
+  constructor(options: PoolOptions, processLink: ProcessLink) {
     this.options = options;
-    this.#joint = joint;
+    this.#processLink = processLink;
     this.#host = this.#start();
   }
 
-  load(slice: Slice): Promise<Loaded> {
-    this.#history.clear();
-    this.#rowsAtOnce = null;
-    return this.#remember('load', () => this.#call('load', { slice, rowsAtOnce: this.#rowsAtOnce }));
+  get rowsAtOnce(): number | null {
+    return this.#parts?.[0]?.rows ?? null;
   }
 
-  divide(rowsAtOnce: number): Promise<void> {
-    this.#rowsAtOnce = rowsAtOnce;
-    return this.revive();
+  load(slices: readonly Slice[], resident = slices.length): Promise<Loaded> {
+    this.#replaySteps.clear();
+    this.#parts = null;
+    return this.#insist('load', () => this.#call('load', { slices, parts: this.#parts, resident }));
   }
 
-  probe(inputs: readonly Tensor[]): Promise<Probed> {
-    return this.#remember('probe', () => this.#call('probe', { inputs }));
+  divide(parts: readonly Parts[]): Promise<void> {
+    this.#parts = parts;
+    return this.restart();
+  }
+
+  probe(slice: string, inputs: readonly Tensor[]): Promise<Probed> {
+    return this.#insist(`probe ${slice}`, () => this.#call('probe', { slice, inputs }));
   }
 
   async time(ask: Ask<'time'>): Promise<number[]> {
-    return [...(await this.#call('time', ask)).micros];
+    return [...(await this.#insist(null, () => this.#call('time', ask))).micros];
   }
 
-  foresee(slice: Slice, inputs: readonly TensorSpec[]): Promise<readonly TensorSpec[] | null> {
-    return this.#call('foresee', { slice, inputs });
+  infer(slice: Slice, inputs: readonly TensorSpec[]): Promise<readonly TensorSpec[] | null> {
+    return this.#insist(null, () => this.#call('infer', { slice, inputs }));
   }
 
-  async attach(stage: number, arena: Arena, turn = 0): Promise<void> {
-    await this.#remember('attach', () => this.#call('attach', { stage, turn, layout: arena.layout }));
-    this.#post = new Post(arena, stage, turn);
+  async attach(arena: Arena, pool: number): Promise<void> {
+    await this.#insist('attach', () => this.#call('attach', { layout: arena.layout, pool }));
+    this.#assignment = new Assignment(arena, pool);
     this.#serve();
   }
 
   async detach(): Promise<void> {
-    const post = this.#post;
-    this.#post = undefined;
-    this.#history.delete('attach');
-    post?.halt();
-    if (post && this.#host) await this.#call('detach', {});
+    const assignment = this.#assignment;
+    this.#assignment = undefined;
+    this.#replaySteps.delete('attach');
+    assignment?.halt();
+    // A host that dies meanwhile is detached too.
+    if (assignment && this.#host)
+      await this.#call('detach', {}).catch((error) => {
+        if (!isDeath(error)) throw error;
+      });
   }
 
   failureOf(slot: number): TandemError {
-    return this.#failures.take(slot) ?? this.#ended ?? died('ended without a word');
+    return this.#failures.take(slot) ?? this.#ended ?? died('ended without a reason');
   }
 
   describe(ask: Ask<'describe'>): Promise<Answer<'describe'>> {
-    return this.#call('describe', ask);
+    return this.#insist(null, () => this.#call('describe', ask));
+  }
+
+  get pid(): number | null {
+    return this.#host?.pid ?? null;
   }
 
   async memory({ restart = false } = {}): Promise<ResidentMemory | null> {
-    return this.#host ? this.#call('memory', { restart }) : null;
+    return this.#insist(null, async () => (this.#host ? this.#call('memory', { restart }) : null));
   }
 
-  revive(): Promise<void> {
-    return this.#revival.run();
+  restart(): Promise<void> {
+    return this.#restart.run();
   }
 
-  /** Settles when the child is gone, so that its memory is free and nothing is left to look after. */
+  /** Resolves when the child has exited, so its memory is free. */
   async close(): Promise<void> {
-    const gone = this.#host?.gone;
+    const exited = this.#host?.exited;
     this.#end(hasBeenClosed());
-    await gone;
+    await exited;
   }
 
-  async #bringBack(): Promise<void> {
+  async #replay(): Promise<void> {
     const host = this.#host;
-    host?.kill(died('was ended to be started anew'));
-    // Until then it may write into slots.
-    await host?.gone;
-    for (const step of this.#history.values()) await step();
-    if (this.#post) this.#serve();
+    host?.kill(died('was ended to be restarted'));
+    // Until its exit it may write into slots.
+    await host?.exited;
+    for (const step of this.#replaySteps.values()) await step();
+    if (this.#assignment) this.#serve();
   }
 
   #serve(): void {
@@ -115,48 +128,64 @@ export class ProcessPool implements Pool {
     void this.#call('serve', {}).catch(() => {});
   }
 
-  /** From here on every call, waiting ones too, rejects with `reason`; the first reason stays. */
+  /** From now on every call, pending ones too, rejects with `reason`; the first reason stays. */
   #end(reason: TandemError): void {
     this.#ended ??= reason;
-    this.#callOff?.();
+    this.#cancelDeadline?.();
     this.#host?.kill(this.#ended);
-    this.#post?.halt();
+    this.#assignment?.halt();
   }
 
-  async #remember<T>(name: keyof HostCalls, step: () => Promise<T>): Promise<T> {
-    const answer = await step();
-    this.#history.delete(name);
-    this.#history.set(name, step);
-    return answer;
+  /**
+   * Retries `step` on a new host if the host dies, at most MOST_DEATHS times. A new host replays the earlier calls first. With a `name`, `step`
+   * is remembered for later replays.
+   */
+  async #insist<T>(name: string | null, step: () => Promise<T>): Promise<T> {
+    for (let count = 1; ; count++) {
+      try {
+        if (this.#restart.isRunning || (!this.#host && this.#replaySteps.size > 0)) await this.restart();
+        const answer = await step();
+        if (name) this.#remember(name, step);
+        return answer;
+      } catch (error) {
+        if (this.#ended || !isDeath(error)) throw error;
+        if (count === MOST_DEATHS) this.#end(givenUp(error));
+      }
+    }
+  }
+
+  #remember(name: string, step: () => Promise<unknown>): void {
+    this.#replaySteps.delete(name);
+    this.#replaySteps.set(name, step);
   }
 
   async #call<K extends keyof HostCalls>(name: K, ask: HostCalls[K]['ask']): Promise<HostCalls[K]['answer']> {
     if (this.#ended) throw this.#ended;
-    // A host that starts in the place of one that died knows nothing of what that was told.
+    // A new host has not received the calls of the host before it.
     if (!this.#host && !FIRST_CALLS.has(name)) throw died('had ended before');
     this.#host ??= this.#start();
     return this.#host.call(name, ask);
   }
 
-  /** A host that is stuck as a whole: with what it has begun, or with what lies ready while it does nothing, for which this looks now and then. */
+  /** Kills a host that hangs as a whole: with a slot that it holds, or with a READY slot that it does not accept. */
   #watchSlots(): void {
-    const { deadline } = this.options;
-    const limit = patience(deadline);
-    const owed = () => Math.max(this.#ignoredFor(), this.#post?.runningFor ?? 0);
-    this.#callOff?.();
-    this.#callOff = setDeadline(
-      () => Math.min(limit - owed(), limit / 4),
+    const { deadlineMs } = this.options;
+    const limit = hostTimeout(deadlineMs);
+    const overdue = () => Math.max(this.#ignoredFor(), this.#assignment?.runningFor ?? 0);
+    this.#cancelDeadline?.();
+    this.#cancelDeadline = setDeadline(
+      () => Math.min(limit - overdue(), limit / 4),
       () => {
-        this.#host?.kill(timedOut('run', deadline));
+        this.#host?.kill(timedOut('run', deadlineMs));
       },
     );
   }
 
-  /** Milliseconds. */
+  /** Milliseconds since a slot is READY while the host computes nothing. */
   #ignoredFor(): number {
-    const post = this.#post;
-    const isBusy = !post || post.running.length > 0 || this.#revival.underWay;
-    const ready = isBusy ? undefined : post.arena.slots.find((slot) => slot.isReady(post.stage, post.turn));
+    const assignment = this.#assignment;
+    const isBusy = !assignment || assignment.running.length > 0 || this.#restart.isRunning || assignment.waitsForBlock;
+    const ready = isBusy ? undefined : assignment.arena.slots.find((slot) => slot.isReady(assignment.pool));
     const now = performance.now();
     if (!ready) this.#ignored = undefined;
     else if (this.#ignored?.microBatch !== ready.microBatch)
@@ -165,26 +194,27 @@ export class ProcessPool implements Pool {
   }
 
   #start(): Host {
-    return new Host(this.options, this.#joint, {
+    return new Host(this.options, this.#processLink, {
       failed: (host, index, reason) => {
-        const post = this.#post;
-        const slot = this.#host === host ? post?.arena.slots[index] : undefined;
-        if (slot && post!.has(slot)) this.#failures.add(post!, [slot], reason);
+        const assignment = this.#assignment;
+        const slot = this.#host === host ? assignment?.arena.slots[index] : undefined;
+        if (!slot || this.#failures.add(assignment!.held(slot), reason)) return;
+        // The worker gave its slot away before it died: no slot fails, so no one else would restart it.
+        if (!this.#ended) void this.restart().catch(() => {});
       },
-      gone: (host, reason) => this.#lose(host, reason),
+      exited: (host, reason) => this.#lose(host, reason),
     });
   }
 
   #lose(host: Host, reason: TandemError): void {
     if (this.#host !== host) return;
     this.#host = undefined;
-    const post = this.#post;
-    if (!post) return;
-    const held = post.running;
-    this.#failures.add(post, held, this.#ended ?? reason);
-    // It may have ended a micro-batch, and died before it could say so.
-    post.arena.look();
-    // With nothing in its hands nobody else would miss it.
-    if (held.length === 0 && !this.#ended) void this.revive().catch(() => {});
+    const assignment = this.#assignment;
+    if (!assignment) return;
+    const anyFailed = this.#failures.add(assignment.running, this.#ended ?? reason);
+    // It may have finished a micro-batch and died before it notified the coordinator.
+    assignment.arena.look();
+    // It held no slot, so no failure would restart it.
+    if (!anyFailed && !this.#ended) void this.restart().catch(() => {});
   }
 }

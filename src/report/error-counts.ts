@@ -1,6 +1,6 @@
-/** Failed rows by the code of their error: how many, and the first of each to look at. */
+/** Counts failed rows by error code and keeps the first rows of each code as examples. */
 
-/** As much of a row's failure as is kept. */
+/** The kept part of a row's failure. */
 export interface FailedRow {
   readonly index: number;
   readonly id: string | number;
@@ -15,27 +15,32 @@ export interface ErrorCount {
 }
 
 const EXAMPLES = 5;
-/** Characters of an id or a message: they come from the rows. */
+/** Longest id or message in characters; both come from the rows. */
 const LONGEST = 300;
 
 export class ErrorCounts {
   readonly #byCode = new Map<string, { count: number; examples: Omit<FailedRow, 'code'>[] }>();
 
-  add(failures: readonly FailedRow[]): void {
+  add(failures: readonly (Omit<FailedRow, 'id'> & { readonly id: unknown })[]): void {
     for (const { code, index, id, message } of failures) {
       const found = this.#byCode.get(code) ?? { count: 0, examples: [] };
       this.#byCode.set(code, found);
       found.count += 1;
       if (found.examples.length < EXAMPLES)
-        found.examples.push({ index, id: shortened(id), message: shortened(message) });
+        found.examples.push({ index, id: shortened(idOf(id)), message: shortened(message) });
     }
   }
 
-  /** The most frequent first. */
+  /** By descending count. */
   get counts(): ErrorCount[] {
     const counts = [...this.#byCode].map(([code, rest]) => ({ code, ...rest }));
     return counts.sort((a, b) => b.count - a.count || (a.code < b.code ? -1 : 1));
   }
+}
+
+/** The id of a bad row may be any JSON value. */
+function idOf(id: unknown): string | number {
+  return typeof id === 'string' || typeof id === 'number' ? id : JSON.stringify(id);
 }
 
 function shortened<T extends string | number>(value: T): T | string {

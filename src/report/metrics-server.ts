@@ -1,14 +1,14 @@
-/** Metrics over HTTP while a job runs: `GET /metrics`, on the loopback unless somebody opens it to others. */
+/** Serves metrics over HTTP while a job runs: `GET /metrics`, on the loopback interface by default. */
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { TandemError } from '../errors.js';
 import { METRICS_TYPE } from './metrics.js';
 
 export interface MetricsServerOptions {
-  /** 0 takes any that is free. */
+  /** 0 takes any free port. */
   readonly port: number;
   readonly host: string;
-  /** The text, made anew for each request. */
+  /** Returns the text; called for each request. */
   readonly text: () => Promise<string>;
 }
 
@@ -19,14 +19,14 @@ export class MetricsServer {
     this.#server = server;
   }
 
-  /** Throws TANDEM_USAGE when it cannot listen there. */
+  /** Throws TANDEM_USAGE if it cannot listen on the address. */
   static async open({ port, host, text }: MetricsServerOptions): Promise<MetricsServer> {
     const server = createServer({ requestTimeout: 10_000, headersTimeout: 5_000 }, answering(text));
     await new Promise<void>((resolve, reject) => {
       server.once('error', (cause) => reject(cannotListen(port, host, cause)));
       server.listen({ port, host }, resolve);
     });
-    // The run decides how long the process lives, not who still reads its metrics.
+    // Open connections must not keep the process alive after the run.
     server.unref();
     return new MetricsServer(server);
   }
@@ -55,7 +55,7 @@ function answering(text: () => Promise<string>): RequestListener {
         response.writeHead(200, { 'content-type': METRICS_TYPE, 'cache-control': 'no-store' });
         response.end(method === 'HEAD' ? undefined : body);
       } catch {
-        // A stage that is just ending cannot be asked.
+        // A stage that is ending cannot be queried.
         response.writeHead(503).end('the job is ending\n');
       }
     }
@@ -65,13 +65,13 @@ function answering(text: () => Promise<string>): RequestListener {
 function cannotListen(port: number, host: string, cause: NodeJS.ErrnoException): TandemError {
   const reasons: Record<string, string> = {
     EADDRINUSE: 'the port is in use',
-    EACCES: 'the port may not be used',
+    EACCES: 'this user may not use the port',
     EADDRNOTAVAIL: 'this machine has no such address',
     ENOTFOUND: 'there is no such host',
   };
   const why = reasons[cause.code ?? ''] ?? cause.message;
   return new TandemError('TANDEM_USAGE', `metrics cannot be served at ${host}:${port}: ${why}`, {
-    remedy: 'name another --metrics-port (0 takes one that is free) or --metrics-host',
+    remedy: 'give another --metrics-port (0 takes a free one) or --metrics-host',
     cause,
   });
 }

@@ -1,18 +1,18 @@
-/** The metrics of a running job in Prometheus' text exposition format, version 0.0.4. */
+/** Writes the metrics of a running job in Prometheus' text exposition format, version 0.0.4. */
 
-/** What a scrape is told; counters only grow while a run lasts. */
+/** The values of one scrape; counters never decrease during a run. */
 export interface MetricsView {
-  /** Of tandem. */
+  /** Version of tandem. */
   readonly version: string;
   readonly rows: number;
   readonly failedRows: number;
-  /** Rows in all, where the input told. */
+  /** Number of input rows, or `null` if unknown. */
   readonly totalRows: number | null;
   readonly microBatches: number;
-  /** Micro-batches in flight now, and at most. */
+  /** Micro-batches in flight now; `depth` is their maximum. */
   readonly inFlight: number;
   readonly depth: number;
-  /** Resident memory of this process now. */
+  /** Current resident memory of this process. */
   readonly residentBytes: number;
   readonly stages: readonly StageMetrics[];
 }
@@ -22,14 +22,14 @@ export interface StageMetrics {
   readonly workers: number;
   readonly busySeconds: number;
   readonly microBatches: number;
-  /** The most that the stage's own process has held; `null` where it has none. */
+  /** Peak resident memory of the stage's process; `null` if the stage has no process of its own. */
   readonly peakResidentBytes: number | null;
 }
 
 export const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 
 type Labels = Readonly<Record<string, string>>;
-type Sample = readonly [labels: Labels, value: number];
+export type Sample = readonly [labels: Labels, value: number];
 
 export function metricsText(view: MetricsView): string {
   const { stages } = view;
@@ -41,9 +41,9 @@ export function metricsText(view: MetricsView): string {
   const one = (value: number | null): Sample[] => (value === null ? [] : [[{}, value]]);
   return [
     family('tandem_info', 'gauge', 'The version of tandem that runs.', [[{ version: view.version }, 1]]),
-    family('tandem_rows_total', 'counter', 'Rows done, failed ones included.', one(view.rows)),
-    family('tandem_failed_rows_total', 'counter', 'Rows that could not be used.', one(view.failedRows)),
-    family('tandem_input_rows', 'gauge', 'Rows that the input has, where it tells.', one(view.totalRows)),
+    family('tandem_rows_total', 'counter', 'Rows done, including failed rows.', one(view.rows)),
+    family('tandem_failed_rows_total', 'counter', 'Failed rows.', one(view.failedRows)),
+    family('tandem_input_rows', 'gauge', 'Rows of the input, if known.', one(view.totalRows)),
     family('tandem_micro_batches_total', 'counter', 'Micro-batches done.', one(view.microBatches)),
     family('tandem_in_flight_micro_batches', 'gauge', 'Micro-batches in flight.', one(view.inFlight)),
     family('tandem_depth_micro_batches', 'gauge', 'Micro-batches that may be in flight.', one(view.depth)),
@@ -56,7 +56,7 @@ export function metricsText(view: MetricsView): string {
     family(
       'tandem_stage_busy_seconds_total',
       'counter',
-      'Seconds that the workers of the stage have computed, together.',
+      'Total computing seconds of the workers of the stage.',
       byStage(({ busySeconds }) => busySeconds),
     ),
     family(
@@ -68,15 +68,15 @@ export function metricsText(view: MetricsView): string {
     family(
       'tandem_stage_peak_resident_memory_bytes',
       'gauge',
-      'The most memory that the process of the stage has held.',
+      'Peak resident memory of the process of the stage.',
       byStage(({ peakResidentBytes }) => peakResidentBytes),
     ),
     family('process_resident_memory_bytes', 'gauge', 'Resident memory of the coordinator.', one(view.residentBytes)),
   ].join('');
 }
 
-/** A metric's samples under its help and type; nothing at all where there are none. */
-function family(name: string, type: 'counter' | 'gauge', help: string, samples: readonly Sample[]): string {
+/** A metric's help, type and samples; no lines without samples. */
+export function family(name: string, type: 'counter' | 'gauge', help: string, samples: readonly Sample[]): string {
   if (samples.length === 0) return '';
   const lines = samples.map(([labels, value]) => `${name}${labelText(labels)} ${value}\n`);
   return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${lines.join('')}`;

@@ -1,11 +1,11 @@
-/** The report: a record as one HTML file that needs nothing else and asks the network for nothing. */
+/** Makes the report page: a record as one self-contained HTML file without network requests. */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { TandemError } from '../errors.js';
 import { ROOT } from '../package.js';
 import { RECORD_ELEMENT, type RunRecord } from './record.js';
 
-/** The page's script, in the order in which one part needs the other. */
+/** The parts of the page's script, in dependency order. */
 const PARTS = [
   'element',
   'figures',
@@ -14,15 +14,17 @@ const PARTS = [
   'lanes',
   'scale',
   'lane-painting',
-  'lane-telling',
+  'lane-captions',
   'timeline-view',
   'overview',
   'timeline',
   'plan',
   'throughput',
   'predictions',
+  'preparing',
   'failures',
   'comparisons',
+  'claims',
   'headline',
   'page',
 ] as const;
@@ -38,13 +40,13 @@ export function reportPage(record: RunRecord): string {
     "base-uri 'none'",
     "form-action 'none'",
   ].join('; ');
-  // Inside a script element only `<` could begin something that is no data.
+  // Inside a script element only `<` could end the data.
   const data = JSON.stringify(record).replaceAll('<', '\\u003c');
   const values = { policy, style, recordElement: RECORD_ELEMENT, record: data, script };
   return read('src/report/page/page.html').replace(/\{\{(\w+)\}\}/g, (_, name) => values[name as keyof typeof values]);
 }
 
-/** The compiled modules as one script: they share a scope, so what they say to each other by import and export is left out. */
+/** Joins the compiled modules to one script. They share a scope, so imports and exports are removed. */
 function pageScript(): string {
   const parts = PARTS.map((name) =>
     read(`dist/src/report/page/${name}.js`)

@@ -1,9 +1,10 @@
-/** Makes the record of a run: its summary with the plan, the spans that were kept, the pace and the errors. */
+/** Makes the record of a run: its summary, plan, recorded spans, throughput by interval, and errors. */
 import { basename, dirname } from 'node:path';
+import { machineFacts } from '../machine/facts.js';
 import { VERSION } from '../package.js';
 import type { Pipeline } from '../pipeline/pipeline.js';
-import type { Timeline } from '../pipeline/timeline.js';
-import { machineFacts } from '../plan/machine-facts.js';
+import type { Preparing } from '../rows/preparing.js';
+import { columnsOf, preparingColumns } from './columns.js';
 import type { ErrorCount } from './error-counts.js';
 import type { RunPart, RunRecord } from './record.js';
 
@@ -11,11 +12,13 @@ export interface RunToRecord {
   readonly pipeline: Pipeline;
   readonly summary: RunPart['summary'];
   readonly errors: readonly ErrorCount[];
-  /** The command line, from the verb on. */
+  /** What prepared the rows in threads of its own, if something did. */
+  readonly preparing?: Preparing | null;
+  /** The command line, starting with the verb. */
   readonly command: readonly string[];
 }
 
-export function recordOf({ pipeline, summary, errors, command }: RunToRecord): RunRecord {
+export function recordOf({ pipeline, summary, errors, command, preparing = null }: RunToRecord): RunRecord {
   const { graph, plan, timeline, liveBytes } = pipeline;
   const stages = plan.stages.map(({ layers, memory }, j) => ({
     firstLayer: nameOf(graph.layers[layers.from]!.name),
@@ -30,13 +33,14 @@ export function recordOf({ pipeline, summary, errors, command }: RunToRecord): R
       summary,
       stages,
       ...columnsOf(timeline),
+      preparing: preparing && preparingColumns(preparing, timeline.startedAt),
       errors,
     },
   };
 }
 
-/** A record that has nothing to show yet but where and when it was made. */
-export function emptyRecord(title: string, command: readonly string[], cards: readonly string[] = []): RunRecord {
+/** A record with only the machine and the time. */
+function emptyRecord(title: string, command: readonly string[], cards: readonly string[] = []): RunRecord {
   return {
     kind: 'tandem-record',
     schema: 1,
@@ -50,7 +54,7 @@ export function emptyRecord(title: string, command: readonly string[], cards: re
   };
 }
 
-/** `model.json` and `model.onnx` are called by their folder. */
+/** A file named `model.json` or `model.onnx` gets the name of its folder. */
 function modelName(path: string): string {
   const file = basename(path);
   return /^model\.\w+$/.test(file) ? basename(dirname(path)) || file : file;
@@ -58,29 +62,4 @@ function modelName(path: string): string {
 
 function nameOf(name: string): string {
   return name.slice(0, 200);
-}
-
-/** A timeline as plain columns. */
-export function columnsOf(timeline: Timeline): Pick<RunPart, 'timeline' | 'pace'> {
-  const { lanes, recorded } = timeline;
-  return { timeline: { lanes, recorded, spans: spansOf(timeline) }, pace: paceOf(timeline) };
-}
-
-function spansOf({ spans, lanes, startedAt }: Timeline): RunPart['timeline']['spans'] {
-  const laneOf = new Map(lanes.map(({ stage, worker }, lane) => [`${stage}/${worker}`, lane]));
-  const since = (time: number) => Math.max(0, Math.round(time - startedAt));
-  return {
-    lane: spans.map(({ stage, worker }) => laneOf.get(`${stage}/${worker}`)!),
-    microBatch: spans.map(({ microBatch }) => microBatch),
-    rows: spans.map(({ rows }) => rows),
-    readyAt: spans.map(({ readyAt }) => since(readyAt)),
-    acceptedAt: spans.map(({ acceptedAt }) => since(acceptedAt)),
-    finishedAt: spans.map(({ finishedAt }) => since(finishedAt)),
-  };
-}
-
-function paceOf({ pace }: Timeline): RunPart['pace'] {
-  const { intervalSeconds, rows, busySeconds } = pace;
-  const micros = (seconds: number) => Math.round(seconds * 1e6) / 1e6;
-  return { intervalSeconds, rows, busySeconds: busySeconds.map((lane) => lane.map(micros)) };
 }

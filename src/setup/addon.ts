@@ -1,17 +1,17 @@
-/** tfjs-node's native addon: its own two source files, compiled against the cached library and put where the package looks for it. */
+/** Builds tfjs-node's native addon from the package's two source files and the cached library, and installs it in the package. */
 import { createHash } from 'node:crypto';
 import { copyFile, mkdir, readdir, readFile, rename, rm, symlink } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { addonFile, NAPI_VERSION } from '../engine/tfjs/installed.js';
-import { lastWords, runCommand } from './command.js';
+import { errorLine, runCommand } from './command.js';
 import { requireCompiler } from './compiler.js';
 import { setupFailure } from './failure.js';
 import { sha256Of } from './wheel.js';
 
 /**
- * Give the package its library and its addon. The addon looks for the library in `deps/lib` of its package; that is one link to the
- * cached `tensorflow/`, beside which TensorFlow itself looks for `../nvidia`. Throws TANDEM_SETUP_FAILED.
+ * Links the package to the library and installs the addon. The addon looks for the library in `deps/lib` of its package, which becomes a
+ * link to the cached `tensorflow/`; TensorFlow looks for `../nvidia` next to that folder. Throws TANDEM_SETUP_FAILED.
  */
 export async function linkAddon(packageFolder: string, libraryFolder: string, env: NodeJS.ProcessEnv): Promise<void> {
   const addon =
@@ -20,14 +20,14 @@ export async function linkAddon(packageFolder: string, libraryFolder: string, en
   await replace(addonFile(packageFolder), (path) => copyFile(addon, path));
 }
 
-/** Remove whatever stands in the package's places. */
+/** Removes the library and the addon from the package. */
 export async function unlinkAddon(packageFolder: string): Promise<void> {
   for (const name of ['deps', 'lib']) await rm(join(packageFolder, name), { recursive: true, force: true });
 }
 
 /**
- * Addons are kept beside the library, named by what they were built from and by their own hash, so that the next checkout needs no
- * compiler: `addon/RECIPE-CONTENT.node`.
+ * The addon in the cache, or null. Addons are cached with the library as `addon/RECIPE-CONTENT.node`, named by the hash of their sources
+ * and their own hash, so that the next checkout needs no compiler.
  */
 async function builtAddon(packageFolder: string, libraryFolder: string): Promise<string | null> {
   const folder = join(libraryFolder, 'addon');
@@ -51,7 +51,7 @@ async function buildAddon(packageFolder: string, libraryFolder: string, env: Nod
     await rm(partial, { force: true });
     throw setupFailure(
       "cannot build TensorFlow's addon",
-      `${command} says "${lastWords(built)}"`,
+      `${command} reports "${errorLine(built)}"`,
       'use g++ 9 or newer (CXX=g++-12 chooses one), then run this again',
     );
   }
@@ -66,12 +66,12 @@ const COMPILE = ['-std=c++17', '-O2', '-fPIC', '-shared', '-w', `-DNAPI_VERSION=
 
 const LINK = [
   ...['-l:libtensorflow_cc.so.2', '-l:libtensorflow_framework.so.2'],
-  // Node closes an addon with the last thread that used it, but TensorFlow's own threads live on and crash without its code.
+  // Node unloads an addon with the last thread that used it, but TensorFlow's own threads continue and crash without its code.
   '-Wl,-z,nodelete',
   '-Wl,-rpath,$ORIGIN/../../deps/lib',
 ];
 
-/** @param tensorflow the cached folder that holds the libraries and `include/`. */
+/** @param tensorflow the cached folder with the libraries and `include/`. */
 function compileArguments(packageFolder: string, tensorflow: string, output: string): string[] {
   const { include_dir: nodeHeaders } = createRequire(import.meta.url)('node-api-headers') as { include_dir: string };
   const sources = SOURCES.map((name) => join(packageFolder, 'binding', name));
@@ -79,7 +79,7 @@ function compileArguments(packageFolder: string, tensorflow: string, output: str
   return [...COMPILE, ...headers, ...sources, `-L${tensorflow}`, ...LINK, '-o', output];
 }
 
-/** What the addon is built from, as a short hash: the package's sources and how they are compiled. */
+/** A short hash of the package's sources and the compiler flags. */
 export async function addonRecipe(packageFolder: string): Promise<string> {
   const hash = createHash('sha256').update([...COMPILE, ...LINK].join(' '));
   const folder = join(packageFolder, 'binding');
@@ -87,7 +87,7 @@ export async function addonRecipe(packageFolder: string): Promise<string> {
   return hash.digest('hex').slice(0, 16);
 }
 
-/** Make something under another name and rename it into place: a process that loads the package at this moment sees the old or the new. */
+/** Creates a file or link under another name and renames it, so that a process that loads the package meanwhile sees the old or the new one. */
 async function replace(path: string, make: (path: string) => Promise<void>): Promise<void> {
   const partial = `${path}.${process.pid}.partial`;
   await mkdir(dirname(path), { recursive: true });
@@ -95,7 +95,7 @@ async function replace(path: string, make: (path: string) => Promise<void>): Pro
   try {
     await rename(partial, path);
   } catch {
-    // A folder cannot be replaced by a link in one step.
+    // A folder cannot be replaced by a link atomically.
     await rm(path, { recursive: true, force: true });
     await rename(partial, path);
   }

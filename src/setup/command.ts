@@ -1,10 +1,10 @@
-/** One program run to its end, with what it said. */
+/** Runs one program to its end and returns its output. */
 import { spawn } from 'node:child_process';
 
 export interface CommandResult {
-  /** Exit status; null when it was killed or never started. */
+  /** Exit status; null if it was killed or did not start. */
   readonly status: number | null;
-  /** It is not on the PATH. */
+  /** Whether the program is not on the PATH. */
   readonly missing: boolean;
   readonly stdout: string;
   readonly stderr: string;
@@ -13,13 +13,13 @@ export interface CommandResult {
 export interface CommandOptions {
   readonly env?: NodeJS.ProcessEnv;
   readonly cwd?: string;
-  /** Milliseconds after which it is killed. */
+  /** Timeout in milliseconds, after which it is killed. */
   readonly timeout?: number;
-  /** `file` is a line for the shell. */
+  /** Whether `file` is a shell command. */
   readonly shell?: boolean;
 }
 
-/** Run a program with its own words kept from the terminal; a failure is a result, never an exception. */
+/** Runs a program without showing its output. A failure is a result, never an exception. */
 export function runCommand(
   file: string,
   args: readonly string[],
@@ -27,18 +27,18 @@ export function runCommand(
 ): Promise<CommandResult> {
   return new Promise((resolve) => {
     const child = spawn(file, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'], killSignal: 'SIGKILL' });
-    const said = { stdout: '', stderr: '' };
-    child.stdout.setEncoding('utf8').on('data', (text) => (said.stdout += text));
-    child.stderr.setEncoding('utf8').on('data', (text) => (said.stderr += text));
+    const output = { stdout: '', stderr: '' };
+    child.stdout.setEncoding('utf8').on('data', (text) => (output.stdout += text));
+    child.stderr.setEncoding('utf8').on('data', (text) => (output.stderr += text));
     child.on('error', (error: NodeJS.ErrnoException) => {
-      resolve({ ...said, status: null, missing: error.code === 'ENOENT', stderr: said.stderr || error.message });
+      resolve({ ...output, status: null, missing: error.code === 'ENOENT', stderr: output.stderr || error.message });
     });
-    child.on('close', (status) => resolve({ ...said, status, missing: false }));
+    child.on('close', (status) => resolve({ ...output, status, missing: false }));
   });
 }
 
-/** The line that tells the cause: the last one that speaks of an error, else the last one. */
-export function lastWords({ stdout, stderr }: CommandResult): string {
+/** The line with the cause: the last line that contains "error", else the last line, else the exit status. */
+export function errorLine({ stdout, stderr, status }: CommandResult): string {
   const lines = (stderr.trim() || stdout.trim()).split('\n').map((line) => line.trim());
-  return lines.findLast((line) => /error/i.test(line)) ?? lines.at(-1) ?? '';
+  return lines.findLast((line) => /error/i.test(line)) ?? (lines.at(-1) || `nothing; exit status ${status}`);
 }

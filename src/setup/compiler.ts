@@ -1,14 +1,14 @@
-/** The C++ compiler that builds the addon's two source files. */
+/** Finds the C++ compiler for the addon's two source files. */
 import { runCommand } from './command.js';
 import { setupFailure } from './failure.js';
 
 export interface Compiler {
   readonly command: string;
-  /** Its own first line: `g++ (Debian 12.2.0) 12.2.0`. */
+  /** First line of its version output: `g++ (Debian 12.2.0) 12.2.0`. */
   readonly version: string;
 }
 
-/** `$CXX` if it is set, else the first one on the PATH; null where there is none. */
+/** `$CXX` if it is set, else the first compiler on the PATH; null if there is none. */
 export async function findCompiler(env: NodeJS.ProcessEnv = process.env): Promise<Compiler | null> {
   for (const command of env.CXX ? [env.CXX] : ['g++', 'c++', 'clang++']) {
     const { status, stdout } = await runCommand(command, ['--version'], { env });
@@ -20,7 +20,7 @@ export async function findCompiler(env: NodeJS.ProcessEnv = process.env): Promis
 export const COMPILER_REMEDY =
   'install a C++ compiler (Debian, Ubuntu: sudo apt-get install g++; Fedora: sudo dnf install gcc-c++), then run this again';
 
-/** Throws TANDEM_SETUP_FAILED where there is no compiler. */
+/** Throws TANDEM_SETUP_FAILED if there is no compiler. */
 export async function requireCompiler(env: NodeJS.ProcessEnv): Promise<Compiler> {
   const compiler = await findCompiler(env);
   if (compiler !== null) return compiler;

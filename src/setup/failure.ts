@@ -1,4 +1,4 @@
-/** Why a set-up could not be done: always what, why, and what to type. */
+/** The errors of a setup: what failed, why, and what to type. */
 import { TandemError } from '../errors.js';
 
 /** @param what the step that failed; `why` follows it after a colon. */
@@ -7,24 +7,34 @@ export function setupFailure(what: string, why: string, remedy: string, cause?: 
 }
 
 const DISK_FAULTS: Record<string, { why: string; remedy: string }> = {
-  ENOSPC: { why: 'the disk is full', remedy: 'make room there, or set XDG_CACHE_HOME to a folder on a larger disk' },
-  EDQUOT: { why: 'the disk quota is used up', remedy: 'make room there, or set XDG_CACHE_HOME to a folder elsewhere' },
+  ENOSPC: {
+    why: 'the disk is full',
+    remedy: 'free some space there, or set XDG_CACHE_HOME to a folder on a larger disk',
+  },
+  EDQUOT: {
+    why: 'the disk quota is used up',
+    remedy: 'free some space there, or set XDG_CACHE_HOME to a folder elsewhere',
+  },
   EROFS: { why: 'the disk is read-only', remedy: 'set XDG_CACHE_HOME to a folder that can be written' },
   EACCES: { why: 'writing there is not allowed', remedy: 'set XDG_CACHE_HOME to a folder of your own' },
+  ENOTDIR: { why: 'a parent of that path is not a folder', remedy: 'set XDG_CACHE_HOME to a folder of your own' },
 };
 
-/** A fault of the disk under `folder` in its own words; anything else as it came. */
+/** Turns a system error in `folder` into a coded error; any other error is returned unchanged. */
 export function diskFailure(what: string, folder: string, error: unknown): unknown {
-  const fault = DISK_FAULTS[(error as NodeJS.ErrnoException).code ?? ''];
-  return fault ? setupFailure(what, `${fault.why} (${folder})`, fault.remedy, error) : error;
+  const { code = '', syscall, message } = error as NodeJS.ErrnoException;
+  const fault = DISK_FAULTS[code];
+  if (fault) return setupFailure(what, `${fault.why} (${folder})`, fault.remedy, error);
+  if (syscall === undefined) return error;
+  return setupFailure(what, `${message} (${folder})`, 'set XDG_CACHE_HOME to a folder that can be written', error);
 }
 
-/** The same fault when another program met it and only printed it. */
-export function saysDiskFull(words: string): boolean {
-  return /no space left on device|\[Errno 28\]|disk quota exceeded/i.test(words);
+/** Whether the output of another program reports a full disk. */
+export function isDiskFull(output: string): boolean {
+  return /no space left on device|\[Errno 28\]|disk quota exceeded/i.test(output);
 }
 
-/** As Node itself would throw it, for `diskFailure` to explain. */
-export function diskFull(words: string): Error {
-  return Object.assign(new Error(words), { code: 'ENOSPC' });
+/** A full disk as an error of Node, for `diskFailure`. */
+export function diskFull(output: string): Error {
+  return Object.assign(new Error(output), { code: 'ENOSPC' });
 }

@@ -1,4 +1,4 @@
-/** TensorFlow's library in the user's cache: fetched once, then every file is known by its hash. */
+/** TensorFlow's library in the user's cache: fetched once, with the hash of every file. */
 import { mkdir, open, readdir, readFile, rename, rm, stat, statfs, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { diskFailure, setupFailure } from './failure.js';
@@ -6,13 +6,13 @@ import { requirePython } from './python.js';
 import type { LibrarySource } from './tensorflow-wheels.js';
 import { fetchWheel, sha256Of, unpackWheel, verifyWheel } from './wheel.js';
 
-/** Written last, inside the folder: without it the folder is nothing. */
+/** File in the folder that is written last: a folder without it is incomplete. */
 const STAMP = 'tandem.json';
 
 interface LibraryStamp {
   /** sha256 of each wheel, by file name. */
   readonly wheels: Record<string, string>;
-  /** What was unpacked, by path inside the folder. */
+  /** The unpacked files, by path inside the folder. */
   readonly files: Record<string, { readonly bytes: number; readonly sha256: string }>;
 }
 
@@ -20,13 +20,13 @@ export interface LibraryOptions {
   /** The user's cache folder. */
   readonly cache: string;
   readonly env: NodeJS.ProcessEnv;
-  /** Told, in a few words, what takes time. */
+  /** Called with a short description of each slow step. */
   readonly say: (line: string) => void;
-  /** Told, now and then, how many bytes of how many are fetched. */
+  /** Called at intervals with the fetched bytes and the total. */
   readonly progress?: (fetched: number, total: number) => void;
 }
 
-/** The library's folder if it is there and whole, byte by byte; null otherwise. */
+/** The library's folder if it is complete and all hashes match; else null. */
 export async function cachedLibrary(source: LibrarySource, { cache, say }: LibraryOptions): Promise<string | null> {
   const folder = join(cache, source.name);
   const stamp = await readStamp(folder);
@@ -42,8 +42,8 @@ export async function cachedLibrary(source: LibrarySource, { cache, say }: Libra
   return folder;
 }
 
-/** A quick look, without hashing: are the files there, in their sizes? */
-export async function looksWhole(folder: string): Promise<boolean> {
+/** A quick check without hashing: whether all files exist with their sizes. */
+export async function hasAllFiles(folder: string): Promise<boolean> {
   const stamp = await readStamp(folder);
   if (stamp === null) return false;
   const sizes = Object.entries(stamp.files).map(
@@ -53,8 +53,8 @@ export async function looksWhole(folder: string): Promise<boolean> {
 }
 
 /**
- * Fetch, check and unpack the library into the cache; returns its folder. All of it happens under a name that nobody reads, and
- * one rename publishes it: an interrupted run leaves only that name, which the next run removes. The caller holds the cache's lock.
+ * Fetches, checks and unpacks the library into the cache; returns its folder. This happens in a partial folder that is renamed at the
+ * end: an interrupted run leaves only the partial folder, which the next run removes. The caller holds the cache's lock.
  * Throws TANDEM_SETUP_FAILED.
  */
 export async function fetchLibrary(source: LibrarySource, options: LibraryOptions): Promise<string> {
@@ -64,14 +64,14 @@ export async function fetchLibrary(source: LibrarySource, options: LibraryOption
   try {
     await mkdir(cache, { recursive: true });
     await rm(partial, { recursive: true, force: true });
-    await requireRoom(source, cache, what);
-    const python = await requirePython(env);
+    await requireFreeSpace(source, cache, what);
+    const python = await requirePython(env, source.name);
     let fetched = 0;
     for (const wheel of source.wheels) {
       const scratch = join(partial, '.wheel');
       await mkdir(scratch, { recursive: true });
       const watch = setInterval(async () => {
-        // pip copies the file at the end: for a moment it is there twice.
+        // pip copies the file at the end: for a moment there are two copies.
         progress(Math.min(fetched + (await bytesIn(scratch)), source.downloadBytes), source.downloadBytes);
       }, 500);
       await fetchWheel(wheel, scratch, python).finally(() => clearInterval(watch));
@@ -92,14 +92,14 @@ export async function fetchLibrary(source: LibrarySource, options: LibraryOption
   }
 }
 
-async function requireRoom({ diskBytes }: LibrarySource, cache: string, what: string): Promise<void> {
+async function requireFreeSpace({ diskBytes }: LibrarySource, cache: string, what: string): Promise<void> {
   const { bavail, bsize } = await statfs(cache);
   if (bavail * bsize >= diskBytes) return;
   const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`;
   throw setupFailure(
     what,
-    `it needs ${gigabytes(diskBytes)} in ${cache}, where ${gigabytes(bavail * bsize)} are free`,
-    'make room there, or set XDG_CACHE_HOME to a folder on a larger disk',
+    `it needs ${gigabytes(diskBytes)} in ${cache}, but ${gigabytes(bavail * bsize)} are free`,
+    'free some space there, or set XDG_CACHE_HOME to a folder on a larger disk',
   );
 }
 
@@ -124,7 +124,7 @@ async function readStamp(folder: string): Promise<LibraryStamp | null> {
   }
 }
 
-/** What a download has brought so far; files may come and go meanwhile. */
+/** Bytes downloaded so far; files may appear and disappear meanwhile. */
 async function bytesIn(folder: string): Promise<number> {
   const names = await readdir(folder, { recursive: true }).catch(() => []);
   const entries = await Promise.all(names.map((name) => stat(join(folder, name)).catch(() => null)));
@@ -138,7 +138,7 @@ async function sizeOf(file: string): Promise<number | null> {
   );
 }
 
-/** To the disk, now: a rename must never be remembered better than the bytes that it publishes. */
+/** Syncs a file or folder: a rename must not be durable before the bytes that it publishes. */
 async function sync(path: string): Promise<void> {
   const file = await open(path, 'r');
   try {

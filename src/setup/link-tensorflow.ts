@@ -1,11 +1,11 @@
-/** Gives tfjs-node its TensorFlow: what works is kept, then the cache, then the package's own download, then the published wheel. */
+/** Links tfjs-node to TensorFlow's library: a working one is kept; otherwise from the cache, the package's own download, or the published wheel, in this order. */
 import { rm } from 'node:fs/promises';
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
-import { PACKAGES } from '../engine/tfjs/installed.js';
+import { join } from 'node:path';
+import { tfjsEngine } from '../engine/tfjs/engine.js';
+import { folderOf, PACKAGES, setupRemedy } from '../engine/tfjs/installed.js';
 import { TandemError } from '../errors.js';
-import { cacheFolder } from '../plan/cache-folder.js';
-import { readNvidiaDriver } from '../plan/nvidia.js';
+import { cacheFolder } from '../machine/cache-folder.js';
+import { readNvidiaDriver } from '../machine/cards/nvidia.js';
 import { linkAddon, unlinkAddon } from './addon.js';
 import { diskFailure, setupFailure } from './failure.js';
 import { cachedLibrary, fetchLibrary } from './library.js';
@@ -15,6 +15,8 @@ import { packageOffersDownload, runPackageDownload } from './package-download.js
 import { type Probe, probeEngine } from './probe.js';
 import { type LibrarySource, librarySource } from './tensorflow-wheels.js';
 
+const PROVIDERS = { cpu: 'tensorflow', gpu: 'tensorflow-gpu' } as const;
+
 export const TENSORFLOW_PACKAGES = { cpu: PACKAGES.tensorflow, gpu: PACKAGES['tensorflow-gpu'] } as const;
 
 export interface LinkOptions {
@@ -22,35 +24,31 @@ export interface LinkOptions {
   readonly kind: 'cpu' | 'gpu';
   /** Link again even if it works. */
   readonly force?: boolean;
-  /** Give tfjs-node-gpu the CPU library: it then computes on the CPU, which is of use to tests only. */
+  /** Give tfjs-node-gpu the CPU library: it then computes on the CPU, which is useful only for tests. */
   readonly allowCpuLibrary?: boolean;
-  /** Told, in a few words, what takes time. */
+  /** Called with a short description of each slow step. */
   readonly say?: (line: string) => void;
-  /** Told, now and then, how many bytes of how many are fetched. */
+  /** Called at intervals with the fetched bytes and the total. */
   readonly progress?: (fetched: number, total: number) => void;
-  /** For the programs that it runs, and for where the user's cache lies. */
+  /** Environment of the started programs; it also determines the user's cache folder. */
   readonly env?: NodeJS.ProcessEnv;
-  /** The package to link; default: the one that tandem itself would load. */
+  /** The package to link; default: the one that tandem would load. */
   readonly packageFolder?: string;
-  /** The library to take; default: what is published for this machine. */
+  /** The library to use; default: the published one for this platform. */
   readonly source?: LibrarySource | null;
 }
 
 export interface LinkResult extends Linked {
-  /** Nothing had to be done. */
+  /** Whether it was already linked. */
   readonly kept: boolean;
 }
 
 /** Where the package is installed, or null. */
-export function tensorflowFolder(kind: 'cpu' | 'gpu'): string | null {
-  try {
-    return dirname(createRequire(import.meta.url).resolve(`${TENSORFLOW_PACKAGES[kind]}/package.json`));
-  } catch {
-    return null;
-  }
+function tensorflowFolder(kind: 'cpu' | 'gpu'): string | null {
+  return folderOf(TENSORFLOW_PACKAGES[kind]);
 }
 
-/** Link the package, or find that it is linked. Throws TANDEM_SETUP_FAILED, TANDEM_ENGINE_MISSING where the package is absent. */
+/** Links the package unless it is already linked. Throws TANDEM_SETUP_FAILED, TANDEM_ENGINE_MISSING if the package is absent. */
 export async function linkTensorflow(options: LinkOptions): Promise<LinkResult> {
   const packageFolder = options.packageFolder ?? requirePackage(options.kind);
   if (!options.force) {
@@ -69,11 +67,11 @@ function requirePackage(kind: 'cpu' | 'gpu'): string {
   const folder = tensorflowFolder(kind);
   if (folder !== null) return folder;
   throw new TandemError('TANDEM_ENGINE_MISSING', `${TENSORFLOW_PACKAGES[kind]} is not installed`, {
-    remedy: `npm install --ignore-scripts ${TENSORFLOW_PACKAGES[kind]}@4.22.0`,
+    remedy: setupRemedy(kind === 'gpu' ? 'tensorflow-gpu' : 'tensorflow'),
   });
 }
 
-/** One linking, under the lock. */
+/** One linking; the caller holds the lock. */
 class Linking {
   readonly cache: string;
   readonly #packageFolder: string;
@@ -102,7 +100,7 @@ class Linking {
     const library = this.#source();
     const cached = library && (await cachedLibrary(library, this.#libraryOptions()));
     if (cached) return this.#link(cached);
-    // The package's GPU download is built for CUDA 11.2 and brings no CUDA: the wheels are newer and whole.
+    // The package's GPU download is built for CUDA 11.2 and does not contain CUDA: the wheels are newer and complete.
     const downloaded = kind === 'cpu' ? await this.#download() : null;
     if (downloaded) return downloaded;
     if (library === null) throw unsupported(kind);
@@ -110,7 +108,7 @@ class Linking {
     return this.#link(await fetchLibrary(library, this.#libraryOptions()));
   }
 
-  /** Linked by hand or by the package's own script, before tandem looked: kept if it works. */
+  /** A library that was linked by hand or by the package's own script is kept if it works. */
   async #adopt(): Promise<Linked | null> {
     if (await isLinkedByTandem(this.#packageFolder)) return null;
     const probe = await this.#probe();
@@ -125,7 +123,7 @@ class Linking {
     const probe = ended ? await this.#probe() : null;
     if (probe?.works) return { ...(await writeLinked(this.#packageFolder, 'package', probe)), kept: false };
     await unlinkAddon(this.#packageFolder);
-    this.#say("the package's own download did not work: taking the published wheel");
+    this.#say("the package's own download did not work: fetching the published wheel");
     return null;
   }
 
@@ -135,33 +133,33 @@ class Linking {
     await linkAddon(this.#packageFolder, libraryFolder, this.#env);
     const probe = await this.#probe();
     if (!probe.works) {
-      // An addon that was built on another machine may not load here: the next run builds it anew.
+      // An addon that was built on another machine may not load here: the next run builds it again.
       await rm(join(libraryFolder, 'addon'), { recursive: true, force: true });
       throw setupFailure(
         'TensorFlow is linked but does not work',
         probe.reason,
-        'run this again; it builds the addon anew',
+        'run this again; it builds the addon again',
       );
     }
     if (kind === 'gpu' && probe.device === 'CPU' && !allowCpuLibrary) this.#explainCpu();
     return { ...(await writeLinked(this.#packageFolder, 'wheel', probe)), kept: false };
   }
 
-  /** An image may be built where no card is; a driver whose card stays unused is a fault. */
+  /** A machine without a driver is allowed, because an image may be built there. A driver whose card is not used is an error. */
   #explainCpu(): void {
     const driver = readNvidiaDriver();
     if (driver !== null) {
       throw setupFailure(
         'TensorFlow is linked but computes on the CPU',
-        `it can use no card of the NVIDIA driver ${driver.version}`,
+        `it cannot use a card of the NVIDIA driver ${driver.version}`,
         'update the driver (CUDA 12 needs 525 or newer); npx tandem doctor shows what is found',
       );
     }
-    this.#say('no NVIDIA driver here: this computes on the CPU until there is one');
+    this.#say('there is no NVIDIA driver: TensorFlow computes on the CPU until one is installed');
   }
 
   #probe(): Promise<Probe> {
-    return probeEngine('tfjs', this.#options.kind === 'gpu' ? 'tensorflow-gpu' : 'tensorflow', this.#packageFolder);
+    return probeEngine(tfjsEngine.id, PROVIDERS[this.#options.kind], this.#packageFolder);
   }
 
   #source(): LibrarySource | null {
@@ -179,11 +177,11 @@ function unsupported(kind: 'cpu' | 'gpu'): TandemError {
   return setupFailure(
     `cannot link ${TENSORFLOW_PACKAGES[kind]}`,
     `no TensorFlow library is published for ${process.platform} ${process.arch} that its addon can be built against`,
-    'use ONNX models: onnxruntime works here from npm alone',
+    'use ONNX models: onnxruntime works here without setup',
   );
 }
 
-/** As download sizes are told: `274 MB`, `3.4 GB`. */
+/** A download size: `274 MB`, `3.4 GB`. */
 export function megabytes(bytes: number): string {
   return bytes < 1e9 ? `${Math.round(bytes / 1e6)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
 }

@@ -1,27 +1,27 @@
-/** What a TensorFlow package is linked to: a small file beside the addon, so that "already linked" costs no loading. */
+/** The record of a linked TensorFlow package: a small file next to the addon, so that an existing link is recognised without loading it. */
 import { lstat, readdir, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import type { EngineFacts } from '../engine/entry.js';
 import { addonFile } from '../engine/tfjs/installed.js';
 import { addonRecipe } from './addon.js';
-import { looksWhole } from './library.js';
-import type { EngineFacts } from './probe.js';
+import { hasAllFiles } from './library.js';
 
 export interface Linked {
-  /** Who brought the library: the package's own download, a wheel in the user's cache, or somebody by hand. */
+  /** Source of the library: the package's own download, a wheel in the user's cache, or a link by hand. */
   readonly by: 'package' | 'wheel' | 'hand';
-  /** TensorFlow's version, as the loaded library told it. */
+  /** TensorFlow's version, from the loaded library. */
   readonly version: string;
   readonly device: 'CPU' | 'GPU';
-  /** How tandem built the addon; empty where it did not. An addon of an older recipe is built again. */
+  /** Hash of the sources and flags of the addon; empty if tandem did not build it. An addon with another recipe is built again. */
   readonly recipe: string;
-  /** Of the addon that was tried. */
+  /** Hash and size of the addon that was tested. */
   readonly addonBytes: number;
   readonly addonModified: number;
 }
 
 const stampFile = (packageFolder: string) => join(packageFolder, 'lib', 'tandem.json');
 
-/** What the package was found to be linked to, if that still stands: the same addon, and its library's files in their sizes. */
+/** The recorded link if it is still valid: the same addon, and the library's files with their sizes. */
 export async function readLinked(packageFolder: string): Promise<Linked | null> {
   try {
     const linked = JSON.parse(await readFile(stampFile(packageFolder), 'utf8')) as Linked;
@@ -34,16 +34,16 @@ export async function readLinked(packageFolder: string): Promise<Linked | null> 
   }
 }
 
-/** The library as far as names and sizes show: links that lead somewhere, and for the cache's own the sizes that it wrote down. */
+/** Checks the library by names and sizes: links must resolve, and files in the cache must have their recorded sizes. */
 async function libraryStands(packageFolder: string, by: Linked['by']): Promise<boolean> {
   const folder = join(packageFolder, 'deps', 'lib');
-  if (by === 'wheel') return looksWhole(dirname(await realpath(folder)));
+  if (by === 'wheel') return hasAllFiles(dirname(await realpath(folder)));
   const names = await readdir(folder).catch(() => []);
   await Promise.all(names.map((name) => stat(join(folder, name))));
   return true;
 }
 
-/** Write down what a trial has shown. */
+/** Records the result of a test. */
 export async function writeLinked(
   packageFolder: string,
   by: Linked['by'],
@@ -62,7 +62,7 @@ async function recipeOf(packageFolder: string, by: Linked['by']): Promise<string
   return by === 'wheel' ? addonRecipe(packageFolder) : '';
 }
 
-/** tandem gives a package one link where others leave a folder. */
+/** Whether `deps/lib` is a link, which only tandem creates; other tools leave a folder. */
 export async function isLinkedByTandem(packageFolder: string): Promise<boolean> {
   return lstat(join(packageFolder, 'deps', 'lib')).then(
     (entry) => entry.isSymbolicLink(),

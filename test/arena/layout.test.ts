@@ -1,8 +1,9 @@
-/** The layout: aligned, disjoint while lives meet, and no larger than it must be. */
+/** The layout: aligned, disjoint while tensors live at the same time, and no larger than necessary. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { ALIGNMENT, arenaBytes, layOut, type Region, type Resident } from '../../src/arena/layout.js';
+import { straight } from '../fixtures/route.js';
 
 const resident = (name: string, floats: number, born: number, last: number): Resident => ({
   name,
@@ -29,7 +30,7 @@ const residents = fc
 test('regions whose lives meet never share a byte, and all are aligned', () => {
   fc.assert(
     fc.property(residents, (list) => {
-      const { regions, dataBytes } = layOut(list, 5, 1);
+      const { regions, dataBytes } = layOut(list, straight(5), 1);
       assert.deepEqual(
         regions.map(({ name }) => name),
         list.map(({ name }) => name),
@@ -46,7 +47,7 @@ test('regions whose lives meet never share a byte, and all are aligned', () => {
 test('the slot is never larger than all tensors side by side, and at least the most that is alive at once', () => {
   fc.assert(
     fc.property(residents, (list) => {
-      const { regions, dataBytes } = layOut(list, 5, 1);
+      const { regions, dataBytes } = layOut(list, straight(5), 1);
       const aligned = (bytes: number) => Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
       assert.ok(dataBytes <= regions.reduce((sum, { bytes }) => sum + aligned(bytes), 0));
       for (let stage = -1; stage <= 5; stage++) {
@@ -58,12 +59,12 @@ test('the slot is never larger than all tensors side by side, and at least the m
 });
 
 test('a tensor that is read by the stage that writes another does not share its bytes', () => {
-  const [input, output] = layOut([resident('in', 16, -1, 0), resident('out', 16, 0, 1)], 1, 1).regions;
+  const [input, output] = layOut([resident('in', 16, -1, 0), resident('out', 16, 0, 1)], straight(1), 1).regions;
   assert.ok(!overlaps(input!, output!));
 });
 
-test('a tensor born after another died takes its place', () => {
-  const layout = layOut([resident('a', 16, -1, 0), resident('b', 16, 0, 1), resident('c', 16, 1, 2)], 2, 3);
+test('a tensor that is born after another one died takes its bytes', () => {
+  const layout = layOut([resident('a', 16, -1, 0), resident('b', 16, 0, 1), resident('c', 16, 1, 2)], straight(2), 3);
   assert.equal(layout.dataBytes, 2 * 64);
   assert.equal(layout.regions[0]!.offset, layout.regions[2]!.offset);
   assert.equal(arenaBytes(layout), 3 * (layout.headerBytes + 128) + 3 * ALIGNMENT);

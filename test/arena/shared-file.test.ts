@@ -1,4 +1,4 @@
-/** The nameless file between processes: it is there as a whole and empty before anybody maps it, and there is nothing to clean up. */
+/** The shared file between processes: it is allocated and zero before a process maps it, and there is nothing to clean up. */
 import assert from 'node:assert/strict';
 import { closeSync, existsSync, fstatSync, openSync, readdirSync } from 'node:fs';
 import { after, test } from 'node:test';
@@ -8,7 +8,7 @@ import { clearSharedFile, closeSharedFile, openSharedFile } from '../../src/aren
 const fd = openSharedFile();
 after(() => closeSharedFile(fd));
 
-test('it is made of zeros up to the size that is asked for, whatever it held, and takes memory for all of it', () => {
+test('clearing makes it zeros up to the given size, whatever it held, and allocates all of it', () => {
   for (const bytes of [4096, 3 * 2 ** 20 + 64, 8192]) {
     clearSharedFile(fd, bytes);
     const { size, blocks } = fstatSync(fd);
@@ -27,7 +27,7 @@ test('what is written through one mapping is read through another', () => {
   assert.deepEqual([...other!.subarray(7, 10)], [1, 2, 3]);
 });
 
-test('a file that is closed gives its memory back, though it was mapped and somebody still looks', {
+test('closing frees its memory, though it is still mapped and open elsewhere', {
   skip: process.platform !== 'linux' && 'only Linux can do that',
 }, () => {
   const own = openSharedFile();
@@ -44,7 +44,7 @@ test('a file that is closed gives its memory back, though it was mapped and some
   }
 });
 
-test('where there is no more room that is said before anybody maps it', {
+test('when memory is full, clearing fails, so no process maps the file', {
   skip: !existsSync('/dev/full') && 'no /dev/full here',
 }, () => {
   const full = openSync('/dev/full', 'w');
@@ -55,7 +55,7 @@ test('where there is no more room that is said before anybody maps it', {
   }
 });
 
-test('it has no name that could be left behind', { skip: !existsSync('/dev/shm') && 'no /dev/shm here' }, () => {
+test('it is unlinked, so no name is left behind', { skip: !existsSync('/dev/shm') && 'no /dev/shm here' }, () => {
   assert.deepEqual(
     readdirSync('/dev/shm').filter((name) => name.startsWith('tandem-')),
     [],

@@ -7,24 +7,25 @@ import { Arena } from '../../src/arena/arena.js';
 import { layOut } from '../../src/arena/layout.js';
 import type { Slot } from '../../src/arena/slot.js';
 import { TandemError } from '../../src/errors.js';
+import { straight } from '../fixtures/route.js';
 
 const STAGES = 2;
-const layout = () =>
+const layout = (rounds = 1) =>
   layOut(
     [
       { name: 'in', dtype: 'float32', shape: [4, 2], born: -1, last: 0 },
       { name: 'mid', dtype: 'int32', shape: [4, 3], born: 0, last: 1 },
       { name: 'out', dtype: 'float32', shape: [4, 1], born: 1, last: 2 },
     ],
-    STAGES,
+    { ...straight(STAGES), rounds },
     2,
   );
-const fresh = () => new Arena(layout()).slots[0]!;
-const at = (slot: Slot) => `${slot.state.state}(${slot.state.stage})`;
+const fresh = (rounds = 1) => new Arena(layout(rounds)).slots[0]!;
+const at = (slot: Slot) => `${slot.state.state}(${slot.state.step})`;
 const refuses = (change: () => unknown) =>
   assert.throws(change, (error) => error instanceof TandemError && error.code === 'TANDEM_INTERNAL');
 
-test('the whole way: FREE, FILLING, READY and RUNNING in each stage, DONE, FREE', () => {
+test('all states in sequence: FREE, FILLING, READY and RUNNING in each stage, DONE, FREE', () => {
   const slot = fresh();
   const seen = [at(slot)];
   const step = (change: () => unknown) => {
@@ -54,13 +55,13 @@ test('the whole way: FREE, FILLING, READY and RUNNING in each stage, DONE, FREE'
 test('arena/slot I1: of two threads that accept the same slot, one is refused', async () => {
   const arena = new Arena(layout());
   const slot = arena.slots[0]!;
-  // Both threads wait at the gate, so that they reach for the slot at the same instant, many times over.
+  // Both threads wait at the gate, so that they accept at the same instant, many times over.
   const gate = new Int32Array(new SharedArrayBuffer(8));
   const rounds = 300;
   const source = `
     const { workerData, parentPort } = require('node:worker_threads');
     import(workerData.arenaModule).then(({ Arena }) => {
-      const slot = new Arena(workerData.layout, workerData.place).slots[0];
+      const slot = new Arena(workerData.layout, workerData.handle).slots[0];
       let won = 0;
       for (let round = 1; round <= ${rounds}; round++) {
         while (Atomics.load(workerData.gate, 0) < round);
@@ -71,7 +72,7 @@ test('arena/slot I1: of two threads that accept the same slot, one is refused', 
       parentPort.postMessage(won);
     });`;
   const arenaModule = new URL('../../src/arena/arena.js', import.meta.url).href;
-  const workerData = { place: arena.place, layout: arena.layout, gate, arenaModule };
+  const workerData = { handle: arena.handle, layout: arena.layout, gate, arenaModule };
   const workers = [0, 1].map(() => new Worker(source, { eval: true, workerData }));
   const wins = Promise.all(
     workers.map(
@@ -93,46 +94,92 @@ test('arena/slot I1: of two threads that accept the same slot, one is refused', 
   assert.equal(a! + b!, rounds);
 });
 
-test('arena/slot I2: any change that the table does not allow is refused and changes nothing', () => {
-  const changes: Record<string, (slot: Slot) => unknown> = {
-    claim: (slot) => assert.ok(slot.claim()),
-    publish: (slot) => slot.publish(0, 1),
-    accept0: (slot) => slot.accept(0),
-    accept1: (slot) => slot.accept(1),
-    advance0: (slot) => slot.advance(0),
-    advance1: (slot) => slot.advance(1),
-    fail0: (slot) => slot.fail(0),
-    fail1: (slot) => slot.fail(1),
-    refill: (slot) => slot.refill(),
-    release: (slot) => slot.release(),
-  };
-  const TABLE: Record<string, Record<string, string>> = {
-    'FREE(0)': { claim: 'FILLING(0)' },
-    'FILLING(0)': { publish: 'READY(0)', release: 'FREE(0)' },
-    'READY(0)': { accept0: 'RUNNING(0)', fail0: 'FAILED(0)' },
-    'READY(1)': { accept1: 'RUNNING(1)', fail1: 'FAILED(1)' },
-    'RUNNING(0)': { advance0: 'READY(1)', fail0: 'FAILED(0)' },
-    'RUNNING(1)': { advance1: 'DONE(0)', fail1: 'FAILED(1)' },
-    'FAILED(0)': { refill: 'FILLING(0)', release: 'FREE(0)' },
-    'FAILED(1)': { refill: 'FILLING(0)', release: 'FREE(0)' },
-    'DONE(0)': { refill: 'FILLING(0)', release: 'FREE(0)' },
-  };
-  fc.assert(
-    fc.property(fc.array(fc.constantFrom(...Object.keys(changes)), { maxLength: 60 }), (names) => {
-      const slot = fresh();
-      for (const name of names) {
-        const before = at(slot);
-        const expected = TABLE[before]![name];
-        let refused = false;
-        try {
-          changes[name]!(slot);
-        } catch {
-          refused = true;
+const CHANGES: Record<string, (slot: Slot, rounds: number) => unknown> = {
+  claim: (slot) => assert.ok(slot.claim()),
+  publish: (slot, rounds) => slot.publish(0, 1, { rounds }),
+  accept0: (slot) => slot.accept(0),
+  accept1: (slot) => slot.accept(1),
+  advance0: (slot) => slot.advance(0),
+  advance1: (slot) => slot.advance(1),
+  fail0: (slot) => assert.ok(slot.fail(0)),
+  fail1: (slot) => assert.ok(slot.fail(1)),
+  strand0: (slot) => assert.ok(slot.strand(0)),
+  strand1: (slot) => assert.ok(slot.strand(1)),
+  refill: (slot) => slot.refill(),
+  release: (slot) => slot.release(),
+};
+const TABLE: Record<string, Record<string, string>> = {
+  'FREE(0)': { claim: 'FILLING(0)' },
+  'FILLING(0)': { publish: 'READY(0)', release: 'FREE(0)' },
+  'READY(0)': { accept0: 'RUNNING(0)', strand0: 'FAILED(0)' },
+  'READY(1)': { accept1: 'RUNNING(1)', strand1: 'FAILED(1)' },
+  'RUNNING(0)': { advance0: 'READY(1)', fail0: 'FAILED(0)' },
+  'RUNNING(1)': { advance1: 'DONE(0)', fail1: 'FAILED(1)' },
+  'FAILED(0)': { refill: 'FILLING(0)', release: 'FREE(0)' },
+  'FAILED(1)': { refill: 'FILLING(0)', release: 'FREE(0)' },
+  'DONE(0)': { refill: 'FILLING(0)', release: 'FREE(0)' },
+};
+
+test('arena/slot I2: any change that the table does not allow is refused and changes nothing, in one round or more', () => {
+  for (const rounds of [1, 2, 3]) {
+    const allowed = fc.array(fc.nat(), { maxLength: 60 });
+    fc.assert(
+      fc.property(allowed, fc.array(fc.constantFrom(...Object.keys(CHANGES)), { maxLength: 60 }), (picks, names) => {
+        const slot = fresh(rounds);
+        let round = 0;
+        const change = (name: string) => {
+          const before = at(slot);
+          const again = before === 'RUNNING(1)' && name === 'advance1' && round + 1 < rounds;
+          const expected = again ? 'READY(0)' : TABLE[before]![name];
+          let refused = false;
+          try {
+            CHANGES[name]!(slot, rounds);
+          } catch {
+            refused = true;
+          }
+          if (again) round += 1;
+          if (name === 'publish' && !refused) round = 0;
+          assert.equal(refused, expected === undefined, `${name} from ${before}`);
+          assert.equal(at(slot), expected ?? before);
+          if (at(slot) !== 'FREE(0)' && at(slot) !== 'FILLING(0)') assert.equal(slot.round, round);
+        };
+        // Far along the table first, then anything.
+        for (const pick of picks) {
+          const changes = Object.keys(TABLE[at(slot)]!).filter((name) => !/^fail|^strand/.test(name));
+          change(changes[pick % changes.length]!);
         }
-        assert.equal(refused, expected === undefined, `${name} from ${before}`);
-        assert.equal(at(slot), expected ?? before);
-      }
-    }),
+        for (const name of names) change(name);
+      }),
+    );
+  }
+});
+
+test('a slot makes as many rounds as it was published for, and records what ran in each', () => {
+  const slot = fresh(3);
+  slot.claim();
+  slot.publish(5, 1, { rounds: 2 });
+  const ran = [0, 1].map((round) =>
+    [0, 1].map((step) => ({
+      worker: 10 * round + step,
+      loadedFrom: round + step / 8,
+      acceptedAt: round + step / 4,
+      finishedAt: round + step / 2,
+    })),
+  );
+  for (const round of [0, 1]) {
+    for (const step of [0, 1]) {
+      assert.equal(slot.round, round);
+      assert.equal(slot.readyFor(step), step);
+      slot.accept(step);
+      slot.setRan(step, ran[round]![step]!);
+      assert.equal(slot.isLast(step), round === 1 && step === 1);
+      slot.advance(step);
+    }
+  }
+  assert.ok(slot.isDone);
+  assert.deepEqual(
+    [0, 1].map((round) => [0, 1].map((step) => slot.ran(step, round))),
+    ran,
   );
 });
 
@@ -142,7 +189,7 @@ test('arena/slot I3: a thread that accepts sees the bytes, dims and rows that we
   const source = `
     const { workerData, parentPort } = require('node:worker_threads');
     import(workerData.arenaModule).then(({ Arena }) => {
-      const slot = new Arena(workerData.layout, workerData.place).slots[1];
+      const slot = new Arena(workerData.layout, workerData.handle).slots[1];
       while (slot.state.state !== 'READY');
       slot.accept(0);
       const { shape, data } = slot.tensors.at(workerData.layout.regions[0]);
@@ -151,23 +198,23 @@ test('arena/slot I3: a thread that accepts sees the bytes, dims and rows that we
   const arenaModule = new URL('../../src/arena/arena.js', import.meta.url).href;
   const worker = new Worker(source, {
     eval: true,
-    workerData: { place: arena.place, layout: arena.layout, arenaModule },
+    workerData: { handle: arena.handle, layout: arena.layout, arenaModule },
   });
   const seen = new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject));
   slot.claim();
   const region = arena.region('in');
-  (slot.tensors.room(region).data as Float32Array).set([1, 2, 3, 4, 5, 6]);
+  (slot.tensors.largest(region).data as Float32Array).set([1, 2, 3, 4, 5, 6]);
   slot.tensors.setDims(region, [3, 2]);
   slot.publish(0, 3);
   assert.deepEqual(await seen, { shape: [3, 2], data: [1, 2, 3, 4, 5, 6], rows: 3 });
 });
 
-test('arena/slot I4: after a stage failed half-way the inputs still stand, and can be run again', () => {
+test('arena/slot I4: after a stage failed half-way the inputs are intact, and can be run again', () => {
   const arena = new Arena(layout());
   const slot = arena.slots[0]!;
   const [input, middle] = [arena.region('in'), arena.region('mid')];
   slot.claim();
-  (slot.tensors.room(input).data as Float32Array).fill(5);
+  (slot.tensors.largest(input).data as Float32Array).fill(5);
   slot.tensors.setDims(input, [4, 2]);
   slot.publish(0, 4);
   slot.accept(0);
@@ -179,7 +226,7 @@ test('arena/slot I4: after a stage failed half-way the inputs still stand, and c
   assert.deepEqual([...slot.tensors.at(input).data], new Array(8).fill(5));
 });
 
-test('what a stage ran, and who holds the slot, can be read by whoever has the slot next', () => {
+test('what a stage ran, and which worker holds the slot, can be read by the next owner', () => {
   const slot = fresh();
   slot.claim();
   slot.publish(0, 1);
@@ -187,8 +234,8 @@ test('what a stage ran, and who holds the slot, can be read by whoever has the s
   assert.ok(!slot.tryAccept(0, 8));
   assert.deepEqual([slot.isHeldBy(7, 0), slot.isHeldBy(8, 0), slot.isHeldBy(7, 1)], [true, false, false]);
   const ran = [
-    { worker: 7, acceptedAt: 1.5, finishedAt: 2 ** 45 + 0.5 },
-    { worker: 9, acceptedAt: 2 ** 46, finishedAt: 2 ** 47 },
+    { worker: 7, loadedFrom: 1.25, acceptedAt: 1.5, finishedAt: 2 ** 45 + 0.5 },
+    { worker: 9, loadedFrom: 2 ** 46, acceptedAt: 2 ** 46, finishedAt: 2 ** 47 },
   ];
   slot.setRan(0, ran[0]!);
   slot.advance(0);
@@ -199,7 +246,7 @@ test('what a stage ran, and who holds the slot, can be read by whoever has the s
   assert.deepEqual([slot.ran(0), slot.ran(1)], ran);
 });
 
-test('a result that is not what the room was laid out for is refused', () => {
+test('a result that its region was not laid out for is refused', () => {
   const arena = new Arena(layout());
   const region = arena.region('mid');
   for (const tensor of [

@@ -1,14 +1,15 @@
-/** What is said of a case: overlap against the same slices in turn, and the hop between stages. */
+/** What is said of a case: overlap against the same slices run sequentially, and the hop between stages. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { overlapOf } from '../../src/bench/case-result.js';
-import { hopOf, steadyRateOf } from '../../src/bench/trial.js';
-import type { Span } from '../../src/pipeline/timeline.js';
+import { hopOf } from '../../src/bench/hop.js';
+import { steadyRateOf } from '../../src/planner/trial/trial.js';
+import type { Span } from '../../src/timeline/spans.js';
 import { madeCase } from './made-result.js';
 
 test('two stages gain 1 + min/max at most, less for the rows that fill and empty them', () => {
-  const inTurn = madeCase({
-    name: 'in turn',
+  const sequential = madeCase({
+    name: 'sequential',
     rate: 100,
     stages: [
       ['cpu', 0.01],
@@ -24,7 +25,7 @@ test('two stages gain 1 + min/max at most, less for the rows that fill and empty
     ],
   });
   // 256 rows in micro-batches of 8: 32 of them, of which the first is alone in the first stage.
-  const { speedUp, limit, idealSpeedUp, contention } = overlapOf(inTurn, pipelined);
+  const { speedUp, limit, idealSpeedUp, contention } = overlapOf(sequential, pipelined);
   assert.equal(speedUp, 1.3);
   assert.ok(Math.abs(limit - (1 + 1 / 3)) < 1e-12);
   assert.ok(Math.abs(idealSpeedUp - (32 * 0.04) / (0.01 + 32 * 0.03)) < 1e-12);

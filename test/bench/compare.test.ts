@@ -21,7 +21,7 @@ test('only a case that is slower makes the comparison fail', () => {
   assert.equal(compare(result(80), result(100)).slower, false);
 });
 
-test('cases and machines that do not match are told', () => {
+test('cases and machines that do not match are reported', () => {
   const now = { ...result(100), machine: { ...result(100).machine, cores: 4 } };
   const other = madeResult([madeCase({ name: 'whole', rate: 100 }), madeCase({ name: 'old one', rate: 9 })]);
   const { unmatched, differences, cases } = compare(other, now);

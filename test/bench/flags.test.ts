@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { flagsOf } from '../../src/bench/flags.js';
-import { parseStageFlag } from '../../src/cli/stage-flag.js';
+import { parseStages } from '../../src/cli/stage-flag.js';
 import type { Plan, StagePlan } from '../../src/plan/plan.js';
 
 const stage = (device: string, from: number, to: number, threads: number, workers: number): StagePlan => ({
@@ -24,7 +24,7 @@ test('the flags say the plan, and are read back as it', () => {
     flags,
     '--stage gpu,layers=0..5,threads=1 --stage cpu,layers=6..11,threads=2,workers=3 --micro-batch 8 --depth 7',
   );
-  const { device, layers, threads, workers } = parseStageFlag('cpu,layers=6..11,threads=2,workers=3');
+  const { device, layers, threads, workers } = parseStages('cpu,layers=6..11,threads=2,workers=3')[0]!;
   assert.deepEqual([device, layers, threads, workers], ['cpu', { from: 6, to: 11 }, 2, 3]);
 });
 

@@ -15,7 +15,7 @@ test('two cores', () => {
   ]);
 });
 
-test('a card beside four cores', () => {
+test('a card and four cores', () => {
   assert.deepEqual(names(4, 1, 12), [
     'whole model, gpu',
     'whole model, 4 threads',

@@ -1,9 +1,9 @@
-/** bench/plan-search: what its bound leaves out could not have been the best; who looked best by luck is not called the best. */
+/** bench/plan-search: no excluded cut could have been the best, and a cut that seemed best by luck is not reported as the best. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { type Judged, judgeCuts } from '../../bench/plan-search/bound.js';
-import { contestants, finalists, verdictOf } from '../../bench/plan-search/found.js';
+import { comparisonOf, finalists, unfinishedFinalists } from '../../bench/plan-search/found.js';
 
 const millis = fc.array(fc.integer({ min: 1, max: 100 }), { minLength: 2, maxLength: 12 });
 
@@ -29,11 +29,12 @@ test('no cut is excluded that is as fast as the planned one, and a stage that is
           return seconds;
         },
       };
-      // A command may end after any step, and the next one goes on.
+      // A command may end after any step, and the next one continues.
       for (let steps = 1; !(await judgeCuts(search, excluded, () => steps-- > 0)); steps = 1);
       assert.equal(excluded[planned], undefined);
       for (const cut of cuts) if (excluded[cut]) assert.ok(paceOf(cut) > 1.1 * paceOf(planned));
-      // Beyond the planned one each further layer only adds to a stage, so nothing that is too slow for its own growing stage is left.
+      // Beyond the planned cut each further layer only adds to one stage, so no cut is left whose growing stage is too
+      // slow.
       for (const cut of cuts) {
         const growing = alone(cut > planned ? 0 : 1, cut);
         if (cut !== planned && growing > 1.1 * paceOf(planned)) assert.ok(excluded[cut], `${cut}`);
@@ -46,7 +47,7 @@ test('no cut is excluded that is as fast as the planned one, and a stage that is
 const share = fc.double({ min: 0.5, max: 1.5, noNaN: true });
 const looks = fc.dictionary(fc.integer({ min: 1, max: 99 }).map(String), share, { maxKeys: 20 });
 
-test('the few that looked best are in the contest, until each has had its turns', () => {
+test('the few best single measurements become finalists, until each has had its rounds', () => {
   fc.assert(
     fc.property(looks, fc.integer({ min: 1, max: 9 }), (looks, turns) => {
       const chosen = finalists({ looks });
@@ -56,20 +57,20 @@ test('the few that looked best are in the contest, until each has had its turns'
         if (chosen.includes(Number(cut))) assert.ok(share >= 0.9);
         else assert.ok(share < 0.9 || (chosen.length === 3 && share <= least));
       }
-      assert.deepEqual(contestants({ looks, contest: {} }, turns), chosen);
+      assert.deepEqual(unfinishedFinalists({ looks, contest: {} }, turns), chosen);
       const contest = Object.fromEntries(chosen.map((cut) => [cut, new Array(turns).fill(1)]));
-      assert.deepEqual(contestants({ looks, contest }, turns), []);
-      assert.deepEqual(contestants({ looks, contest }, turns + 1), chosen);
+      assert.deepEqual(unfinishedFinalists({ looks, contest }, turns), []);
+      assert.deepEqual(unfinishedFinalists({ looks, contest }, turns + 1), chosen);
     }),
   );
 });
 
-test('the contest alone decides: of the looks nothing is left in the verdict', () => {
+test('only the interleaved rounds decide: the single measurements do not affect the result', () => {
   const looks = { 3: 1.4, 4: 1.1, 5: 0.95, 6: 0.5 };
   const contest = { 3: [0.9, 1, 0.95, 0.8, 0.9, 0.9], 4: [1, 1.25, 1.25, 1.25, 1.2, 1.6], 5: [1, 1, 1, 1, 1, 1] };
-  const { fastest, share } = verdictOf({ looks, contest })!;
+  const { fastest, share } = comparisonOf({ looks, contest })!;
   assert.equal(fastest, 4);
   assert.deepEqual(share, { median: 0.8, low: 1 / 1.6, high: 1 });
-  assert.equal(verdictOf({ looks, contest: {} }), null);
-  assert.equal(verdictOf({ looks: { 6: 0.5 }, contest: {} }), null);
+  assert.equal(comparisonOf({ looks, contest: {} }), null);
+  assert.equal(comparisonOf({ looks: { 6: 0.5 }, contest: {} }), null);
 });

@@ -16,7 +16,7 @@ test('rows come in order, again from the first when they end, and the last micro
   const taken: number[][] = [];
   for (;;) {
     const [into] = zeroRows(pair, 4);
-    const rows = await feed.fill([into!]);
+    const rows = Number(await feed.fill([into!]));
     if (rows === 0) break;
     taken.push(Array.from(into!.data as Float32Array).slice(0, rows * 2));
   }
@@ -30,7 +30,7 @@ test('rows come in order, again from the first when they end, and the last micro
 test('no more micro-batches are in flight than the depth, and one more for each that came out', async () => {
   const feed = counting(3).feed({ rows: 8, microBatch: 1, depth: 2 });
   let filled = 0;
-  const fill = () => feed.fill(zeroRows(pair, 1)).then((rows) => (filled += rows));
+  const fill = () => feed.fill(zeroRows(pair, 1)).then((rows) => (filled += Number(rows)));
   const flights = [fill(), fill()];
   await Promise.all(flights);
   const third = fill();

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { ENOUGH, estimate, holdsOne, ratioOf, spread } from '../../src/bench/statistics.js';
-import { geometricMean } from '../../src/plan/geometric-mean.js';
-import { median } from '../../src/plan/median.js';
+import { geometricMean } from '../../src/planner/measure/geometric-mean.js';
+import { median } from '../../src/planner/measure/median.js';
 
 const values = fc.array(fc.double({ min: 1e-3, max: 1e6, noNaN: true }), { minLength: 1, maxLength: 30 });
 

@@ -63,7 +63,7 @@ test('cases, sweep and what would help stand side by side; the best is emphasise
   );
   assert.deepEqual(record.verdict, [
     'Best: pipelined, 1.80 times the first.',
-    'These rounds do not tell it from: whole.',
+    'Not distinguishable in these rounds: whole.',
   ]);
 });
 

@@ -1,13 +1,15 @@
 /** `tandem bench` from the command line, on a small model. */
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { makeOnnx } from '../../scripts/make-onnx.js';
 import { makeRows } from '../../scripts/make-rows.js';
 import { type BudgetPoint, RESULT } from '../../src/bench/result.js';
-import { parseStageFlag } from '../../src/cli/stage-flag.js';
+import { parseStages } from '../../src/cli/stage-flag.js';
+import { readRecord } from '../../src/report/record.js';
 import { tandem as start } from './tandem-process.js';
 
 let folder: string;
@@ -28,11 +30,13 @@ test('it measures, writes what it measured, and names a plan that can be typed',
   const output = join(folder, 'result.json');
   const { status, stdout } = await tandem(['bench', model, '--seconds', '1', '--output', output, '--quiet']);
   assert.equal(status, 0);
+  assert.doesNotMatch(stdout, /other rows of its micro-batch/);
   const result = RESULT.parse(JSON.parse(readFileSync(output, 'utf8')));
+  assert.equal(result.model.batchInvariant, true);
   assert.ok(result.cases.every(({ repetitions }) => repetitions.length >= 3 && repetitions.every((rate) => rate > 0)));
   assert.ok(result.cases.some(({ name }) => name === result.verdict.best));
   assert.ok(stdout.includes(`best: ${result.verdict.best}`) && stdout.includes(result.verdict.flags));
-  const stages = result.verdict.flags.match(/(?<=--stage )\S+/g)!.map((text) => parseStageFlag(text));
+  const stages = result.verdict.flags.match(/(?<=--stage )\S+/g)!.flatMap((text) => parseStages(text));
   assert.deepEqual([stages[0]!.layers!.from, stages.at(-1)!.layers!.to], [0, 3]);
 });
 
@@ -77,7 +81,7 @@ test('the rows of a file, the stages, the sizes and the depth that are asked for
   assert.deepEqual([...new Set(sweep.microBatch.map(({ microBatch }) => microBatch))], [2, 3]);
 });
 
-test('budgets of the first stage: each has a plan that is tried, and one that is too small is told', async () => {
+test('budgets of the first stage: each has a plan that is tried, and one that is too small is reported', async () => {
   const budgets = ['--budget', '1KiB,2GiB', '-b', '4', '--depth', '3'];
   const asked = ['--stage', 'cpu,threads=1', '--stage', 'cpu,threads=1', ...budgets];
   const { status, stdout } = await tandem([
@@ -103,6 +107,41 @@ test('budgets of the first stage: each has a plan that is tried, and one that is
   assert.deepEqual(
     skipped.map(({ name }) => name),
     ['split, as asked, 1024 bytes in stage 0'],
+  );
+});
+
+test('rows that change each other are computed alone, whatever sizes are tried; other sizes alone come with a caution', async () => {
+  const centred = makeOnnx('centred', join(folder, 'centred'));
+  const bench = async (...flags: string[]) => {
+    const output = join(folder, 'centred.json');
+    const args = ['bench', centred, '--seconds', '1', '--output', output, '--quiet', ...flags];
+    const { status, stdout, stderr } = await tandem(args);
+    assert.equal(status, 0, stderr);
+    const { model, cases, sweep } = RESULT.parse(JSON.parse(readFileSync(output, 'utf8')));
+    assert.equal(model.batchInvariant, false);
+    const sizes = (of: readonly { microBatch: number }[]) =>
+      [...new Set(of.map(({ microBatch }) => microBatch))].sort();
+    return { stdout, chosen: sizes(cases), tried: sizes(sweep.microBatch) };
+  };
+  const page = join(folder, 'centred.html');
+  const open = await bench('--report', page);
+  assert.deepEqual([open.chosen, open.tried], [[1], [1]]);
+  assert.match(
+    open.stdout,
+    /^a row's answer depends on the other rows of its micro-batch, so each row is computed alone/m,
+  );
+  const { verdict } = readRecord(readFileSync(page, 'utf8'), page);
+  assert.match(
+    verdict!.join(' '),
+    /A row's answer depends on the other rows of its micro-batch, so each row is computed alone/,
+  );
+  const both = await bench('--micro-batch', '1,8');
+  assert.deepEqual([both.chosen, both.tried], [[1], [1, 8]]);
+  const large = await bench('--micro-batch', '8', '-s', 'cpu');
+  assert.deepEqual([large.chosen, large.tried], [[8], [8]]);
+  assert.match(
+    large.stdout,
+    /^caution: a row's answer depends on the other rows of its micro-batch: in micro-batches of 8/m,
   );
 });
 
@@ -136,10 +175,14 @@ test('an output that cannot be is refused before anything is measured', async ()
   assert.doesNotMatch(stderr, /looking how fast/);
 });
 
-test('what was measured is on the screen before a disk that is full can keep it from its file', {
-  skip: existsSync('/dev/full') ? false : 'there is no /dev/full here',
-}, async () => {
-  const asked = ['--seconds', '1', '-b', '4', '--output', '/dev/full', '--quiet'];
+test('what was measured is on the screen before a disk that is full can keep it from its file', async (t) => {
+  const disk = join(folder, 'disk');
+  mkdirSync(disk);
+  const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=4k', 'tmpfs', disk]).status === 0;
+  if (!mounted) return t.skip('this user may not mount a tmpfs');
+  t.after(() => spawnSync('umount', [disk]));
+  writeFileSync(join(disk, 'fills it'), Buffer.alloc(4096));
+  const asked = ['--seconds', '1', '-b', '4', '--output', join(disk, 'bench.json'), '--quiet'];
   const { status, stdout, stderr } = await tandem(['bench', model, ...asked]);
   assert.equal(status, 73);
   assert.match(stdout, /^best: /m);

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import { settingsOf } from '../../src/cli/config.js';
-import { tempFolder } from '../job/temp-folder.js';
+import { tempFolder } from '../fixtures/temp-folder.js';
 
 /** What the settings are with this file and environment. */
 function settings(t: TestContext, config: unknown, env: NodeJS.ProcessEnv = {}, flags = {}) {

@@ -6,8 +6,9 @@ import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { makeModel } from '../../scripts/make-model.js';
 import { makeOnnx } from '../../scripts/make-onnx.js';
-import { type Inspection, inspect } from '../../src/cli/inspect.js';
 import { formatInspection } from '../../src/cli/print-inspection.js';
+import { inspect } from '../../src/job/inspect-graph.js';
+import type { Inspection } from '../../src/job/inspection.js';
 import { openModel } from '../../src/model/open.js';
 import { assertFails, start, TANDEM, tandem } from './tandem-process.js';
 
@@ -18,7 +19,7 @@ const cwd = mkdtempSync(join(tmpdir(), 'tandem-inspect-'));
 before(async () => {
   await makeModel('two-in-two-out', join(cwd, 'two'));
   await makeModel('mlp-graph', join(cwd, 'graph'), { blocks: 1 });
-  await makeModel('lstm-mask', join(cwd, 'sealed'));
+  await makeModel('lstm-mask', join(cwd, 'lstm'));
   makeOnnx('mlp', join(cwd, 'onnx'), { layers: 3, hidden: 8 });
   makeOnnx('transformer', join(cwd, 'open'), { layers: 1 });
 });
@@ -30,6 +31,8 @@ async function inspected(model: string, ...flags: string[]): Promise<string> {
   return String(stdout);
 }
 
+const onAxis0 = (how: string) => ({ lie: 'axis', axis: 0, how });
+
 suite('tandem inspect', { concurrency: 2 }, () => {
   test('a LayersModel with two inputs and two outputs, shared layers and a skip', async () => {
     assert.equal(
@@ -37,6 +40,7 @@ suite('tandem inspect', { concurrency: 2 }, () => {
       `layers-model: 9 layers, 2.4 KiB of weights, 1.45 k FLOPs a row (counted, an estimate)
 in   left float32 [?, 8], right float32 [?, 8]
 out  late float32 [?, 3], early float32 [?, 2]
+rows on axis 0 of left, right, late, early: the batch axis of a Keras model
 
 layer  name      type         output           weights  FLOPs/row  live before it/row
     0  left_in   Dense        float32 [?, 12]    432 B        192                64 B
@@ -59,9 +63,14 @@ layer  name      type         output           weights  FLOPs/row  live before i
     assert.deepEqual(groups, []);
     assert.deepEqual(whole, {
       ...{ schema: 1, format: 'graph-model', path: join(cwd, 'graph/model.json') },
-      inputs: [{ name: 'features', dtype: 'float32', shape: [null, 16] }],
-      outputs: [{ name: 'scores', tensor: whole.outputs[0]!.tensor, dtype: 'float32', shape: [null, 4] }],
-      ...{ weightBytes: whole.weightBytes, flopsPerRow: whole.flopsPerRow, note: null },
+      inputs: [{ name: 'features', dtype: 'float32', shape: [null, 16], rows: onAxis0('its first axis is open') }],
+      outputs: [
+        {
+          ...{ name: 'scores', tensor: whole.outputs[0]!.tensor, dtype: 'float32', shape: [null, 4] },
+          rows: onAxis0('seen in runs with one row and with two'),
+        },
+      ],
+      ...{ weightBytes: whole.weightBytes, flopsPerRow: whole.flopsPerRow, batchInvariant: true, note: null },
     });
     assert.deepEqual(
       layers.map(({ layer }) => layer),
@@ -87,11 +96,12 @@ layer  name      type         output           weights  FLOPs/row  live before i
       `onnx: 3 layers, 864 B of weights, 432 FLOPs a row (counted, an estimate)
 in   x float32 [?, 8]
 out  /layers.2/Relu_output_0 float32 [?, 8]
+rows on axis 0 of x, /layers.2/Relu_output_0: its dimension "batch"
 
 layer  name                 type        output                    weights  FLOPs/row  live before it/row
  0..2  layers.0 … layers.2  layers x 3  float32 [?, 8]  288 B each, 864 B        432                32 B
 
-layers that repeat are one line; a line for each: --all
+layers that repeat are one line; --all prints a line for each
 `,
     );
     const all = await inspected('onnx/model.onnx', '--all');
@@ -112,20 +122,23 @@ layers that repeat are one line; a line for each: --all
     assert.match(text, /\n {3}38 {2}head\/pool /);
   });
 
-  test('where the rows tell the shapes there are none, and it is said why', async () => {
+  test('if the shapes depend on the rows, there are none, and the reason is printed', async () => {
     const text = await inspected('open');
     assert.match(text, /\nin {3}input_ids int64 \[\?, \?\], attention_mask int64 \[\?, \?\]\n/);
     assert.match(text, /\n {4}0 {2}\S.* {2}\? +[\d.]+ KiB +\?\n/);
-    assert.match(text, /\nthe rows tell the shapes of this model, so they are not known before a run\n$/);
+    assert.match(text, /\nthe shapes of this model depend on the rows, so they are not known before a run\n$/);
     const { note, flopsPerRow, layers } = JSON.parse(await inspected('open', '--json')) as Inspection;
-    assert.match(note!, /rows tell the shapes/);
+    assert.match(note!, /shapes of this model depend on the rows/);
     assert.deepEqual([flopsPerRow, layers[0]!.output, layers[0]!.liveBytesPerRow], [null, null, null]);
   });
 
-  test('where a model cannot be cut, the table says so', async () => {
-    const text = await inspected('sealed');
-    assert.match(text, /\n {4}1 {2}lstm_0 +LSTM .* sealed\n {4}2 {2}lstm_1 +LSTM .* sealed\n {4}3 {2}hidden .* 32 B\n/);
-    assert.match(text, /\nsealed: the model cannot be cut before this layer\n$/);
+  test('the table shows where the model cannot be cut', async () => {
+    const text = await inspected('lstm');
+    assert.match(
+      text,
+      /\n {4}1 {2}lstm_0 +LSTM .* forbidden\n {4}2 {2}lstm_1 +LSTM .* forbidden\n {4}3 {2}hidden .* 32 B\n/,
+    );
+    assert.match(text, /\nforbidden: the model cannot be cut before this layer\n$/);
   });
 
   test('no model, or one too many', async () => {
@@ -135,7 +148,7 @@ layers that repeat are one line; a line for each: --all
     assertFails(many, { status: 2, code: 'TANDEM_USAGE', says: /too many arguments.*\n.*tandem inspect --help/ });
   });
 
-  test('a reader that has gone is no error, a disk that is full is one', async () => {
+  test('a reader that has closed the pipe is no error, a disk that is full is one', async () => {
     const { child, ended } = start(process.execPath, [TANDEM, 'inspect', 'open'], { cwd });
     child.stdout!.destroy();
     const { status, stderr } = await ended;
@@ -145,7 +158,7 @@ layers that repeat are one line; a line for each: --all
   });
 });
 
-test('without the engine the table still has what the file tells, and the line to type; names cannot draw on the terminal', async () => {
+test('without the engine the table still has what the file shows, and the line to type; names cannot draw on the terminal', async () => {
   const graph = await openModel(join(cwd, 'onnx'));
   const layers = graph.layers.map((layer) => ({ ...layer, name: `a\u001b[2Jb` }));
   const without = inspect({ ...graph, layers }, new Map(), 'shapes are not known: run this');

@@ -16,7 +16,7 @@ after(() => rmSync(cwd, { recursive: true }));
 const RUN = ['run', 'onnx', '-i', '-', '-o', 'out.jsonl', '-s', 'cpu', '-s', 'cpu', '-b', '2', '--isolation', 'thread'];
 const row = `${JSON.stringify(Array(8).fill(1))}\n`;
 
-test('rows, stages and memory are told while the run goes on; with it the server ends', async () => {
+test('rows, stages and memory are served during the run; the server ends with it', async () => {
   const { child, says, ended } = start(process.execPath, [TANDEM, ...RUN, '--metrics-port', '0'], { cwd });
   let said = '';
   child.stderr!.on('data', (text) => {

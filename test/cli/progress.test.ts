@@ -7,8 +7,9 @@ import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { after, before, suite, test } from 'node:test';
 import { makeModel } from '../../scripts/make-model.js';
-import { formatClock, formatProgress, formatRate, ProgressBar } from '../../src/cli/progress.js';
-import { npyBytes } from '../job/npy-bytes.js';
+import { formatClock, formatRate, ProgressBar, type ProgressView } from '../../src/cli/progress.js';
+import { drain } from '../fixtures/drain.js';
+import { npyBytes } from '../fixtures/npy-bytes.js';
 import { start, TANDEM } from './tandem-process.js';
 
 const VIEW = {
@@ -22,7 +23,20 @@ const VIEW = {
   ],
 };
 
-test('a bar tells the share, the rows, the rate, what is left and how busy each stage is', () => {
+/** A stream that is no terminal, and what was written to it. */
+function plainStream() {
+  const stream = new PassThrough();
+  return { stream: stream as unknown as NodeJS.WriteStream, written: () => String(drain(stream)) };
+}
+
+/** The line that a bar shows. */
+function formatProgress(view: ProgressView): string {
+  const { stream, written } = plainStream();
+  new ProgressBar(stream, { lineEvery: 0 }).show(() => view);
+  return written().trimEnd();
+}
+
+test('a bar shows the share, the rows, the rate, what is left and how busy each stage is', () => {
   assert.equal(
     formatProgress(VIEW),
     `${'━'.repeat(12)}${'╌'.repeat(12)}  50 %  1,024/2,048 rows  512 rows/s  eta 0:02  gpu 97 % | cpu 100 %`,
@@ -58,12 +72,6 @@ test('rates have three digits, clocks round up', () => {
   ];
   for (const [seconds, text] of clocks) assert.equal(formatClock(seconds), text);
 });
-
-/** A stream that is no terminal, and what was written to it. */
-function plainStream() {
-  const stream = new PassThrough();
-  return { stream: stream as unknown as NodeJS.WriteStream, written: () => String(stream.read() ?? '') };
-}
 
 test('where there is no terminal, progress is plain lines, as far apart as they should be', () => {
   const { stream, written } = plainStream();
@@ -106,7 +114,7 @@ suite('on a terminal', { concurrency: 2, skip: noTerminal }, () => {
   test('a bar is drawn over itself and taken away before the summary; there are no colours', async () => {
     const text = await drawn(['-o', 'bar.npy', '-b', '10'], 'xterm-256color');
     assert.match(text, /<clear>loading …<clear>[━╌]{24} +\d+ % {2}[\d,]+\/4,000 rows/);
-    assert.match(text, /<clear>stage +device +ran on/);
+    assert.match(text, /<clear>(the machine was busy while this ran: .*\n)?stage +device +ran on/);
     assert.doesNotMatch(text, /<escape>/);
   });
 
@@ -120,7 +128,7 @@ suite('on a terminal', { concurrency: 2, skip: noTerminal }, () => {
   test('rows that come out on it are not mixed with a bar', async () => {
     const text = await drawn(['-o', '-', '-b', '1000'], 'xterm');
     assert.match(text, /in flight\n\{"id":0,.*\n\{"id":1,/);
-    assert.match(text, /\n\{"id":3999,.*\nstage +device +ran on/);
+    assert.match(text, /\n\{"id":3999,.*\n(the machine was busy while this ran: .*\n)?stage +device +ran on/);
     assert.doesNotMatch(text, /<clear>|loading/);
   });
 

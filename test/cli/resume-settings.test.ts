@@ -1,4 +1,4 @@
-/** What each setting does to a run that is gone on with: what may be another then, and what is counted over a stop. */
+/** What each setting does to a run that is resumed: what may be another then, and what is counted over a stop. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -6,19 +6,19 @@ import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { makeOnnx } from '../../scripts/make-onnx.js';
 import { makeRows } from '../../scripts/make-rows.js';
-import { interrupt } from './interrupted-run.js';
-import { assertFails, tandem } from './tandem-process.js';
+import { interruptPaced as interrupt, PACED, tandemPaced as tandem } from './paced-run.js';
+import { assertFails } from './tandem-process.js';
 
 const cwd = mkdtempSync(join(tmpdir(), 'tandem-resume-settings-'));
 const at = (name: string) => join(cwd, name);
 const windows = process.platform === 'win32' && 'Windows has no signals';
-const ROWS = 30_000;
+const ROWS = 1_200;
 /** One row in so many cannot be used. */
-const BAD = 1000;
+const BAD = 40;
 const MOST = ROWS / BAD;
 
 /** One stage that takes row by row: many commits to be stopped between. */
-const ROW_BY_ROW = ['-b', '1', '-s', 'cpu'];
+const ROW_BY_ROW = ['-b', '1', '-s', PACED];
 const THREAD = ['--isolation', 'thread'];
 
 const type = (...args: string[]) => tandem(args, { cwd });
@@ -29,7 +29,7 @@ const batch = (output: string, ...more: string[]) => [
 ];
 const killed = (output: string, args: readonly string[]) => interrupt(args, { cwd, output, signal: 'SIGKILL' });
 
-/** Of every thousand lines the second has the custom_id of the very first. */
+/** Of every `BAD` lines the second has the custom_id of the very first. */
 function batchLine(row: number): string {
   const id = row % BAD === 1 ? 'row 0' : `row ${row}`;
   return `${JSON.stringify({ custom_id: id, body: { input: Array.from({ length: 8 }, (_, n) => (row + n) / ROWS) } })}\n`;
@@ -47,7 +47,7 @@ after(() => rmSync(cwd, { recursive: true }));
 
 const assertWhole = (output: string) => assert.deepEqual(readFileSync(at(output)), readFileSync(at('whole.jsonl')));
 
-suite('a run that is gone on with', { concurrency: 2, skip: windows }, () => {
+suite('a run that is resumed', { concurrency: 2, skip: windows }, () => {
   test('may have another isolation and depth, by the same command and by resume', async () => {
     const others = [...THREAD, '--json'];
     const first = argsFor('a.jsonl', ...ROW_BY_ROW, '--isolation', 'process');
@@ -65,14 +65,14 @@ suite('a run that is gone on with', { concurrency: 2, skip: windows }, () => {
     assertWhole('b.jsonl');
   });
 
-  test('by a plan in a file goes on with it from any folder, and not with another', async () => {
+  test('by a plan in a file is resumed with it from any folder, and not with another', async () => {
     const planned = await type('plan', 'model', ...ROW_BY_ROW, ...THREAD, '--output', 'plan.json');
     assert.equal(planned.status, 0, planned.stderr);
     const args = argsFor('planned.jsonl', '--plan', 'plan.json');
     await killed('planned.jsonl', args);
     const file = readFileSync(at('plan.json'), 'utf8');
     writeFileSync(at('plan.json'), `${file}\n`);
-    const refused = { status: 73, code: 'TANDEM_JOURNAL_MISMATCH', says: /begun with another plan \(plan: / };
+    const refused = { status: 73, code: 'TANDEM_JOURNAL_MISMATCH', says: /started with another plan \(plan: / };
     assertFails(await type(...args), refused);
     writeFileSync(at('plan.json'), file);
     const resumed = await tandem(['resume', at('planned.jsonl'), '-q'], { cwd: tmpdir() });
@@ -80,7 +80,7 @@ suite('a run that is gone on with', { concurrency: 2, skip: windows }, () => {
     assertWhole('planned.jsonl');
   });
 
-  test('writes its report anew, and its record tells of both runs', async () => {
+  test('writes its report anew, and its record has both runs', async () => {
     const args = argsFor('told.jsonl', ...ROW_BY_ROW, ...THREAD, '--report', 'told.html', '--record', 'told.json');
     const stopped = await interrupt(args, { cwd, output: 'told.jsonl', signal: 'SIGTERM' });
     assert.equal(stopped.status, 143, stopped.stderr);
@@ -109,7 +109,7 @@ suite('a run that is gone on with', { concurrency: 2, skip: windows }, () => {
     const [line] = readFileSync(at('answers.jsonl.errors.jsonl'), 'utf8').split('\n');
     const { index, custom_id: id, error } = JSON.parse(line!);
     assert.deepEqual([index, id, error.code], [1, 'row 0', 'TANDEM_ROW_INVALID']);
-    assert.match(error.message, /its custom_id is that of an earlier row/);
+    assert.match(error.message, /an earlier row has the same custom_id/);
     assert.equal((await type(...batch('answers.jsonl', '--allow-errors'))).status, 0, 'it had ended already');
   });
 

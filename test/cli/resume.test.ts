@@ -6,18 +6,19 @@ import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { makeOnnx } from '../../scripts/make-onnx.js';
 import { makeRows } from '../../scripts/make-rows.js';
-import { interrupt } from './interrupted-run.js';
-import { assertFails, tandem } from './tandem-process.js';
+import { interruptPaced as interrupt, PACED, tandemPaced as tandem } from './paced-run.js';
+import { assertFails } from './tandem-process.js';
 
 const cwd = mkdtempSync(join(tmpdir(), 'tandem-resume-'));
 const at = (name: string) => join(cwd, name);
 const windows = process.platform === 'win32' && 'Windows has no signals';
-const QUICK = ['--isolation', 'thread', '--stage', 'cpu', '-q'];
-const ROWS = 30_000;
+const QUICK = ['--isolation', 'thread', '--stage', PACED, '-q'];
+const ROWS = 1_500;
 
 before(() => {
   makeOnnx('mlp', at('model'), { layers: 2, hidden: 8 });
   makeRows(at('rows.npy'), ROWS, [8]);
+  makeRows(at('some-bad.npy'), ROWS, [8], { badEvery: 7 });
 });
 after(() => rmSync(cwd, { recursive: true }));
 
@@ -39,13 +40,25 @@ const filesOf = (name: string) =>
 const status = async (output: string) =>
   JSON.parse(String((await tandem(['status', output, '--json'], { cwd })).stdout));
 
+/** What a run that was left alone gives; made once. */
+const wholes = new Map<string, Promise<Buffer>>();
+function whole(format: string): Promise<Buffer> {
+  const made =
+    wholes.get(format) ??
+    run(`whole.${format}`, '-b', '1').then(({ status: code, stderr }) => {
+      assert.equal(code, 0, stderr);
+      return readFileSync(at(`whole.${format}`));
+    });
+  wholes.set(format, made);
+  return made;
+}
+
 const interrupted = (output: string, signal: 'SIGKILL' | 'SIGTERM') =>
   interrupt(argsFor(output, '-b', '1'), { cwd, output, signal });
 
 suite('a run', { concurrency: 2, skip: windows }, () => {
   for (const format of ['jsonl', 'npy', 'npz']) {
-    test(`that is killed goes on where it was: ${format}`, async () => {
-      assert.equal((await run(`whole-${format}.${format}`, '-b', '1')).status, 0);
+    test(`that is killed is resumed: ${format}`, async () => {
       const output = `killed-${format}.${format}`;
       assert.equal((await interrupted(output, 'SIGKILL')).status, 137);
       const { state, rows, of } = await status(output);
@@ -55,15 +68,31 @@ suite('a run', { concurrency: 2, skip: windows }, () => {
       assert.equal(code, 0, stderr);
       const summary = JSON.parse(String(stdout));
       assert.deepEqual({ rows: summary.rows, rowsBefore: summary.rowsBefore }, { rows: ROWS, rowsBefore: rows });
-      assert.deepEqual(readFileSync(at(output)), readFileSync(at(`whole-${format}.${format}`)));
+      assert.deepEqual(readFileSync(at(output)), await whole(format));
       assert.deepEqual(filesOf(`killed-${format}`), [output, `${output}.journal`]);
     });
   }
 
-  test('that is stopped says how to go on; resume does so from anywhere, once', async () => {
+  test('that is killed among rows that are refused is resumed', async () => {
+    const args = (output: string) => ['run', 'model', '-i', 'some-bad.npy', '-o', output, ...QUICK, '-b', '3'];
+    assert.equal((await tandem(args('whole-bad.npy'), { cwd })).status, 65);
+    assert.equal(
+      (await interrupt(args('killed-bad.npy'), { cwd, output: 'killed-bad.npy', signal: 'SIGKILL' })).status,
+      137,
+    );
+    const { rows, failedRows } = await status('killed-bad.npy');
+    assert.ok(rows > 0 && rows < ROWS && failedRows > 0, `${rows} rows, ${failedRows} failed`);
+    const { status: code, stderr } = await tandem(args('killed-bad.npy'), { cwd });
+    assert.equal(code, 65, stderr);
+    for (const suffix of ['', '.errors.jsonl']) {
+      assert.deepEqual(readFileSync(at(`killed-bad.npy${suffix}`)), readFileSync(at(`whole-bad.npy${suffix}`)));
+    }
+  });
+
+  test('that is stopped prints how to resume; tandem resume does so from anywhere, once', async () => {
     const stopped = await interrupted('stopped.jsonl', 'SIGTERM');
     assert.equal(stopped.status, 143, stopped.stderr);
-    assert.match(stopped.stderr, /\n {8}to go on, run the same command again, or: tandem resume stopped\.jsonl\n$/);
+    assert.match(stopped.stderr, /\n {8}to resume, run the same command again, or: tandem resume stopped\.jsonl\n$/);
     const elsewhere = await tandem(['resume', at('stopped.jsonl'), '-q'], { cwd: tmpdir() });
     assert.equal(elsewhere.status, 0, elsewhere.stderr);
     assert.equal(readFileSync(at('stopped.jsonl'), 'utf8').trimEnd().split('\n').length, ROWS);
@@ -83,7 +112,7 @@ suite('a run', { concurrency: 2, skip: windows }, () => {
     // Who comes next takes the dead one's lock away.
     const before = filesOf('edited').filter((name) => !name.endsWith('.lock'));
     const refused = { status: 73, code: 'TANDEM_JOURNAL_MISMATCH' };
-    const other = await tandem(args('-b', '7', '--stage', 'cpu,workers=2'), { cwd });
+    const other = await tandem(args('-b', '7', '--stage', `${PACED},workers=2`), { cwd });
     assertFails(other, {
       ...refused,
       says: /another stages and micro-batch \(stages: .*; micro-batch: 1 then, 7 now\).*\n.*--force-new/,
@@ -96,7 +125,7 @@ suite('a run', { concurrency: 2, skip: windows }, () => {
     const bytes = readFileSync(at('edited.npy'));
     bytes[bytes.length - 1]! ^= 1;
     writeFileSync(at('edited.npy'), bytes);
-    assertFails(await tandem(args(...QUICK), { cwd }), { ...refused, says: /begun with another input \(input: / });
+    assertFails(await tandem(args(...QUICK), { cwd }), { ...refused, says: /started with another input \(input: / });
     rmSync(at('edited.npy'));
     assertFails(await tandem(args(...QUICK), { cwd }), { status: 2, code: 'TANDEM_INPUT_MISSING' });
     bytes[bytes.length - 1]! ^= 1;
@@ -106,6 +135,24 @@ suite('a run', { concurrency: 2, skip: windows }, () => {
     assert.equal((await tandem(args(...QUICK, '--force-new'), { cwd })).status, 0);
     assert.equal((await status('edited.jsonl')).rows, ROWS);
   });
+});
+
+test('a job is resumed with another patch of Node, another major version is named', { skip: windows }, async () => {
+  const output = 'node.jsonl';
+  assert.equal((await interrupted(output, 'SIGKILL')).status, 137);
+  const as = (version: string) => {
+    const text = `Object.defineProperty(process,"versions",{value:{...process.versions,node:"${version}"}})`;
+    const env = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(text)}` };
+    return tandem(argsFor(output, '-b', '1'), { cwd, env });
+  };
+  const major = process.versions.node.split('.')[0]!;
+  assertFails(await as('99.0.0'), {
+    ...{ status: 73, code: 'TANDEM_JOURNAL_MISMATCH' },
+    says: new RegExp(`started with another node \\(node: ${major} then, 99 now\\)`),
+  });
+  const { status, stderr } = await as(`${major}.99.9`);
+  assert.equal(status, 0, stderr);
+  assert.deepEqual(readFileSync(at(output)), await whole('jsonl'));
 });
 
 test('an output of which nothing is known', async () => {

@@ -6,8 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, type TestContext, test } from 'node:test';
 import { makeModel } from '../../scripts/make-model.js';
-import { readNvidiaDriver } from '../../src/plan/nvidia.js';
-import { npyBytes } from '../job/npy-bytes.js';
+import { readNvidiaDriver } from '../../src/machine/cards/nvidia.js';
+import { npyBytes } from '../fixtures/npy-bytes.js';
 import { assertFails, start, TANDEM, tandem } from './tandem-process.js';
 
 const cwd = mkdtempSync(join(tmpdir(), 'tandem-fails-'));
@@ -26,7 +26,7 @@ after(() => rmSync(cwd, { recursive: true }));
 const filesOf = (name: string) => readdirSync(cwd).filter((file) => file.startsWith(name));
 
 suite('tandem run', { concurrency: 2 }, () => {
-  test('rows that cannot be used are told one by one, and the others are done', async () => {
+  test('rows that fail are listed one by one, and the others are computed', async () => {
     const lines = [
       ...[
         '{"id":"good","inputs":{"features":[1,2]}}',
@@ -86,12 +86,9 @@ suite('tandem run', { concurrency: 2 }, () => {
     if (disk === null) return t.skip('a small file system cannot be mounted here');
     const ended = await tandem(['run', 'mlp', '-i', 'many.npy', '-o', 'disk/out.jsonl', ...QUICK], { cwd });
     assert.equal(ended.status, 75, ended.stderr);
-    assert.match(
-      ended.stderr,
-      /^tandem: .*no space is left for it in disk \[TANDEM_OUTPUT_FAILED\]\n {8}free some space/,
-    );
+    assert.match(ended.stderr, /^tandem: .*no space is left in disk \[TANDEM_OUTPUT_FAILED\]\n {8}free some space/);
     const [, kept = ''] = /\ntandem: what was done until then is kept, ([\d,]+) rows\n/.exec(ended.stderr) ?? [];
-    assert.match(ended.stderr, /\n {8}to go on, run the same command again, or: tandem resume disk\/out\.jsonl\n$/);
+    assert.match(ended.stderr, /\n {8}to resume, run the same command again, or: tandem resume disk\/out\.jsonl\n$/);
     assert.deepEqual(readdirSync(disk).sort(), ['out.jsonl.journal', 'out.jsonl.partial']);
     const lines = readFileSync(join(disk, 'out.jsonl.partial'), 'utf8').trimEnd().split('\n');
     assert.equal(lines.length, Number(kept.replace(',', '')), ended.stderr);

@@ -3,15 +3,15 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, suite, test } from 'node:test';
-import { Graph } from '../../scripts/make-onnx/graph.js';
-import { writeModel } from '../../scripts/make-onnx/model-file.js';
 import type { MakeOptions } from '../../scripts/make-onnx.js';
-import { FLOAT16, fromWord } from '../../src/job/formats/mini-float.js';
-import { descrOf } from '../../src/job/formats/npy-dtype.js';
-import { openModel } from '../../src/model/open.js';
+import { Graph } from '../../src/prove/models/graph.js';
+import { writeModel } from '../../src/prove/models/model-file.js';
+import { FLOAT16, fromWord } from '../../src/rows/half-float.js';
+import { descrOf } from '../../src/rows/npy/npy-dtype.js';
 import { bytesOf, DTYPES, type Tensor } from '../../src/tensor.js';
+import { npyBytes } from '../fixtures/npy-bytes.js';
 import { feedsOf, made, runWhole, temporaryFolder } from '../fixtures/onnx-runs.js';
-import { npyBytes } from '../job/npy-bytes.js';
+import { openRunnable } from '../fixtures/runnable.js';
 import { assertFails, tandem } from './tandem-process.js';
 
 const folder = temporaryFolder();
@@ -49,7 +49,7 @@ suite('tandem run, ONNX', { concurrency: 2 }, () => {
   for (const [name, { options, within, outputs }] of Object.entries(MODELS)) {
     test(`${name}, from rows to answers under the outputs' own names`, async () => {
       const path = made(cwd, name, options);
-      const graph = await openModel(path);
+      const graph = await openRunnable(path);
       const feeds = feedsOf(graph, ROWS, 5);
       const whole = await runWhole(graph, feeds);
       const args = ['run', path, ...inputFlags(name, graph.inputs, feeds), '-o', `${name}.jsonl`, ...CUT];
@@ -72,6 +72,31 @@ suite('tandem run, ONNX', { concurrency: 2 }, () => {
     });
   }
 
+  for (const name of ['int4-shared', 'int8-shared', 'int8-one-scale', 'int8-relu', 'int4-weights', 'tied']) {
+    test(`${name}: dequantised weights give the same answers however the model is cut`, async () => {
+      const path = made(cwd, name);
+      const graph = await openRunnable(path);
+      const feeds = feedsOf(graph, ROWS, 5);
+      const [whole] = await runWhole(graph, feeds);
+      const flags = inputFlags(name, graph.inputs, feeds);
+      const last = graph.layers.length - 1;
+      const ways = [[], ...Array.from({ length: last }, (_, n) => [n]), Array.from({ length: last }, (_, n) => n)];
+      for (const [n, cuts] of ways.entries()) {
+        const stages = [...cuts, last].flatMap((to, stage) => [
+          '-s',
+          `cpu,threads=1,layers=${stage === 0 ? 0 : cuts[stage - 1]! + 1}..${to}`,
+        ]);
+        const output = `${name}-answers-${n}.npy`;
+        const { status, stderr } = await tandem(['run', path, ...flags, '-o', output, '-b', '2', '-q', ...stages], {
+          cwd,
+        });
+        assert.deepEqual({ status, stderr }, { status: 0, stderr: '' });
+        const found = readFileSync(join(cwd, output)).subarray(-whole!.data.byteLength);
+        assert.deepEqual(found, Buffer.from(bytesOf(whole!.data)), `cut behind layers ${cuts.join(' and ')}`);
+      }
+    });
+  }
+
   for (const dtype of DTYPES.filter((each) => descrOf(each) !== null)) {
     test(`${dtype} comes out as it went in`, async () => {
       const g = new Graph(`echo_${dtype}`);
@@ -83,7 +108,7 @@ suite('tandem run, ONNX', { concurrency: 2 }, () => {
       const inner = twice(g.input('x', dtype, ['n', 3]), '/part.0');
       g.output(twice(inner, '/part.1', 'y'), dtype, ['n', 12]);
       const path = writeModel(join(cwd, `${dtype}.onnx`), g);
-      const graph = await openModel(path);
+      const graph = await openRunnable(path);
       const [feed] = feedsOf(graph, ROWS);
       const flags = inputFlags(dtype, graph.inputs, [feed!]);
       const args = ['run', path, ...flags, '-o', `${dtype}.npy`, '--micro-batch', '4', '-s', 'cpu', '-s', 'cpu', '-q'];
@@ -106,7 +131,9 @@ suite('tandem run, ONNX', { concurrency: 2 }, () => {
       g.output(g.node('Identity', [g.input(name, dtype, ['n', 3])]), dtype, ['n', 3]);
       const path = writeModel(join(cwd, `edge-${dtype}.onnx`), g);
       writeFileSync(join(cwd, 'none.jsonl'), '[1, 2, 3]\n');
-      const ended = await tandem(['run', path, '-i', 'none.jsonl', '-o', 'none.npy'], { cwd });
+      // A cache without OpenVINO, which computes bfloat16 where it is installed.
+      const env = { XDG_CACHE_HOME: cwd };
+      const ended = await tandem(['run', path, '-i', 'none.jsonl', '-o', 'none.npy'], { cwd, env });
       assertFails(ended, { status: 2, code: 'TANDEM_MODEL_UNSUPPORTED', says: new RegExp(`"${name}".*${dtype}`) });
     });
   }
@@ -116,6 +143,6 @@ test('bfloat16 within a model stays within one stage', async () => {
   const g = new Graph('brain_inside');
   const words = g.node('Cast', [g.node('Neg', [g.input('x', 'float32', ['n', 3])])], { to: 16 });
   g.output(g.node('Abs', [g.node('Cast', [words], { to: 1 })], { as: 'y' }), 'float32', ['n', 3]);
-  const graph = await openModel(writeModel(join(cwd, 'brain-inside.onnx'), g));
-  assert.deepEqual([...graph.sealed], [graph.ops.findIndex(({ inputs }) => inputs.includes(words))]);
+  const graph = await openRunnable(writeModel(join(cwd, 'brain-inside.onnx'), g));
+  assert.deepEqual([...graph.forbiddenCuts], [graph.ops.findIndex(({ inputs }) => inputs.includes(words))]);
 });

@@ -14,8 +14,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { makeModel } from '../../scripts/make-model.js';
-import { lockOutput } from '../../src/job/output-lock.js';
-import { npyBytes } from '../job/npy-bytes.js';
+import { OutputLock } from '../../src/output/lock.js';
+import { npyBytes } from '../fixtures/npy-bytes.js';
 import { assertFails, tandem } from './tandem-process.js';
 
 const cwd = mkdtempSync(join(tmpdir(), 'tandem-refused-'));
@@ -113,7 +113,7 @@ const REFUSALS: Record<string, Refusal> = {
   'a weight shard that is too short': model('short', 'TANDEM_WEIGHTS_SHORT', /100/),
   'a weight path that leaves the folder': model('escaping', 'TANDEM_WEIGHTS_ESCAPE', /\.\.\/x\.npy/),
   'no input': input('nowhere.npy', 'TANDEM_INPUT_MISSING', /nowhere\.npy.*there is no such file/),
-  'a format that its name does not tell': input('x.dat', 'TANDEM_USAGE', /x\.dat does not tell its format/),
+  'an extension that is not a row format': input('x.dat', 'TANDEM_USAGE', /x\.dat is not that of a row format/),
   'an empty NPY': input('empty.npy', 'TANDEM_INPUT_INVALID', /empty\.npy/),
   'an empty NPZ': input('empty.npz', 'TANDEM_INPUT_INVALID', /empty\.npz/),
   'no lines': input('empty.jsonl', 'TANDEM_INPUT_EMPTY', /empty\.jsonl has no rows/),
@@ -156,10 +156,10 @@ suite('tandem run refuses', { concurrency: 2 }, () => {
 });
 
 test('an output that another process writes', async () => {
-  const lock = await lockOutput(at('busy.npy'));
+  const lock = await OutputLock.take(at('busy.npy'));
   try {
     const ended = await tandem(['run', 'mlp', '-i', 'x.npy', '-o', 'busy.npy'], { cwd });
-    const says = new RegExp(`being written by process ${process.pid}.*\n.*remove busy\\.npy\\.lock`);
+    const says = new RegExp(`being written by process ${process.pid}.*\n.*wait until it has ended`);
     assertFails(ended, { status: 73, code: 'TANDEM_OUTPUT_EXISTS', says });
   } finally {
     await lock.release();

@@ -61,7 +61,7 @@ suite('a run', { concurrency: 2, skip: windows }, () => {
     assert.equal(status, 130, stderr);
     const { stopped, output } = JSON.parse(String(stdout));
     assert.deepEqual({ stopped, output }, { stopped: true, output: null });
-    assert.match(stderr, /\ntandem: stopping once the rows in flight are finished; once more stops at once\n/);
+    assert.match(stderr, /\ntandem: stopping once the rows in flight are finished; a second signal stops at once\n/);
     assert.match(stderr, /\ntandem: stopped before the end; what was done lies in drained\.jsonl\.partial\n$/);
     assert.deepEqual(filesOf('drained'), ['drained.jsonl.partial']);
     const done = readFileSync(join(cwd, 'drained.jsonl.partial'), 'utf8').trimEnd().split('\n');
@@ -82,7 +82,7 @@ suite('a run', { concurrency: 2, skip: windows }, () => {
     child.kill('SIGTERM');
     const { status, stdout, stderr } = await ended;
     assert.equal(status, 143, stderr);
-    assert.equal(stderr, 'tandem: stopping once the rows in flight are finished; once more stops at once\n');
+    assert.equal(stderr, 'tandem: stopping once the rows in flight are finished; a second signal stops at once\n');
     const ids = String(stdout)
       .trimEnd()
       .split('\n')
@@ -100,7 +100,7 @@ suite('a run', { concurrency: 2, skip: windows }, () => {
     // From here on nothing that is in flight can be finished.
     for (const pid of stages) process.kill(pid, 'SIGSTOP');
     child.kill('SIGINT');
-    await started.says('once more stops at once');
+    await started.says('a second signal stops at once');
     child.kill('SIGINT');
     await once(child, 'exit');
     for (const pid of stages) process.kill(pid, 'SIGCONT');
@@ -115,7 +115,7 @@ suite('a run', { concurrency: 2, skip: windows }, () => {
     await new Promise((taken) => child.stdin!.write(`[${'0,'.repeat(200_000)}`, taken));
     child.kill('SIGINT');
     const { status, stderr } = await ended;
-    assert.deepEqual({ status, stderr }, { status: 130, stderr: 'tandem: stopping; once more stops at once\n' });
+    assert.deepEqual({ status, stderr }, { status: 130, stderr: 'tandem: stopping; a second signal stops at once\n' });
     assert.deepEqual(filesOf('waiting'), []);
   });
 
@@ -127,7 +127,7 @@ suite('a run', { concurrency: 2, skip: windows }, () => {
       started.child.kill('SIGINT');
       const { status, stderr } = await started.ended;
       assert.equal(status, 130, stderr);
-      assert.match(stderr, /\ntandem: stopping; once more stops at once\n$/);
+      assert.match(stderr, /\ntandem: stopping; a second signal stops at once\n$/);
       assert.deepEqual(filesOf(isolation), []);
     });
   }

@@ -1,11 +1,11 @@
 /** `--stage DEVICE[,key=value…]`. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseCount, parseStageFlag, parseStages } from '../../src/cli/stage-flag.js';
+import { parseStages } from '../../src/cli/stage-flag.js';
 
 /** Only what is set. */
 function settings(text: string): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(parseStageFlag(text)).filter(([, value]) => value !== undefined));
+  return Object.fromEntries(Object.entries(parseStages(text)[0]!).filter(([, value]) => value !== undefined));
 }
 
 test('a device alone, or with any of its settings in any order', () => {
@@ -37,9 +37,9 @@ const WRONG: Record<string, { message: RegExp; remedy: RegExp }> = {
 };
 
 for (const [text, { message, remedy }] of Object.entries(WRONG)) {
-  test(`--stage "${text}" says what is wrong, where, and what is right`, () => {
+  test(`--stage "${text}" is refused with what is wrong, where, and what is right`, () => {
     assert.throws(
-      () => parseStageFlag(text),
+      () => parseStages(text),
       (error: { code: string; message: string; remedy: string }) => {
         assert.equal(error.code, 'TANDEM_USAGE');
         assert.ok(error.message.startsWith(`--stage ${text}: `), error.message);
@@ -52,22 +52,16 @@ for (const [text, { message, remedy }] of Object.entries(WRONG)) {
 }
 
 test('another place where a stage is written is named instead', () => {
-  assert.throws(() => parseStageFlag('tpu', 'stages[1]'), { message: 'stages[1]: "tpu" is not a device' });
+  assert.throws(() => parseStages('tpu', 'stages[1]'), { message: 'stages[1]: "tpu" is not a device' });
 });
 
-test('devices joined by a plus stand beside each other, each with its own settings', () => {
+test('devices joined by a plus are replicas, each with its own settings', () => {
   const set = (stage: object) => Object.fromEntries(Object.entries(stage).filter(([, value]) => value !== undefined));
   assert.deepEqual(parseStages('gpu,layers=0..3,turns=4+cpu,threads=2').map(set), [
     { device: 'gpu', layers: { from: 0, to: 3 }, turns: 4 },
     { device: 'cpu', threads: 2, beside: true },
   ]);
+  assert.deepEqual(parseStages('gpu,share=4+cpu').map(set), parseStages('gpu,turns=4+cpu').map(set));
+  assert.throws(() => parseStages('gpu,share=4,turns=4+cpu'), { message: /turns is given twice/ });
   assert.throws(() => parseStages('gpu+'), { message: '--stage gpu+: "" is not a device' });
-});
-
-test('counts are whole, from 1 up to a bound', () => {
-  assert.equal(parseCount('1', '--depth'), 1);
-  assert.equal(parseCount('1000000', '--depth'), 1_000_000);
-  for (const text of ['0', '-1', '1e3', '1.0', ' 2', '', '1000001', '0x10', 'NaN']) {
-    assert.throws(() => parseCount(text, '--depth'), { code: 'TANDEM_USAGE' }, text);
-  }
 });

@@ -6,12 +6,21 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { resolve } from 'node:path';
 
-export const TANDEM = resolve(import.meta.dirname, '../../src/cli/tandem.js');
+/** The published program, which starts faster than the compiled sources. */
+export const TANDEM = resolve(import.meta.dirname, '../../bundle/src/cli/tandem.js');
+
+/** An engine of the test's own shares the modules of these only. */
+const SOURCES = resolve(import.meta.dirname, '../../src/cli/tandem.js');
+
+/** The program for a command with these variables. */
+export const programFor = (env: RunOptions['env']): string =>
+  env?.TANDEM_ENGINE_MODULE === undefined ? TANDEM : SOURCES;
 
 export interface RunOptions {
   /** Working directory; relative paths, and tandem.config.json, are looked for there. */
   readonly cwd: string;
-  readonly env?: Readonly<Record<string, string>>;
+  /** `undefined` takes a variable away. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
   /** What stands on stdin; nothing at all by default. */
   readonly stdin?: string | Buffer;
   /** Leads a process group of its own, as a command that a shell starts does. */
@@ -35,7 +44,7 @@ export interface Started {
 
 /** Ends when the command has ended. */
 export function tandem(args: readonly string[], options: RunOptions): Promise<Ended> {
-  const { child, ended } = start(process.execPath, [TANDEM, ...args], options);
+  const { child, ended } = start(process.execPath, [programFor(options.env), ...args], options);
   child.stdin!.end(options.stdin);
   return ended;
 }
@@ -81,7 +90,7 @@ export function start(program: string, args: readonly string[], { cwd, env, deta
 function waitForOthers(mark: string): void {
   if (!existsSync('/proc/self/environ')) return;
   for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name) && environmentOf(name).includes(mark)))
-    execFileSync('tail', ['-f', '-s', '0.05', `--pid=${pid}`, '/dev/null'], { timeout: 5000 });
+    execFileSync('tail', ['-f', '-s', '0.05', `--pid=${pid}`, '/dev/null'], { timeout: 30_000 });
 }
 
 function environmentOf(pid: string): string {

@@ -86,9 +86,7 @@ test('a model that only takes one row is refused with the reason', { skip }, asy
   await assert.rejects(
     tfjs.describe(model, CPU, feedsOf(model, 1)),
     (error) =>
-      error instanceof TandemError &&
-      error.code === 'TANDEM_MODEL_UNSUPPORTED' &&
-      /one row but not with two/.test(error.message),
+      error instanceof TandemError && error.code === 'TANDEM_ONE_ROW' && /one row but not with two/.test(error.message),
   );
 });
 

@@ -1,4 +1,4 @@
-/** The WebGPU providers of both engines, as a GPU pool beside a CPU pool, on a card made of software: right, and called by its name. */
+/** The WebGPU providers of both engines, as a GPU pool with a CPU pool, on a software adapter: the results are right, and the adapter is named. */
 import assert from 'node:assert/strict';
 import { mkdtempSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
@@ -6,14 +6,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { makeModel } from '../../scripts/make-model.js';
-import { seeded, seededValues } from '../../scripts/make-onnx/seeded.js';
 import { makeOnnx } from '../../scripts/make-onnx.js';
 import { openModel } from '../../src/model/open.js';
 import type { Feed } from '../../src/pipeline/micro-batch.js';
 import { Pipeline } from '../../src/pipeline/pipeline.js';
-import { makePlan } from '../../src/plan/make-plan.js';
-import type { StageOptions } from '../../src/plan/plan.js';
+import type { StageOptions } from '../../src/plan/stage-options.js';
+import { makePlan } from '../../src/planner/make-plan.js';
 import type { Isolation } from '../../src/pool/isolation.js';
+import { seeded, seededValues } from '../../src/prove/models/seeded.js';
 import { bytesOf, type Tensor } from '../../src/tensor.js';
 import { useSoftwareCard } from '../fixtures/software-card.js';
 import { tensorflow } from '../fixtures/tfjs-runs.js';
@@ -28,7 +28,7 @@ const TOLERANCE = 1e-4;
 const FREE = 5;
 const MICRO_BATCH = 3;
 const MICRO_BATCHES = 2;
-const DEADLINE = 120_000;
+const DEADLINE_MS = 120_000;
 
 const CPU: StageOptions = { device: 'cpu', threads: 1 };
 const CARD: StageOptions = { device: 'gpu', provider: 'webgpu', threads: 1 };
@@ -67,8 +67,11 @@ class SeededFeed implements Feed {
 async function open(path: string, stages: readonly StageOptions[], isolation: Isolation, allowFallback = true) {
   const graph = await openModel(path);
   const rowSpecs = graph.inputs.map((input) => ({ ...input, shape: input.shape.slice(1).map((dim) => dim ?? FREE) }));
-  const request = { stages, isolation, microBatch: MICRO_BATCH, rowSpecs, deadline: DEADLINE };
-  const pipeline = await Pipeline.open(graph, await makePlan(graph, request), { allowFallback, deadline: DEADLINE });
+  const request = { stages, isolation, microBatch: MICRO_BATCH, rowSpecs, deadlineMs: DEADLINE_MS };
+  const pipeline = await Pipeline.open(graph, await makePlan(graph, request), {
+    allowFallback,
+    deadlineMs: DEADLINE_MS,
+  });
   await pipeline.warmUp(rowSpecs);
   return pipeline;
 }
@@ -88,13 +91,13 @@ async function run(path: string, stages: readonly StageOptions[], isolation: Iso
 
 for (const [n, [name, { make, skip, workers = 1 }]] of Object.entries(MODELS).entries()) {
   for (const isolation of ['thread', 'process'] as const) {
-    test(`${name}: WebGPU beside the CPU gives what the CPU gives (${isolation})`, { skip }, async (t) => {
+    test(`${name}: WebGPU with the CPU gives what the CPU gives (${isolation})`, { skip }, async (t) => {
       const path = await make(join(folder, `${n}-${isolation}`));
       const expected = await run(path, [CPU, CPU], isolation);
       const found = await run(path, [{ ...CARD, workers }, CPU], isolation);
       t.diagnostic(`on ${found.deviceName}`);
       assert.equal(found.ranOn, 'cpu');
-      assert.match(found.deviceName, /swiftshader.*made of software/i);
+      assert.match(found.deviceName, /swiftshader.*software adapter/i);
       assert.equal(found.values.length, expected.values.length);
       assert.ok(new Set(found.values).size > MICRO_BATCH, 'the rows differ');
       const off = found.values.map((value, k) => Math.abs(value - expected.values[k]!));
@@ -104,7 +107,7 @@ for (const [n, [name, { make, skip, workers = 1 }]] of Object.entries(MODELS).en
 }
 
 for (const [n, name] of ['tfjs, a LayersModel', 'onnxruntime, an mlp'].entries()) {
-  test(`${name}: a card made of software is a fallback, and is called by its name`, {
+  test(`${name}: a software adapter is a fallback, and is named`, {
     skip: MODELS[name]!.skip,
   }, async () => {
     const path = await MODELS[name]!.make(join(folder, `fallback-${n}`));

@@ -5,7 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { makeModel } from '../../scripts/make-model.js';
+import { makeOnnx } from '../../scripts/make-onnx.js';
 import { openPipeline, type Row, type RowResult, TandemError } from '../../src/index.js';
+import type { Tensor } from '../../src/tensor.js';
 
 let folder: string;
 let mlp: string;
@@ -27,7 +29,7 @@ const valuesOf = (result: RowResult) => {
   assert.ok('outputs' in result, 'error' in result ? result.error.message : '');
   return Object.values(result.outputs).map(({ data }) => [...data].map(Number));
 };
-const oneThread = { device: 'cpu', threads: 1 };
+const oneThread = { device: 'cpu', threads: 1 } as const;
 
 test('nested lists, typed arrays, ids, arrays and async iterables all give the same numbers, in order', async () => {
   await using pipeline = await openPipeline(mlp, { stages: [oneThread, oneThread], microBatch: 4 });
@@ -81,9 +83,9 @@ test('a bad row is a result with its reason, and the others are as they would be
     'TANDEM_ROW_SHAPE',
     'ok',
   ]);
-  // The same places, the bad rows being zeros: a micro-batch of another size may differ in its last bits.
-  const without = await all(pipeline.run(rows.map((row) => (row === good ? good : new Float32Array(width)))));
-  for (const n of [0, 2, 6]) assert.deepEqual(valuesOf(results[n]!), valuesOf(without[n]!));
+  // The same micro-batches without the bad rows, two rows and one: one of another size may differ in its last bits.
+  const without = [...(await all(pipeline.run([good, good]))), ...(await all(pipeline.run([good])))];
+  for (const [n, place] of [0, 2, 6].entries()) assert.deepEqual(valuesOf(results[place]!), valuesOf(without[n]!));
 });
 
 test('several inputs and outputs go by name', async () => {
@@ -150,4 +152,73 @@ test('with plan: auto and no stages everything is measured and chosen, and the r
   );
   for (const [row, values] of actual!.flat().entries())
     for (const [n, value] of values.entries()) assert.ok(Math.abs(value - expected!.flat()[row]![n]!) < 1e-5);
+});
+
+test('inputs that all rows share, and rows on another axis, as the command line has them', async () => {
+  const path = makeOnnx('state-beside', join(folder, 'state'));
+  await assert.rejects(openPipeline(path), { code: 'TANDEM_ROWS_AXIS', message: /"sr"/ });
+  const rows = Array.from({ length: 5 }, (_, n) => ({
+    inputs: {
+      input: Float32Array.from({ length: 6 }, (_, k) => Math.sin(n + k)),
+      state: new Float32Array(8).fill(n / 9),
+    },
+  }));
+  const results = async (options: Parameters<typeof openPipeline>[1]) => {
+    await using pipeline = await openPipeline(path, { stages: [{ device: 'cpu' }], ...options });
+    assert.deepEqual(
+      pipeline.inputs.map(({ name, shape }) => [name, shape]),
+      [
+        ['input', [null, 6]],
+        ['state', [null, 2, 4]],
+      ],
+    );
+    const found: number[][] = [];
+    for await (const result of pipeline.run(rows)) {
+      assert.ok('outputs' in result);
+      found.push(Object.values(result.outputs).flatMap(({ data }) => Array.from(data as Float32Array)));
+    }
+    return found;
+  };
+  const together = await results({ set: { sr: 8000 }, microBatch: 4 });
+  assert.deepEqual(await results({ set: { sr: '8000' }, rowsAxis: { state: 1 }, microBatch: 1 }), together);
+  assert.notDeepEqual(await results({ set: { sr: 16000n }, microBatch: 4 }), together);
+});
+
+test('rows that differ in length are as long as they are and as right as alone; between runs of rows of one length, and before longer ones', async () => {
+  const model = makeOnnx('transformer', join(folder, 'transformer'));
+  const ids = (length: number, seed: number) => Array.from({ length }, (_, n) => (seed * 7 + n * 3) % 40);
+  const rows = Array.from({ length: 40 }, (_, n) => ids(1 + ((n * 5) % 17), n));
+  const given = (row: readonly number[]) => ({ inputs: { input_ids: row } });
+  const whole = (row: readonly number[]) => ({ inputs: { input_ids: row, attention_mask: row.map(() => 1) } });
+  await using pipeline = await openPipeline(model, { stages: [oneThread, oneThread], microBatch: 4 });
+  const alone: RowResult[] = [];
+  for (const row of rows) alone.push(...(await all(pipeline.run([whole(row)]))));
+  const near = (found: readonly RowResult[], expected: readonly RowResult[]) => {
+    assert.equal(found.length, expected.length);
+    for (const [n, result] of found.entries()) {
+      const other = expected[n]!;
+      assert.ok('outputs' in result && 'outputs' in other, JSON.stringify(result));
+      for (const [name, { shape, data }] of Object.entries(other.outputs)) {
+        const own: Tensor = result.outputs[name]!;
+        assert.deepEqual(own.shape, shape, `row ${n}, ${name}`);
+        for (let i = 0; i < data.length; i++) assert.ok(Math.abs(Number(own.data[i]) - Number(data[i])) < 2e-5);
+      }
+    }
+  };
+  const mixed = await all(pipeline.run(rows.map(given)));
+  near(mixed, alone);
+  assert.deepEqual(
+    mixed.map(({ index }) => index),
+    rows.map((_, n) => n),
+  );
+  near(await all(pipeline.run(rows.slice(0, 1).map(whole))), alone.slice(0, 1));
+  const withBad = await all(pipeline.run([...rows.slice(0, 3).map(given), given([]), ...rows.slice(3, 6).map(given)]));
+  assert.ok('error' in withBad[3]! && withBad[3].error.code === 'TANDEM_ROW_SHAPE');
+  near(withBad.toSpliced(3, 1), alone.slice(0, 6));
+  const longer = [ids(5, 1), ids(30, 2), ids(9, 3)];
+  const found = await all(pipeline.run(longer.map(given)));
+  const expected: RowResult[] = [];
+  for (const row of longer) expected.push(...(await all(pipeline.run([whole(row)]))));
+  near(found, expected);
+  assert.deepEqual(await all(pipeline.run([])), []);
 });

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { copyFileSync, openSync, utimesSync, writeFileSync, writeSync } from 'node:fs';
 import { test } from 'node:test';
 import { identify } from '../../src/model/file-identity.js';
-import { tempFolder } from '../job/temp-folder.js';
+import { tempFolder } from '../fixtures/temp-folder.js';
 
 test('a small file is what it holds, whenever and wherever it was written', async (t) => {
   const at = tempFolder(t);

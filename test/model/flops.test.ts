@@ -52,8 +52,9 @@ function graphOf({
     layers: [],
     weights: new Map(weights.map((shape, n) => [`w${n}`, { name: `w${n}`, dtype: 'float32', shape, bytes: 0 }])),
     files: [],
-    sealed: new Set(),
+    forbiddenCuts: new Set(),
     fixedBatch: fixedBatch ?? null,
+    batchInvariant: true,
   };
 }
 

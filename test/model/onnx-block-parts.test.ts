@@ -8,10 +8,10 @@ interface Drawn {
   readonly bytes: readonly number[];
   /** How many values live before each op, and after the last. */
   readonly live: readonly number[];
-  readonly sealed?: readonly number[];
+  readonly forbiddenCuts?: readonly number[];
 }
 
-function startsOf({ bytes, live, sealed = [] }: Drawn, from = 0, to = bytes.length): number[] {
+function startsOf({ bytes, live, forbiddenCuts = [] }: Drawn, from = 0, to = bytes.length): number[] {
   const ops = bytes.map((own, index) => ({
     index,
     name: `op${index}`,
@@ -23,7 +23,7 @@ function startsOf({ bytes, live, sealed = [] }: Drawn, from = 0, to = bytes.leng
   const weights = new Map(
     bytes.map((own) => [`${own}`, { name: `${own}`, dtype: 'uint8' as const, shape: [own], bytes: own }]),
   );
-  return partsOf({ ops, weights, live, sealed: new Set(sealed) }, from, to).map((part) => part.from);
+  return partsOf({ ops, weights, live, forbiddenCuts: new Set(forbiddenCuts) }, from, to).map((part) => part.from);
 }
 
 test('where the fewest values live, after what follows on weights without any', () => {
@@ -45,7 +45,7 @@ test('each part has an eighth of the weights; a norm begins none', () => {
 });
 
 test('never where the model must not be cut, and only inside the block', () => {
-  assert.deepEqual(startsOf({ bytes: [8, 0, 8], live: [1, 1, 1, 1], sealed: [2] }), [0, 1]);
-  assert.deepEqual(startsOf({ bytes: [8, 8], live: [1, 1, 1], sealed: [1] }), [0]);
+  assert.deepEqual(startsOf({ bytes: [8, 0, 8], live: [1, 1, 1, 1], forbiddenCuts: [2] }), [0, 1]);
+  assert.deepEqual(startsOf({ bytes: [8, 8], live: [1, 1, 1], forbiddenCuts: [1] }), [0]);
   assert.deepEqual(startsOf({ bytes: [9, 8, 8, 9], live: [1, 1, 1, 1, 1] }, 1, 3), [1, 2]);
 });

@@ -2,13 +2,14 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { Graph } from '../../scripts/make-onnx/graph.js';
-import { writeModel } from '../../scripts/make-onnx/model-file.js';
 import { ONNX_MODELS } from '../../scripts/make-onnx.js';
+import { readRunnable } from '../../src/engine/runnable.js';
 import { blockSignatures } from '../../src/model/block-signature.js';
 import { isLegalCut } from '../../src/model/cut.js';
 import { memberOf } from '../../src/model/onnx/scope.js';
 import { openModel } from '../../src/model/open.js';
+import { Graph } from '../../src/prove/models/graph.js';
+import { writeModel } from '../../src/prove/models/model-file.js';
 import { made, temporaryFolder } from '../fixtures/onnx-runs.js';
 
 const folder = temporaryFolder();
@@ -104,8 +105,10 @@ test('without names, blocks end where one value lives, and are parted where two 
 });
 
 test('blocks cover every op of every model, and begin at legal cuts', async () => {
-  for (const name of Object.keys(ONNX_MODELS).filter((name) => !['strings', 'bert', 'resnet-50'].includes(name))) {
-    const graph = await openModel(made(folder.path, name));
+  for (const name of Object.keys(ONNX_MODELS).filter(
+    (name) => !['strings', 'bert', 'resnet-50', 'squeezenet'].includes(name),
+  )) {
+    const graph = await readRunnable(made(folder.path, name));
     let at = 0;
     for (const { index, from, to } of graph.layers) {
       assert.equal(from, at, `${name}: layer ${index}`);

@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { Graph } from '../../scripts/make-onnx/graph.js';
-import { type LocalFunction, writeModel } from '../../scripts/make-onnx/model-file.js';
 import { fuzz } from '../../scripts/onnx-fuzz.js';
 import { openModel } from '../../src/model/open.js';
+import { Graph } from '../../src/prove/models/graph.js';
+import { type LocalFunction, writeModel } from '../../src/prove/models/model-file.js';
 import { temporaryFolder } from '../fixtures/onnx-runs.js';
 
 const folder = temporaryFolder();

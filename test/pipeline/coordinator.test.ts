@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { TandemError } from '../../src/errors.js';
+import { type Feed, NOTHING } from '../../src/pipeline/micro-batch.js';
 import { type ChainOptions, CountingFeed, firstsOf, openChain } from '../fixtures/chain.js';
 
 const expected = (rows: number, stages: number) => Array.from({ length: rows }, (_, row) => row + stages);
@@ -52,7 +53,7 @@ for (const isolation of ['thread', 'process'] as const) {
       const feed = new CountingFeed(1000);
       const run = pipeline.run(feed);
       await run.next();
-      // Everything that can move has moved once the loop has been idle for a while of its own turns.
+      // After many iterations of the event loop nothing more is read.
       for (let turn = 0; turn < 200; turn++) await new Promise(setImmediate);
       assert.ok(feed.read <= 3 * 4, `read ${feed.read}`);
       await run.return(undefined);
@@ -65,6 +66,28 @@ for (const isolation of ['thread', 'process'] as const) {
     });
   });
 
+  test(`${isolation}: after NOTHING an empty micro-batch comes out in order, and no stage computes it`, async () => {
+    await using({ providers: ['ok', 'ok'], microBatch: 4, depth: 2 }, async (pipeline) => {
+      const good = new CountingFeed(6);
+      const answers: (typeof NOTHING | null)[] = [NOTHING, null, NOTHING, NOTHING, NOTHING, null, NOTHING];
+      const feed: Feed = { fill: async (into) => answers.shift() ?? good.fill(into) };
+      const found: [number, number, number[]][] = [];
+      for await (const { index, rows, outputs } of pipeline.run(feed)) {
+        found.push([index, rows, [...outputs.values()][0]!.shape as number[]]);
+      }
+      const width = found[1]![2][1];
+      const none = (index: number) => [index, 0, [0, width]];
+      assert.deepEqual(found, [
+        none(0),
+        [0, 4, [4, width]],
+        ...[none(1), none(1), none(1)],
+        [1, 2, [2, width]],
+        none(2),
+      ]);
+      assert.equal(pipeline.timeline.uses()[0]!.microBatches, 2);
+    });
+  });
+
   test(`${isolation}: a consumer that leaves early frees every slot, and the pipeline runs again`, async () => {
     await using({ providers: ['ok', 'ok'] }, async (pipeline) => {
       for await (const { index } of pipeline.run(new CountingFeed(500))) if (index === 2) break;
@@ -72,7 +95,7 @@ for (const isolation of ['thread', 'process'] as const) {
     });
   });
 
-  test(`${isolation}: a second run beside the first is refused`, async () => {
+  test(`${isolation}: a second run during the first is refused`, async () => {
     await using({ providers: ['ok'] }, async (pipeline) => {
       const first = pipeline.run(new CountingFeed(10));
       await first.next();
@@ -101,7 +124,7 @@ for (const isolation of ['thread', 'process'] as const) {
   });
 
   for (const stage of [0, 1]) {
-    test(`${isolation}: a worker of stage ${stage} that exits in mid-job is replaced, and the rows are the same`, async () => {
+    test(`${isolation}: a worker of stage ${stage} that exits during a job is replaced, and the rows are the same`, async () => {
       const providers = ['ok', 'ok'];
       providers[stage] = `exit@${flag()}`;
       await using({ providers, workers: [2, 2] }, async (pipeline) => {
@@ -110,13 +133,13 @@ for (const isolation of ['thread', 'process'] as const) {
     });
   }
 
-  test(`${isolation}: a stage whose workers always die is given up after bounded tries`, async () => {
+  test(`${isolation}: a stage whose workers always die ends the run after a bounded number of restarts`, async () => {
     await using({ providers: ['ok', 'exit'] }, async (pipeline) => {
       await rejectsWith(firstsOf(pipeline, new CountingFeed(80)), 'TANDEM_STAGE_DIED');
     });
   });
 
-  test(`${isolation}: an error that zeros cause as well keeps its code and remedy, and the pipeline can be used again`, async () => {
+  test(`${isolation}: an error that zeros cause too keeps its code and remedy, and the pipeline can be used again`, async () => {
     await using({ providers: ['ok', 'throw'] }, async (pipeline) => {
       await assert.rejects(firstsOf(pipeline, new CountingFeed(80)), (error) => {
         assert.ok(error instanceof TandemError);
@@ -130,25 +153,25 @@ for (const isolation of ['thread', 'process'] as const) {
     });
   });
 
-  test(`${isolation}: a fault that passes leaves no trace`, async () => {
+  test(`${isolation}: a fault that does not occur again changes no result`, async () => {
     await using({ providers: [`throw@${flag()}`, `throw@${flag()}`] }, async (pipeline) => {
       assert.deepEqual(await firstsOf(pipeline, new CountingFeed(80)), expected(80, 2));
     });
   });
 
-  test(`${isolation}: a result that outgrows its room is an error, not a write over its neighbour`, async () => {
+  test(`${isolation}: a result that is larger than its region is an error, and its neighbour is not overwritten`, async () => {
     await using({ providers: ['grow', 'ok'] }, (pipeline) =>
-      rejectsWith(firstsOf(pipeline, new CountingFeed(80)), 'TANDEM_STAGE_FAILED', /its room is/),
+      rejectsWith(firstsOf(pipeline, new CountingFeed(80)), 'TANDEM_STAGE_FAILED', /its region is/),
     );
   });
 
   test(`${isolation}: a stage that hangs ends at the deadline`, async () => {
-    await using({ providers: ['ok', 'hang'], deadline: 300 }, (pipeline) =>
+    await using({ providers: ['ok', 'hang'], deadlineMs: 300 }, (pipeline) =>
       rejectsWith(firstsOf(pipeline, new CountingFeed(80)), 'TANDEM_STAGE_TIMEOUT'),
     );
   });
 
-  test(`${isolation}: a stage that cannot load says why, and nothing is left running`, async () => {
+  test(`${isolation}: a stage that cannot load reports the reason, and nothing is left running`, async () => {
     await rejectsWith(
       openChain({ providers: ['ok', 'load-throws'], isolation }),
       'TANDEM_MODEL_INVALID',
@@ -156,7 +179,7 @@ for (const isolation of ['thread', 'process'] as const) {
     );
   });
 
-  test(`${isolation}: a pipeline that is closed in mid-job says so to whoever still reads, and does not start anything again`, async () => {
+  test(`${isolation}: closing a pipeline during a job ends its reader with TANDEM_CLOSED, and nothing is restarted`, async () => {
     for (const taken of [0, 1, 5]) {
       const pipeline = await openChain({ providers: ['ok', 'ok', 'ok'], microBatch: 1, isolation });
       const reading = pipeline.run(new CountingFeed(10_000));
@@ -176,7 +199,7 @@ for (const isolation of ['thread', 'process'] as const) {
     }
   });
 
-  test(`${isolation}: what was computed and not read when the pipeline is closed is not given out any more`, async () => {
+  test(`${isolation}: results that were not read before the pipeline was closed are not returned`, async () => {
     const pipeline = await openChain({ providers: ['ok', 'ok'], microBatch: 1, depth: 4, isolation });
     const reading = pipeline.run(new CountingFeed(10_000));
     await reading.next();
@@ -185,7 +208,7 @@ for (const isolation of ['thread', 'process'] as const) {
     await rejectsWith(reading.next(), 'TANDEM_CLOSED', /has been closed/);
   });
 
-  test(`${isolation}: the timeline counts every micro-batch in every stage and never more than the time there was`, async () => {
+  test(`${isolation}: the timeline counts every micro-batch in every stage and never more time than has passed`, async () => {
     await using({ providers: ['ok', 'ok'], workers: [2, 1], microBatch: 2 }, async (pipeline) => {
       await firstsOf(pipeline, new CountingFeed(40));
       const { timeline } = pipeline;

@@ -1,4 +1,4 @@
-/** Deadlines and watchdogs: whatever hangs, and wherever, ends with a coded error or is replaced. */
+/** Deadlines: any worker or process that hangs ends with a coded error or is replaced. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -6,7 +6,7 @@ import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { Joint } from '../../src/arena/joint.js';
+import { ProcessLink } from '../../src/arena/process-link.js';
 import { TandemError } from '../../src/errors.js';
 import { slicesOf } from '../../src/model/slice.js';
 import { setDeadline } from '../../src/pool/deadline.js';
@@ -24,8 +24,8 @@ const timesOut = (promise: Promise<unknown>, message: RegExp) =>
     (error) => error instanceof TandemError && error.code === 'TANDEM_STAGE_TIMEOUT' && message.test(error.message),
   );
 
-test('a deadline that moves strikes when nothing is left, and not after it was called off', async () => {
-  // A deadline alone keeps no process alive.
+test('a deadline that moves fires when no time is left, and not after it was cancelled', async () => {
+  // A deadline alone does not keep the process alive.
   const awake = setInterval(() => {}, 1000);
   let left = 40;
   const looks: number[] = [];
@@ -37,15 +37,15 @@ test('a deadline that moves strikes when nothing is left, and not after it was c
     }, resolve);
   });
   assert.deepEqual(looks, [40, 20, 0]);
-  const callOff = setDeadline(
+  const cancel = setDeadline(
     () => 1,
-    () => assert.fail('it was called off'),
+    () => assert.fail('it was cancelled'),
   );
-  callOff();
-  // Infinity is a time that a timer cannot wait.
+  cancel();
+  // A timer with an infinite delay would fire at once.
   setDeadline(
     () => Number.POSITIVE_INFINITY,
-    () => assert.fail('it struck at once'),
+    () => assert.fail('it fired at once'),
   )();
   await new Promise((resolve) => setTimeout(resolve, 20));
   clearInterval(awake);
@@ -56,7 +56,7 @@ test('a worker that hangs once is replaced, and the rows are the same', async ()
     const pipeline = await openChain({
       providers: [`hang@${flag()}`, 'ok'],
       workers: [2, 1],
-      deadline: 250,
+      deadlineMs: 250,
       isolation,
     });
     try {
@@ -71,7 +71,7 @@ test('a stage that waits long for the one before it is not hung', async () => {
   // The first stage takes the whole deadline once, and the second waits as long for its slots.
   const pipeline = await openChain({
     providers: [`hang@${flag()}`, 'ok', 'ok', 'ok'],
-    deadline: 300,
+    deadlineMs: 300,
     microBatch: 1,
     depth: 8,
   });
@@ -83,7 +83,11 @@ test('a stage that waits long for the one before it is not hung', async () => {
 });
 
 test('a process whose worker hangs in native code is replaced', { skip: noProc }, async () => {
-  const pipeline = await openChain({ providers: ['ok', `hang-native@${flag()}`], deadline: 250, isolation: 'process' });
+  const pipeline = await openChain({
+    providers: ['ok', `hang-native@${flag()}`],
+    deadlineMs: 250,
+    isolation: 'process',
+  });
   try {
     assert.deepEqual(await firstsOf(pipeline, new CountingFeed(40)), expected(40, 2));
   } finally {
@@ -92,7 +96,7 @@ test('a process whose worker hangs in native code is replaced', { skip: noProc }
 });
 
 test('a process that is stopped as a whole is replaced', { skip: noProc }, async () => {
-  const pipeline = await openChain({ providers: ['ok', 'ok'], deadline: 250, isolation: 'process' });
+  const pipeline = await openChain({ providers: ['ok', 'ok'], deadlineMs: 250, isolation: 'process' });
   try {
     const firsts: number[] = [];
     for await (const { rows, outputs, index } of pipeline.run(new CountingFeed(40))) {
@@ -106,30 +110,53 @@ test('a process that is stopped as a whole is replaced', { skip: noProc }, async
 });
 
 for (const isolation of ['thread', 'process'] as const) {
-  test(`${isolation}: a stage that hangs while it loads ends at the deadline for that`, async () => {
+  test(`${isolation}: a stage that hangs while it loads ends at the load deadline`, async () => {
     const options: PoolOptions = {
       device: 'cpu',
       engine: 'custom',
       engineOptions: { provider: 'load-hangs', threads: 1 },
       workers: 1,
-      deadline: 60_000,
-      prepareDeadline: 300,
+      deadlineMs: 60_000,
+      prepareDeadlineMs: 300,
     };
-    const joint = isolation === 'thread' ? null : new Joint();
-    const pool = joint ? new ProcessPool(options, joint) : new ThreadPool(options);
-    await timesOut(pool.load(slicesOf(chainGraph(1), [])[0]!), /did not finish "load" in 0.3 s/);
-    await timesOut(pool.load(slicesOf(chainGraph(1), [])[0]!), /did not finish "load"/);
+    const processLink = isolation === 'thread' ? null : new ProcessLink();
+    const pool = processLink ? new ProcessPool(options, processLink) : new ThreadPool(options);
+    await timesOut(pool.load(slicesOf(chainGraph(1), [])), /did not finish "load" in 0.3 s/);
+    await timesOut(pool.load(slicesOf(chainGraph(1), [])), /did not finish "load"/);
     await pool.close();
-    joint?.close();
+    processLink?.close();
   });
 }
 
-test('a thread that hangs in native code stops the run and says what helps', { skip: noProc }, async () => {
+test('a process that never boots ends at the boot deadline', async () => {
+  const { NODE_OPTIONS } = process.env;
+  process.env.NODE_OPTIONS = `--import=${new URL('../../../test/fixtures/never-boots.mjs', import.meta.url).href}`;
+  const processLink = new ProcessLink();
+  const pool = new ProcessPool(
+    {
+      ...{ device: 'cpu', engine: 'custom', engineOptions: { provider: 'ok', threads: 1 }, workers: 1 },
+      ...{ deadlineMs: 60_000, bootDeadlineMs: 300 },
+    },
+    processLink,
+  );
+  try {
+    await timesOut(pool.load(slicesOf(chainGraph(1), [])), /did not boot in 0.3 s/);
+  } finally {
+    if (NODE_OPTIONS === undefined) delete process.env.NODE_OPTIONS;
+    else process.env.NODE_OPTIONS = NODE_OPTIONS;
+    await pool.close();
+    processLink.close();
+  }
+});
+
+test('a thread that hangs in native code stops the run, and the remedy is --isolation process', {
+  skip: noProc,
+}, async () => {
   // In a process of its own, which such a thread keeps from exiting.
   const source = `
     import { CountingFeed, firstsOf, openChain } from '${new URL('../fixtures/chain.js', import.meta.url).href}';
     import { hasStuckThreads } from '${new URL('../../src/pool/stuck-threads.js', import.meta.url).href}';
-    const pipeline = await openChain({ providers: ['ok', 'hang-native'], deadline: 250 });
+    const pipeline = await openChain({ providers: ['ok', 'hang-native'], deadlineMs: 250 });
     const error = await firstsOf(pipeline, new CountingFeed(40)).catch((error) => error);
     await pipeline.close();
     process.stdout.write(JSON.stringify({ code: error.code, remedy: error.remedy, stuck: hasStuckThreads() }));
@@ -137,8 +164,8 @@ test('a thread that hangs in native code stops the run and says what helps', { s
   const child = spawn(process.execPath, ['--input-type=module', '-e', source], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  const [told] = await once(child.stdout, 'data');
-  const { code, remedy, stuck } = JSON.parse(String(told));
+  const [printed] = await once(child.stdout, 'data');
+  const { code, remedy, stuck } = JSON.parse(String(printed));
   assert.deepEqual({ code, stuck }, { code: 'TANDEM_STAGE_TIMEOUT', stuck: true });
   assert.match(remedy, /--isolation process/);
 });

@@ -1,17 +1,14 @@
-/** A real browser for the tests of the report page: Chromium where it is installed, with everything that a page must not do written down. */
-import { existsSync } from 'node:fs';
+/** A real browser for the tests of the report page: Chromium, if it is installed. It records everything that a page must not do. */
 import { type Browser, chromium, type Page } from 'playwright-core';
-
-const PLACES = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
-const FOUND = PLACES.find((place) => existsSync(place));
+import { CHROMIUM, NO_CHROMIUM } from '../../scripts/chromium.js';
 
 /** Why the tests cannot run here, or false. */
-export const noBrowser = FOUND ? false : 'Chromium is not here; install it with: apt-get install chromium';
+export const noBrowser = CHROMIUM ? false : NO_CHROMIUM;
 
 export function openBrowser(): Promise<Browser> {
   const flags = '--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking';
   return chromium.launch({
-    executablePath: FOUND,
+    executablePath: CHROMIUM,
     args: ['--headless', ...flags.split(' '), '--disable-component-update', '--disable-sync'],
   });
 }
@@ -21,7 +18,7 @@ export interface Look {
   readonly scheme?: 'light' | 'dark';
 }
 
-/** A page and its faults: messages on the console, errors, violations of its policy, and requests beyond itself. */
+/** A page and its faults: console messages, errors, policy violations, and network requests. */
 export interface Opened {
   readonly page: Page;
   readonly faults: readonly string[];

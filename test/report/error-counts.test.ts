@@ -1,4 +1,4 @@
-/** Errors by code: all are counted, the first are kept, and none of them long. */
+/** Errors by code: all are counted, the first are kept, and long texts are cut. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ErrorCounts } from '../../src/report/error-counts.js';
@@ -16,7 +16,7 @@ test('the most frequent code comes first, with its first five rows', () => {
   assert.deepEqual(second, { code: 'TANDEM_ROW_SHAPE', count: 1, examples: [{ index: 1, id: 'a', message: 'short' }] });
 });
 
-test('what rows say of themselves is shortened', () => {
+test('ids and messages of rows are shortened', () => {
   const counts = new ErrorCounts();
   counts.add([{ index: 0, id: 'i'.repeat(10_000), code: 'TANDEM_ROW_TYPE', message: 'm'.repeat(10_000) }]);
   const { id, message } = counts.counts[0]!.examples[0]!;

@@ -1,4 +1,4 @@
-/** The metrics server answers real requests on the loopback, and is gone when it is closed. */
+/** The metrics server answers real requests on the loopback interface, and stops when it is closed. */
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { test } from 'node:test';
@@ -7,7 +7,7 @@ import { MetricsServer } from '../../src/report/metrics-server.js';
 const open = (port = 0, text = async () => 'tandem_rows_total 1\n') =>
   MetricsServer.open({ port, host: '127.0.0.1', text });
 
-test('GET and HEAD of /metrics are answered, all else is refused', async () => {
+test('GET and HEAD of /metrics are answered, other requests are refused', async () => {
   const server = await open();
   try {
     assert.match(server.url, /^http:\/\/127\.0\.0\.1:\d+\/metrics$/);
@@ -24,8 +24,8 @@ test('GET and HEAD of /metrics are answered, all else is refused', async () => {
   }
 });
 
-test('what cannot be told is no reason to end: 503', async () => {
-  const server = await open(0, () => Promise.reject(new Error('the stage has gone')));
+test('an error while metrics are read gives 503 and does not end the run', async () => {
+  const server = await open(0, () => Promise.reject(new Error('the stage has ended')));
   try {
     assert.equal((await fetch(server.url)).status, 503);
   } finally {
@@ -33,7 +33,7 @@ test('what cannot be told is no reason to end: 503', async () => {
   }
 });
 
-test('closing ends connections that wait, and frees the port', async () => {
+test('closing ends open connections and frees the port', async () => {
   const server = await open();
   const { port } = new URL(server.url);
   const idle = connect(Number(port), '127.0.0.1');
@@ -45,7 +45,7 @@ test('closing ends connections that wait, and frees the port', async () => {
   await again.close();
 });
 
-test('a port that is taken is refused with what to do', async () => {
+test('a port in use is refused with a remedy', async () => {
   const server = await open();
   try {
     const port = Number(new URL(server.url).port);

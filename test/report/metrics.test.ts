@@ -1,4 +1,4 @@
-/** Metrics as Prometheus reads them: every line keeps the format's grammar, and names and labels say what they should. */
+/** Metrics as Prometheus reads them: every line follows the format's grammar, with the expected names and labels. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type MetricsView, metricsText } from '../../src/report/metrics.js';
@@ -18,7 +18,7 @@ const VIEW: MetricsView = {
   ],
 };
 
-/** Sample lines by metric; throws where the text is no exposition format. */
+/** Sample lines by metric; throws if the text is not in the exposition format. */
 function parsed(text: string): Map<string, string[]> {
   const families = new Map<string, string[]>();
   let current = '';
@@ -26,7 +26,7 @@ function parsed(text: string): Map<string, string[]> {
   for (const line of text.trimEnd().split('\n')) {
     const head = /^# (HELP|TYPE) ([a-z_]+) (.+)$/.exec(line);
     if (head) {
-      if (head[1] === 'HELP') assert.ok(!families.has(head[2]!), 'a metric stands together');
+      if (head[1] === 'HELP') assert.ok(!families.has(head[2]!), 'all samples of a metric are together');
       else assert.equal(head[3], head[2]!.endsWith('_total') ? 'counter' : 'gauge');
       current = head[2]!;
       families.set(current, families.get(current) ?? []);
@@ -39,7 +39,7 @@ function parsed(text: string): Map<string, string[]> {
   return families;
 }
 
-test('the figures of the run and of each stage are there, with escaped labels', () => {
+test('the figures of the run and of each stage are present, with escaped labels', () => {
   const families = parsed(metricsText(VIEW));
   assert.deepEqual(families.get('tandem_rows_total'), [' 512']);
   assert.deepEqual(families.get('tandem_failed_rows_total'), [' 3']);
@@ -54,7 +54,7 @@ test('the figures of the run and of each stage are there, with escaped labels', 
   assert.deepEqual(families.get('process_resident_memory_bytes'), [' 100000000']);
 });
 
-test('before there is anything to tell, nothing is made up', () => {
+test('unknown values have no samples', () => {
   const families = parsed(metricsText({ ...VIEW, totalRows: null, stages: [] }));
   assert.ok(!families.has('tandem_input_rows'));
   assert.ok(!families.has('tandem_stage_busy_seconds_total'));

@@ -1,4 +1,4 @@
-/** A record comes back from its JSON and from a page, whatever its texts hold; what is none is refused with what to do. */
+/** A record is read back from its JSON and from a page with any texts; other files are refused with a remedy. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
@@ -7,7 +7,7 @@ import { readRecord } from '../../src/report/record.js';
 import { reportPage } from '../../src/report/report-page.js';
 import { sampleRecord } from './sample-record.js';
 
-test('a page carries its record unharmed, and no text of it can end the element that it lies in', () => {
+test('a page contains its record unchanged, and no text can end the element that holds it', () => {
   fc.assert(
     fc.property(
       fc.string({ unit: 'binary', maxLength: 40 }),
@@ -24,12 +24,12 @@ test('a page carries its record unharmed, and no text of it can end the element 
   );
 });
 
-test('JSON of a record is a record; unknown fields are left out', () => {
+test('the JSON of a record is read; unknown fields are dropped', () => {
   const record = sampleRecord();
   assert.deepEqual(readRecord(JSON.stringify({ ...record, more: 1 }), 'run.json'), record);
 });
 
-test('the page asks for nothing: no address but that of SVG, no handler and no style in its elements', () => {
+test('the page makes no requests: no address except that of SVG, no handler and no style in its elements', () => {
   const page = reportPage(sampleRecord());
   assert.deepEqual([...new Set(page.match(/https?:\/\/[^\s'"]+/g))], ['http://www.w3.org/2000/svg']);
   assert.doesNotMatch(page, /\son\w+=|\sstyle=|@import|url\(/);
@@ -42,14 +42,14 @@ const REFUSED: [string, (record: ReturnType<typeof sampleRecord>) => unknown, Re
   ['another schema', (record) => ({ ...record, schema: 2 }), /schema/],
   ['spans of different length', (record) => withColumn(record, 'rows', [1]), /differ in length/],
   [
-    'a lane that is not there',
+    'a missing lane',
     (record) =>
       withColumn(
         record,
         'lane',
         record.run!.timeline.spans.lane.map(() => 9),
       ),
-    /name a lane/,
+    /name a missing lane/,
   ],
   ['text for a number', (record) => withColumn(record, 'rows', record.run!.timeline.spans.rows.map(String)), /rows/],
 ];
@@ -76,6 +76,6 @@ for (const [name, broken, says] of REFUSED) {
   });
 }
 
-test('refused: what is no JSON at all', () => {
+test('refused: a file that is not JSON', () => {
   assert.throws(() => readRecord('<html>', 'x.html'), { code: 'TANDEM_USAGE' });
 });

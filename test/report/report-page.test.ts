@@ -1,4 +1,4 @@
-/** The report page in a real browser: it asks for nothing, shows what it should to eyes, pointer and keys, and hostile text stays text. */
+/** The report page in a real browser: it makes no requests, works by pointer and keys, and hostile text stays text. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -22,7 +22,7 @@ after(async () => {
 });
 
 let files = 0;
-/** Opens the record's page, does something with it, and holds that it did nothing that it must not. */
+/** Opens the record's page, runs the steps of a test, and asserts that the page had no faults. */
 async function look(record: RunRecord, what: (page: Page) => Promise<void>, how: Look = {}): Promise<void> {
   const file = join(folder, `${files++}.html`);
   writeFileSync(file, reportPage(record));
@@ -34,9 +34,9 @@ async function look(record: RunRecord, what: (page: Page) => Promise<void>, how:
 
 const board = (page: Page) => page.getByRole('application', { name: 'Timeline' });
 const card = (page: Page) => board(page).locator('.card');
-const told = (page: Page) => page.locator('#timeline [role=status]');
+const statusText = (page: Page) => page.locator('#timeline [role=status]');
 
-/** Settles when the page has drawn what its events asked for. */
+/** Settles when the page has repainted after its events. */
 const drawn = (page: Page) =>
   page.evaluate('new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done))))');
 
@@ -64,7 +64,7 @@ async function pointAt(page: Page, lane: number, x: number): Promise<void> {
 suite('the report page', { skip: noBrowser }, () => {
   for (const width of [1280, 400]) {
     for (const scheme of ['light', 'dark'] as const) {
-      test(`${width} pixels wide, ${scheme}: every section is there, nothing is wider than the page, text can be read`, async () => {
+      test(`${width} pixels wide, ${scheme}: every section is present, nothing is wider than the page, text is readable`, async () => {
         await look(
           sampleRecord(),
           async (page) => {
@@ -94,7 +94,7 @@ suite('the report page', { skip: noBrowser }, () => {
     }
   }
 
-  test('pointing at a box tells stage, micro-batch, rows and microseconds; pointing beside it tells the wait', async () => {
+  test('pointing at a box shows stage, micro-batch, rows and microseconds; pointing at a gap shows the wait', async () => {
     await look(sampleRecord(), async (page) => {
       assert.equal(await card(page).isVisible(), false);
       await pointAt(page, 0, 12);
@@ -109,18 +109,18 @@ suite('the report page', { skip: noBrowser }, () => {
     });
   });
 
-  test('by keys alone: walk along a lane and from stage to stage, to both ends, zoom, and leave', async () => {
+  test('with keys only: move along a lane and from stage to stage, to both ends, zoom, and clear the selection', async () => {
     await look(sampleRecord(), async (page) => {
       await board(page).focus();
       const press = async (key: string, expected: RegExp) => {
         await page.keyboard.press(key);
-        assert.match((await told(page).textContent())!, expected, key);
+        assert.match((await statusText(page).textContent())!, expected, key);
       };
       await press('ArrowRight', /^micro-batch 0 in stage 0 gpu: computed in 24,000\sµs, rows 64/);
       await press('ArrowRight', /^micro-batch 1 in stage 0/);
       await press('ArrowDown', /^micro-batch 1 in stage 1 cpu/);
       await press('End', /^micro-batch 59 in stage 1/);
-      assert.ok((await inView(page)).includes(59), 'what is walked to is brought into view');
+      assert.ok((await inView(page)).includes(59), 'the selected micro-batch is brought into view');
       await board(page).focus();
       await press('Home', /^micro-batch 0 in stage 1/);
       assert.ok(await card(page).isVisible());
@@ -155,11 +155,11 @@ suite('the report page', { skip: noBrowser }, () => {
       await page.mouse.down();
       await pointAt(page, 0, 500);
       await page.mouse.up();
-      assert.ok((await inView(page))[0]! < closer[0]!, 'dragged to the right, it shows what was before');
+      assert.ok((await inView(page))[0]! < closer[0]!, 'dragging to the right shows earlier times');
     });
   });
 
-  test('the colours can be chosen, and are when the page is read again', async () => {
+  test('the colours can be chosen, and the choice is kept after a reload', async () => {
     await look(sampleRecord(), async (page) => {
       const paper = async () =>
         luminance(String(await page.evaluate('getComputedStyle(document.body).backgroundColor')));
@@ -171,13 +171,13 @@ suite('the report page', { skip: noBrowser }, () => {
       await page.getByRole('radio', { name: 'auto' }).check();
       assert.ok((await paper()) > 0.5);
       await page.emulateMedia({ colorScheme: 'dark' });
-      // Auto follows the system, once the page has been told of it.
+      // Auto follows the system after the event has reached the page.
       await page.locator('html[data-theme=dark]').waitFor();
       assert.ok((await paper()) < 0.5);
     });
   });
 
-  test('throughput is read by keys as by pointer', async () => {
+  test('throughput can be read by keys and by pointer', async () => {
     await look(sampleRecord(), async (page) => {
       await page.getByRole('application', { name: /^Throughput/ }).focus();
       await page.keyboard.press('Home');
@@ -188,7 +188,7 @@ suite('the report page', { skip: noBrowser }, () => {
     });
   });
 
-  test('names and messages that would be markup, or turn the line around, are shown as they are', async () => {
+  test('names and messages with markup or direction marks are shown as text', async () => {
     const evil = '</script><script>window.hit = 1</script><img src="x" onerror="window.hit = 2">\'"&amp;{{script}}';
     const errors = [
       { code: evil, count: 3, examples: [{ index: 0, id: evil, message: `a\u0000b\u001b[31m\u202egnp.exe ${evil}` }] },
@@ -207,11 +207,11 @@ suite('the report page', { skip: noBrowser }, () => {
     });
   });
 
-  test('of a long run the beginning and the end are there, and between its stretches the shares of time', async () => {
+  test('a long run shows its beginning and end, and the shares of time between the recorded periods', async () => {
     await look(sampleRecord({ microBatches: 20_000, stageMicros: [800, 900] }), async (page) => {
       assert.match(
         (await page.locator('#timeline-keys').textContent())!,
-        /^Of 40,000\sspans [\d,]+ are kept one by one, in \d+\sstretches/,
+        /^Of 40,000\sspans [\d,]+ were recorded one by one, in \d+\speriods/,
       );
       await page.getByRole('button', { name: 'show the end' }).click();
       assert.equal((await inView(page)).at(-1), 19_999);
@@ -221,50 +221,76 @@ suite('the report page', { skip: noBrowser }, () => {
     });
   });
 
-  test('what would help is told: another cut, or larger micro-batches where the stages are not what is slow', async () => {
-    const verdict = (page: Page) => page.locator('.verdict').textContent();
+  test('the page names what would help: another cut, or larger micro-batches if the stages are not the bottleneck', async () => {
+    const conclusion = (page: Page) => page.locator('.conclusion').textContent();
     await look(sampleRecord({ stageMicros: [10_000, 30_000] }), async (page) =>
-      assert.match((await verdict(page))!, /Stage 1 on cpu sets the pace; fewer layers/),
+      assert.match((await conclusion(page))!, /Stage 1 on cpu is the bottleneck; fewer layers/),
     );
     const slow = sampleRecord({ stageMicros: [10_000, 30_000] });
     const { seconds, rowsPerSecond } = slow.run!.summary;
     const summary = { ...slow.run!.summary, seconds: 4 * seconds, rowsPerSecond: rowsPerSecond / 4 };
     await look({ ...slow, run: { ...slow.run!, summary } }, async (page) =>
-      assert.match((await verdict(page))!, /larger micro-batches/),
+      assert.match((await conclusion(page))!, /larger micro-batches/),
     );
   });
 
-  test('what the plan promised is told beside what came true', async () => {
+  test('the estimate of the plan is compared with the result', async () => {
     await look(sampleRecord(), async (page) => {
       assert.match(
         (await page.locator('#predicted').textContent())!,
-        /promised 2,408 rows\/s with a bubble of 4\s%; 100\s% of that/,
+        /predicted 2,408 rows\/s with a bubble of 4\s%; 100\s% of that/,
       );
     });
   });
 
-  test('stages beside each other share one part of the bar and tell their turns', async () => {
+  test('replicas share one part of the bar and show their shares', async () => {
     const parts = (page: Page) =>
       page.getByRole('list', { name: 'Layers by stage' }).getByRole('listitem').allTextContents();
     await look(sampleRecord(), async (page) => assert.deepEqual(await parts(page), ['gpu0–6', 'cpu7–13']));
-    await look(sampleRecord({ beside: true }), async (page) => {
+    await look(sampleRecord({ replicas: true }), async (page) => {
       assert.deepEqual(await parts(page), ['gpu0–6cpu0–6']);
       const facts = await page.locator('#plan article').allTextContents();
-      assert.match(facts[0]!, /besidestage 1: 3 of 4 micro-batches/);
-      assert.match(facts[1]!, /besidestage 0: 1 of 4 micro-batches/);
+      assert.match(facts[0]!, /replica ofstage 1: 3 of 4 micro-batches/);
+      assert.match(facts[1]!, /replica ofstage 0: 1 of 4 micro-batches/);
       assert.doesNotMatch((await page.locator('#plan').textContent())!, /cut by/);
-      assert.match((await page.locator('#timeline .labels').first().textContent())!, /1 cpubeside 0/);
+      assert.match((await page.locator('#timeline .labels').first().textContent())!, /1 cpureplica of 0/);
     });
   });
 
-  test('a budget that was not kept is said', async () => {
+  test('rows that change each other are reported, and larger micro-batches are not recommended then', async () => {
+    const plan = (page: Page) => page.locator('#plan').textContent();
+    const alone = sampleRecord({ batchInvariant: false, microBatchRows: 1 });
+    const { seconds, rowsPerSecond } = alone.run!.summary;
+    const summary = { ...alone.run!.summary, seconds: 4 * seconds, rowsPerSecond: rowsPerSecond / 4 };
+    await look({ ...alone, run: { ...alone.run!, summary } }, async (page) => {
+      assert.match(
+        (await plan(page))!,
+        /depends on the other rows of its micro-batch, so each row was computed alone\./,
+      );
+      assert.equal(await page.locator('#plan .warning').count(), 0);
+      const conclusion = (await page.locator('.conclusion').textContent())!;
+      assert.match(conclusion, /no stage had work: a machine without other load would help most/);
+      assert.doesNotMatch(conclusion, /larger/);
+    });
+    await look(sampleRecord({ batchInvariant: false, microBatchRows: 16 }), async (page) =>
+      assert.match((await page.locator('#plan .warning').textContent())!, /in micro-batches of 16\srows it differs/),
+    );
+    await look(sampleRecord({ batchInvariant: true }), async (page) =>
+      assert.match((await plan(page))!, /a row’s answer does not depend on the other rows/),
+    );
+    await look(sampleRecord({ batchInvariant: null }), async (page) =>
+      assert.doesNotMatch((await plan(page))!, /other rows/),
+    );
+  });
+
+  test('an exceeded budget is shown', async () => {
     await look(sampleRecord({ budgetBytes: 2 ** 29 }), async (page) => {
       assert.equal(await page.locator('.memory.over').count(), 2);
       assert.match((await page.locator('.memory').first().textContent())!, /peak 1.2\sGiB · budget 512\sMiB/);
     });
   });
 
-  test('figures side by side: a bar for each case, with its spread and its best', async () => {
+  test('a comparison of figures: a bar for each case, with its spread and its best', async () => {
     const cases = [
       { name: 'whole model', value: 1262, spread: 0.033 },
       { name: 'pipelined', value: 1989, spread: 0.045, ideal: 2042, emphasis: true },
@@ -272,7 +298,7 @@ suite('the report page', { skip: noBrowser }, () => {
     const comparisons = [{ title: 'dense-12', unit: 'rows/s', note: 'medians of 7', cases }];
     const record: RunRecord = { ...sampleRecord(), run: null, verdict: ['Take the pipeline.'], comparisons };
     await look(record, async (page) => {
-      assert.equal(await page.locator('.verdict').textContent(), 'Take the pipeline.');
+      assert.equal(await page.locator('.conclusion').textContent(), 'Take the pipeline.');
       assert.deepEqual(await page.getByRole('heading', { level: 2 }).allTextContents(), [
         'dense-12',
         'Machine and command',
@@ -283,9 +309,33 @@ suite('the report page', { skip: noBrowser }, () => {
       assert.ok(Math.abs(whole! / pipelined! - 1262 / 1989) < 0.02);
     });
   });
+
+  test('threads that prepared the rows have a lane of their own, with what they did', async () => {
+    const record = sampleRecord();
+    const run = record.run!;
+    const spans = {
+      lane: [0, 1, 0],
+      rows: [32, 32, 8],
+      startedAt: [0, 1000, 500_000],
+      finishedAt: [9000, 12_000, 700_000],
+    };
+    const preparing = { what: 'tokenise texts', threads: 2, rows: 72, rowsBefore: 64, busySeconds: 0.22, spans };
+    await look({ ...record, run: { ...run, preparing } }, async (page) => {
+      const part = page.locator('.preparing');
+      const said = (await part.locator('p').textContent())!;
+      assert.match(
+        said,
+        /^To tokenise texts ahead of the stages, 2.threads took 220.ms for 72 rows, after 64.rows for the plan/,
+      );
+      assert.equal(await part.getByRole('img', { name: /^Thread \d that prepares rows$/ }).count(), 2);
+      // The first lane has a short call and a long one, the second only a short one.
+      const bars = await Promise.all([0, 1].map((lane) => part.locator('svg').nth(lane).locator('rect').count()));
+      assert.ok(bars[0]! > bars[1]! && bars[1]! > 0, bars.join());
+    });
+  });
 });
 
-/** Relative luminance of `rgb(r, g, b)`, as WCAG counts it. */
+/** Relative luminance of `rgb(r, g, b)`, as WCAG defines it. */
 function luminance(colour: string): number {
   const [r, g, b] = colour
     .match(/\d+/g)!

@@ -1,11 +1,12 @@
-/** Records for the tests of the report: a pipeline's run as it would have been, from the exact simulation that predictions are made of. */
-import { Timeline } from '../../src/pipeline/timeline.js';
+/** Records for the tests of the report: a simulated pipeline run, from the exact simulation that makes the predictions. */
+
+import { columnsOf } from '../../src/report/columns.js';
 import type { RunRecord } from '../../src/report/record.js';
-import { columnsOf } from '../../src/report/run-record.js';
+import { Timeline } from '../../src/timeline/timeline.js';
 
 export interface Sample {
   readonly title?: string;
-  /** Microseconds that each stage takes for a micro-batch. */
+  /** Microseconds per micro-batch, by stage. */
   readonly stageMicros?: readonly number[];
   readonly workers?: readonly number[];
   readonly microBatches?: number;
@@ -13,15 +14,17 @@ export interface Sample {
   readonly deviceName?: string;
   readonly layerName?: string;
   readonly budgetBytes?: number | null;
-  /** All stages compute the same layers, in turn. */
-  readonly beside?: boolean;
+  readonly microBatchRows?: number;
+  readonly batchInvariant?: boolean | null;
+  /** Whether all stages are replicas. */
+  readonly replicas?: boolean;
 }
 
 const ROWS = 64;
 const DEPTH = 6;
 const HOP = 120;
 
-/** What a timeline would have recorded. Micro-batch times vary by a fixed pattern, so that no two boxes look alike. */
+/** A simulated timeline. Micro-batch times vary by a fixed pattern, so that no two boxes are equal. */
 export function sampleTimeline({
   stageMicros = [24_000, 26_000],
   workers = stageMicros.map(() => 1),
@@ -47,7 +50,7 @@ export function sampleTimeline({
 }
 
 export function sampleRecord(sample: Sample = {}): RunRecord {
-  const { title = 'bert-base', errors = [], deviceName = 'AMD EPYC', layerName = 'encoder', beside = false } = sample;
+  const { title = 'bert-base', errors = [], deviceName = 'AMD EPYC', layerName = 'encoder', replicas = false } = sample;
   const timeline = sampleTimeline(sample);
   const uses = timeline.uses();
   const failedRows = errors.reduce((sum, { count }) => sum + count, 0);
@@ -68,7 +71,14 @@ export function sampleRecord(sample: Sample = {}): RunRecord {
     run: {
       summary: {
         ...{ rows, failedRows, seconds: timeline.seconds, loadSeconds: 2.5, rowsPerSecond: rows / timeline.seconds },
-        ...{ microBatches, microBatchRows: ROWS, depth: DEPTH, isolation: 'process', engine: 'onnxruntime' },
+        ...{
+          ...(sample.batchInvariant !== undefined && { batchInvariant: sample.batchInvariant }),
+          microBatches,
+          microBatchRows: sample.microBatchRows ?? ROWS,
+          depth: DEPTH,
+          isolation: 'process',
+          engine: 'onnxruntime',
+        },
         ...{
           cutBy: 'flops',
           bubble: timeline.bubble(DEPTH),
@@ -81,8 +91,8 @@ export function sampleRecord(sample: Sample = {}): RunRecord {
           ...{
             ranOn: stage === 0 ? 'gpu' : 'cpu',
             deviceName,
-            ...(beside ? { beside: stage > 0, turns: stage === 0 ? 3 : 1 } : {}),
-            layers: beside ? { from: 0, to: 6, of: 7 } : { from: stage * 7, to: stage * 7 + 6, of: uses.length * 7 },
+            ...(replicas ? { beside: stage > 0, turns: stage === 0 ? 3 : 1 } : {}),
+            layers: replicas ? { from: 0, to: 6, of: 7 } : { from: stage * 7, to: stage * 7 + 6, of: uses.length * 7 },
           },
           ...{ threads: 1, workers: timeline.workers[stage]!, busySeconds, waitSeconds, utilisation },
           ...{ peakRssBytes: (1.2 + stage * 0.4) * 2 ** 30, weightBytes: 0.8 * 2 ** 30 },

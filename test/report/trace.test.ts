@@ -1,17 +1,17 @@
-/** The trace keeps the rules of the format: slices of a thread do not overlap, asynchronous events nest, every arrow has two ends. */
+/** The trace follows the rules of the format: slices of a thread do not overlap, asynchronous events nest, every arrow has two ends. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { type Trace, type TraceEvent, traceOf } from '../../src/report/trace.js';
 import { sampleRecord } from './sample-record.js';
 
-/** Throws where an event breaks a rule of the format. */
+/** Throws if an event breaks a rule of the format. */
 function checkTrace({ traceEvents }: Trace): void {
   const slices = traceEvents.filter(({ ph }) => ph === 'X');
   for (const [, lane] of grouped(slices, ({ pid, tid }) => `${pid}/${tid}`)) {
     for (const [n, { ts, dur }] of lane.entries()) {
       assert.ok(dur! >= 0);
-      if (n > 0) assert.ok(ts >= lane[n - 1]!.ts + lane[n - 1]!.dur!, 'slices of a thread follow each other');
+      if (n > 0) assert.ok(ts >= lane[n - 1]!.ts + lane[n - 1]!.dur!, 'slices of a thread do not overlap');
     }
   }
   for (const [, track] of grouped(
@@ -24,7 +24,7 @@ function checkTrace({ traceEvents }: Trace): void {
       assert.ok(event.ts >= before, 'a track goes forward in time');
       before = event.ts;
       if (event.ph === 'b') open.push(event);
-      else assert.equal(open.pop()?.name, event.name, 'what ends is what began last');
+      else assert.equal(open.pop()?.name, event.name, 'events end in reverse order');
     }
     assert.deepEqual(open, []);
   }
@@ -51,7 +51,7 @@ function grouped<T>(values: readonly T[], keyOf: (value: T) => string): Map<stri
   return groups;
 }
 
-test('whatever the stages, their workers and their times, the rules hold and nothing is missing', () => {
+test('for any stages, workers and times, the rules hold and nothing is missing', () => {
   const stage = fc.record({ micros: fc.integer({ min: 0, max: 3000 }), workers: fc.integer({ min: 1, max: 3 }) });
   fc.assert(
     fc.property(fc.array(stage, { minLength: 1, maxLength: 4 }), fc.integer({ min: 1, max: 30 }), (stages, m) => {
@@ -68,7 +68,7 @@ test('whatever the stages, their workers and their times, the rules hold and not
   );
 });
 
-test('processes and threads are named, and a slice tells its stage, micro-batch and rows', () => {
+test('processes and threads are named, and a slice has its stage, micro-batch and rows', () => {
   const { traceEvents } = traceOf(sampleRecord({ microBatches: 3, stageMicros: [50, 60], workers: [1, 2] }));
   const names = traceEvents
     .filter(({ name }) => /_name$/.test(name))

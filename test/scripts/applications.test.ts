@@ -1,9 +1,9 @@
-/** The image classifiers that the figures are made with are those that people know: their parameters are as many. */
+/** The generated image classifiers have the same number of parameters as the published ones. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { APPLICATIONS } from '../../scripts/make-model/applications.js';
 
-/** As their authors count them; ours have a scale in every batch normalisation and no normalisation of the input. */
+/** Parameter counts of the authors; ours have a scale in every batch normalisation and no normalisation of the input. */
 const PARAMETERS: Record<string, number> = {
   'mobilenet-v2': 3_538_984,
   'efficientnet-b0': 5_330_571 - 7,

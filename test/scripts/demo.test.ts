@@ -1,16 +1,16 @@
-/** The demo: what the committed model knows, cut in two on each engine, and the program from its first line to its last. */
+/** The demo: the accuracy of the committed model, cut in two on each engine, and the output of the program. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { after, type TestContext, test } from 'node:test';
-import { Contender, DEADLINE } from '../../scripts/demo/contender.js';
+import { Candidate, DEADLINE_MS } from '../../scripts/demo/candidate.js';
 import { readDigits } from '../../scripts/demo/digits.js';
 import { countRight, readProbabilities, writeDigits } from '../../scripts/demo/rows-file.js';
 import { liveTensors } from '../../src/model/cut.js';
 import { openModel } from '../../src/model/open.js';
-import { makePlan, rowSpecsOf } from '../../src/plan/make-plan.js';
+import { makePlan, rowSpecsOf } from '../../src/planner/make-plan.js';
 import { tensorflow } from '../fixtures/tfjs-runs.js';
 
 const root = resolve(import.meta.dirname, '../../..');
@@ -23,7 +23,7 @@ writeDigits(rowsFile, unseen, unseen.rows);
 
 const made = new Map<string, Promise<Float32Array>>();
 
-/** Probabilities of the unseen rows from two stages on the CPU, cut by tandem itself; made once for each model file. */
+/** Probabilities of the unseen rows from two stages on the CPU, cut by tandem; computed once for each model file. */
 function readThrough(file: string): Promise<Float32Array> {
   const probabilities = made.get(file) ?? compute(file);
   made.set(file, probabilities);
@@ -33,19 +33,19 @@ function readThrough(file: string): Promise<Float32Array> {
 async function compute(file: string): Promise<Float32Array> {
   const graph = await openModel(join(root, 'scripts/demo/model', file));
   const stages = [{ device: 'cpu' }, { device: 'cpu' }];
-  const plan = await makePlan(graph, { stages, rowSpecs: rowSpecsOf(graph), deadline: DEADLINE });
+  const plan = await makePlan(graph, { stages, rowSpecs: rowSpecsOf(graph), deadlineMs: DEADLINE_MS });
   assert.equal(liveTensors(graph, plan.stages[1]!.ops.from).length, 2, 'the cut crosses a skip');
   const output = join(folder, `${file}.npy`);
-  const contender = await Contender.open(graph, plan, output);
+  const candidate = await Candidate.open(graph, plan, output);
   try {
-    await contender.run(rowsFile);
+    await candidate.run(rowsFile);
   } finally {
-    await contender.close();
+    await candidate.close();
   }
   return readProbabilities(output, unseen.rows);
 }
 
-/** A compiled program, run in its checkout. */
+/** Runs a compiled program in its checkout. */
 function run(checkout: string, script: string, ...args: string[]) {
   const { status, stdout, stderr } = spawnSync(process.execPath, [join(checkout, 'dist', script), ...args], {
     cwd: checkout,
@@ -54,7 +54,7 @@ function run(checkout: string, script: string, ...args: string[]) {
   return { status, stdout, stderr };
 }
 
-/** A copy of this checkout with its packages, but for those of the scope `without`. */
+/** A copy of this checkout with its packages, except those of the scope `without`. */
 function checkout(t: TestContext, without = ''): string {
   const copy = mkdtempSync(join(tmpdir(), 'tandem-checkout-'));
   t.after(() => rmSync(copy, { recursive: true }));
@@ -68,7 +68,7 @@ function checkout(t: TestContext, without = ''): string {
   return copy;
 }
 
-test('the digits are all there, in two parts that share no row', () => {
+test('the digits are complete, in two parts without common rows', () => {
   assert.deepEqual([train.rows, unseen.rows], [1157, 640]);
   for (const { rows, pixels, labels } of [train, unseen]) {
     assert.equal(pixels.length, rows * 64);
@@ -85,12 +85,12 @@ test('rows beyond the last digit begin again with the first', () => {
   assert.deepEqual(firstPixels, [0, 64, 0, 64, 0]);
 });
 
-test('97 % of the unseen rows are read right through two tfjs stages', { skip: tensorflow.skip }, async () => {
+test('97 % of the unseen rows are recognised by two tfjs stages', { skip: tensorflow.skip }, async () => {
   const right = countRight(await readThrough('model.json'), unseen);
   assert.ok(right >= 0.97 * unseen.rows, `${right} of ${unseen.rows}`);
 });
 
-test('97 % of the unseen rows are read right through two onnxruntime stages', async () => {
+test('97 % of the unseen rows are recognised by two onnxruntime stages', async () => {
   const right = countRight(await readThrough('model.onnx'), unseen);
   assert.ok(right >= 0.97 * unseen.rows, `${right} of ${unseen.rows}`);
 });
@@ -107,7 +107,7 @@ test('the committed model is small', () => {
   assert.ok(bytes < 3e6, `${bytes} bytes`);
 });
 
-test('the demo tells accuracy, rates, where each stage ran, and a line to type that works', (t) => {
+test('the demo prints accuracy, rates, the device of each stage, and a command that works', (t) => {
   const copy = checkout(t);
   const { status, stdout, stderr } = run(copy, 'scripts/demo/run.js', '--rows', '64');
   assert.equal(status, 0, stderr);
@@ -133,12 +133,12 @@ test('the demo tells accuracy, rates, where each stage ran, and a line to type t
   );
 });
 
-test('without TensorFlow the demo runs on onnxruntime, and says why and what to type', (t) => {
+test('without TensorFlow the demo runs on onnxruntime, and prints the reason and the command to type', (t) => {
   const { status, stdout, stderr } = run(checkout(t, '@tensorflow'), 'scripts/demo/run.js', '--rows', '64');
   assert.equal(status, 0, stderr);
   assert.match(
     stdout,
-    /^engine {3}onnxruntime\n +because @tensorflow\/tfjs-node cannot be used here: .+\n +run: npx tandem setup tensorflow\n/m,
+    /^engine {3}onnxruntime\n +because TensorFlow\.js models need @tensorflow\/tfjs-node, which is not installed\n +run: npx tandem setup tensorflow .+\n/m,
   );
   assert.match(stdout, /^accuracy 100.0 % \(64 of 64 unseen rows\)/m);
 });

@@ -1,4 +1,4 @@
-/** scripts/setup.mjs on a checkout of its own: what it does, what it says, and that it says nothing when there is nothing to do. */
+/** scripts/setup.mjs on a separate checkout: what it does, what it prints, and that it prints nothing if there is nothing to do. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import {
@@ -17,7 +17,7 @@ import { type TestContext, test } from 'node:test';
 
 const root = resolve(import.meta.dirname, '../../..');
 
-/** A checkout with one source file, and the packages of this one. */
+/** A checkout with one source file and the packages of this checkout. */
 function checkout(t: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), 'tandem-checkout-'));
   t.after(() => rmSync(folder, { recursive: true }));
@@ -30,7 +30,7 @@ function checkout(t: TestContext): string {
   return folder;
 }
 
-/** File times may be coarser than a test is quick: the source is as new as the next second. */
+/** File times may be coarse: the source gets a time one second in the future. */
 function writeSource(folder: string, text: string): void {
   const file = join(folder, 'src', 'one.ts');
   writeFileSync(file, text);
@@ -41,31 +41,31 @@ function writeSource(folder: string, text: string): void {
 function setUp(folder: string, ...flags: string[]) {
   const args = [join(folder, 'scripts', 'setup.mjs'), '--no-link', ...flags];
   const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
-  return { status, said: stdout + stderr };
+  return { status, printed: stdout + stderr };
 }
 
-test('it compiles what is new, once, with one line', (t) => {
+test('it compiles changed sources once, and prints one line', (t) => {
   const folder = checkout(t);
   const first = setUp(folder);
-  assert.equal(first.status, 0, first.said);
-  assert.match(first.said, /^setup: compiled code \(\d+\.\d s\)\n$/);
+  assert.equal(first.status, 0, first.printed);
+  assert.match(first.printed, /^setup: compiled code \(\d+\.\d s\)\n$/);
   assert.ok(existsSync(join(folder, 'dist', 'src', 'one.js')));
-  assert.deepEqual(setUp(folder), { status: 0, said: '' });
+  assert.deepEqual(setUp(folder), { status: 0, printed: '' });
   writeSource(folder, 'export const one: number = 1 + 0;\n');
-  assert.match(setUp(folder).said, /^setup: compiled code/);
+  assert.match(setUp(folder).printed, /^setup: compiled code/);
 });
 
-test('a type error fails with the compiler’s words, and fails again until it is mended', (t) => {
+test('a type error fails with the compiler’s message, and fails again until it is corrected', (t) => {
   const folder = checkout(t);
   writeSource(folder, 'export const one: number = "1";\n');
-  for (const { status, said } of [setUp(folder), setUp(folder)]) {
+  for (const { status, printed } of [setUp(folder), setUp(folder)]) {
     assert.equal(status, 1);
-    assert.match(said, /src\/one\.ts\(1,14\): error TS2322/);
-    assert.match(said, /setup: compiled code failed/);
+    assert.match(printed, /src\/one\.ts\(1,14\): error TS2322/);
+    assert.match(printed, /setup: compiled code failed/);
   }
 });
 
-test('a lock that a killed run left is taken over', (t) => {
+test('the lock of a killed run is taken over', (t) => {
   const folder = checkout(t);
   const { pid } = spawnSync(process.execPath, ['-e', '']);
   mkdirSync(join(folder, 'dist'));
@@ -74,16 +74,16 @@ test('a lock that a killed run left is taken over', (t) => {
   assert.equal(existsSync(join(folder, 'dist', '.setup-lock')), false);
 });
 
-test('packages that differ from the lock file are installed anew', (t) => {
+test('packages that differ from the lock file are installed again', (t) => {
   const folder = checkout(t);
   rmSync(join(folder, 'node_modules'));
   mkdirSync(join(folder, 'node_modules'));
-  // No network is needed to see that it asks npm: a lock file and a package.json that disagree are refused at once.
+  // This needs no network: npm refuses a lock file that does not match package.json at once.
   writeFileSync(
     join(folder, 'package.json'),
     '{"name": "tandem", "version": "0.1.0", "dependencies": {"nothing": "1.0.0"}}',
   );
-  const { status, said } = setUp(folder);
+  const { status, printed } = setUp(folder);
   assert.equal(status, 1);
-  assert.match(said, /npm (error|ERR!)[\s\S]*setup: npm packages failed: it ended with status/);
+  assert.match(printed, /npm (error|ERR!)[\s\S]*setup: npm packages failed: it ended with status/);
 });

@@ -1,4 +1,4 @@
-/** The cached library on a disk that is really full: a small tmpfs, where this user may mount one. */
+/** The cached library on a full disk: a small tmpfs, if this user may mount one. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
@@ -15,12 +15,12 @@ function mountSmallDisk(folder: string, size: string): string | undefined {
   }
 }
 
-// The wheel is about 5 KB, its libraries 15 KB each; pip and the unpacking meet the end of the disk at different sizes.
+// The wheel is about 5 KB, its libraries 15 KB each; pip and the unpacking fill the disk at different sizes.
 for (const [size, where] of [
   ['4k', 'fetching'],
   ['24k', 'unpacking'],
 ] as const) {
-  test(`a disk that fills up while ${where} is told as such, and is given back`, {
+  test(`a disk that fills up while ${where} is reported, and the space is freed`, {
     skip: missingTools(),
   }, async (t) => {
     const index = scratch(t);

@@ -1,4 +1,4 @@
-/** Linking from end to end on a tiny TensorFlow: real pip, real compiler, real loading in a child; and what happens when each is absent. */
+/** Linking from end to end with a tiny TensorFlow: real pip, compiler and loading in a child process, and the errors if one is absent. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -27,7 +27,7 @@ const skip = missingTools();
 describe('linkTensorflow', { skip }, () => {
   let index: string;
   let source: LibrarySource;
-  /** The cache of a user who has linked before. */
+  /** The cache of a user who linked before. */
   let warmCache: string;
   before(() => {
     index = mkdtempSync(join(tmpdir(), 'tandem-index-'));
@@ -36,18 +36,18 @@ describe('linkTensorflow', { skip }, () => {
   });
   after(() => rmSync(index, { recursive: true }));
 
-  /** Link, and return what was said with what came out. */
+  /** Links, and returns the messages and the result. */
   async function link(packageFolder: string, env: NodeJS.ProcessEnv, more: { source?: null; force?: boolean } = {}) {
-    const said: string[] = [];
+    const printed: string[] = [];
     const options = {
       kind: 'cpu' as const,
       packageFolder,
       env,
       source,
-      say: (line: string) => void said.push(line),
+      say: (line: string) => void printed.push(line),
       ...more,
     };
-    return { said, ...(await linkTensorflow(options)) };
+    return { printed, ...(await linkTensorflow(options)) };
   }
 
   function warmUser(t: TestContext): NodeJS.ProcessEnv {
@@ -58,38 +58,38 @@ describe('linkTensorflow', { skip }, () => {
 
   const cacheOf = (env: NodeJS.ProcessEnv) => join(env.XDG_CACHE_HOME!, 'tandem');
   const libraryOf = (env: NodeJS.ProcessEnv) => join(cacheOf(env), source.name, 'tensorflow', 'libtensorflow_cc.so.2');
-  /** A PATH on which nothing is found. */
+  /** An empty PATH. */
   const bare = (env: NodeJS.ProcessEnv) => ({ ...env, PATH: '/nonexistent' });
 
-  test('from nothing: the wheel is fetched, the addon built, and what it computes with is known', async (t) => {
+  test('from an empty cache: the wheel is fetched, the addon is built, and its device is reported', async (t) => {
     const env = userOf(t, index);
-    const { said, version, device, by, kept } = await link(tinyPackage(t), env);
+    const { printed, version, device, by, kept } = await link(tinyPackage(t), env);
     assert.deepEqual({ version, device, by, kept }, { version: '9.9.9', device: 'CPU', by: 'wheel', kept: false });
-    assert.equal(said.length, 2);
-    assert.match(said[0]!, /^fetching TensorFlow/);
-    // The wheel, the scratch folder and the lock are gone, and of its members only those that are needed were unpacked.
+    assert.equal(printed.length, 2);
+    assert.match(printed[0]!, /^fetching TensorFlow/);
+    // The wheel, the scratch folder and the lock were removed, and only the needed members were unpacked.
     assert.deepEqual(readdirSync(cacheOf(env)), [source.name]);
     assert.deepEqual(readdirSync(join(cacheOf(env), source.name, 'tensorflow', 'include')), ['tensorflow']);
     cpSync(cacheOf(env), warmCache, { recursive: true });
   });
 
-  test('what is linked is kept, without a look at anything else', async (t) => {
+  test('an existing link is kept without further checks', async (t) => {
     const env = warmUser(t);
     const packageFolder = tinyPackage(t);
     await link(packageFolder, env);
     const again = await link(packageFolder, { ...bare(env), XDG_CACHE_HOME: '/nonexistent' });
     assert.equal(again.kept, true);
-    assert.deepEqual(again.said, []);
+    assert.deepEqual(again.printed, []);
   });
 
-  test('a second checkout takes library and addon from the cache: no Python, no compiler', async (t) => {
+  test('a second checkout uses library and addon from the cache, without Python and compiler', async (t) => {
     const env = warmUser(t);
-    const { said, kept } = await link(tinyPackage(t), bare(env));
+    const { printed, kept } = await link(tinyPackage(t), bare(env));
     assert.equal(kept, false);
-    assert.deepEqual(said, ['linking the addon']);
+    assert.deepEqual(printed, ['linking the addon']);
   });
 
-  test('what somebody linked by hand and works is kept', async (t) => {
+  test('a working link by hand is kept', async (t) => {
     const env = warmUser(t);
     const packageFolder = tinyPackage(t);
     await link(packageFolder, env);
@@ -100,34 +100,34 @@ describe('linkTensorflow', { skip }, () => {
     assert.deepEqual({ by, kept }, { by: 'hand', kept: true });
   });
 
-  test('an addon that an older tandem built in another way is built again', async (t) => {
+  test('an addon with the recipe of an older tandem is built again', async (t) => {
     const env = warmUser(t);
     const packageFolder = tinyPackage(t);
     const { recipe } = await link(packageFolder, env);
     const stamp = join(packageFolder, 'lib', 'tandem.json');
     writeFileSync(stamp, readFileSync(stamp, 'utf8').replace(recipe, 'older'));
-    assert.deepEqual((await link(packageFolder, env)).said, ['linking the addon']);
+    assert.deepEqual((await link(packageFolder, env)).printed, ['linking the addon']);
   });
 
   test('a cached library that was changed on the disk is found by its hash and fetched again', async (t) => {
     const env = warmUser(t);
     const bytes = readFileSync(libraryOf(env));
     writeFileSync(libraryOf(env), Buffer.from(bytes).fill(1, bytes.length - 4));
-    const { said } = await link(tinyPackage(t), env);
-    assert.match(said[0]!, /libtensorflow_cc\.so\.2 is damaged/);
+    const { printed } = await link(tinyPackage(t), env);
+    assert.match(printed[0]!, /libtensorflow_cc\.so\.2 is damaged/);
     assert.deepEqual(readFileSync(libraryOf(env)), bytes);
   });
 
-  test('a linked package whose library was cut short is not kept', async (t) => {
+  test('a linked package with a truncated library is not kept', async (t) => {
     const env = warmUser(t);
     const packageFolder = tinyPackage(t);
     await link(packageFolder, env);
     truncateSync(libraryOf(env), 100);
-    // It would be fetched again: without Python it cannot.
-    await assert.rejects(link(packageFolder, bare(env)), { message: /^cannot fetch TensorFlow/ });
+    // It must be fetched again, which fails without Python.
+    await assert.rejects(link(packageFolder, bare(env)), { message: /^cannot fetch tiny-tensorflow/ });
   });
 
-  test('a wheel with other bytes than the pinned ones is refused and nothing of it stays', async (t) => {
+  test('a wheel with a wrong hash is refused and removed', async (t) => {
     const env = userOf(t, index);
     const packageFolder = tinyPackage(t);
     const other = { ...source, wheels: [{ ...source.wheels[0]!, sha256: '0'.repeat(64) }] };
@@ -139,10 +139,10 @@ describe('linkTensorflow', { skip }, () => {
     assert.equal(existsSync(addonFile(packageFolder)), false);
   });
 
-  test('killed in the middle of the download: the next run repairs it', async (t) => {
+  test('killed during the download: the next run repairs it', async (t) => {
     const env = userOf(t, index);
     const packageFolder = tinyPackage(t);
-    // A Python that writes half a wheel and then takes tandem down with it.
+    // A Python that writes half a wheel and then kills tandem.
     const script = `#!/bin/sh
 [ "$1" = -m ] || exec ${pythonPath()} "$@"
 while [ "$1" != --dest ]; do shift; done
@@ -167,39 +167,39 @@ kill -9 $PPID
     assert.deepEqual(readdirSync(cacheOf(env)), [source.name]);
   });
 
-  test('of two set-ups at once one fetches and the other waits for it', async (t) => {
+  test('of two concurrent setups one fetches and the other waits', async (t) => {
     const env = userOf(t, index);
     const both = await Promise.all([link(tinyPackage(t), env), link(tinyPackage(t), env)]);
-    const said = both.flatMap((result) => result.said);
-    assert.equal(said.filter((line) => line.startsWith('fetching')).length, 1);
-    assert.equal(said.filter((line) => line.startsWith('waiting for process')).length, 1);
+    const printed = both.flatMap((result) => result.printed);
+    assert.equal(printed.filter((line) => line.startsWith('fetching')).length, 1);
+    assert.equal(printed.filter((line) => line.startsWith('waiting for process')).length, 1);
   });
 
   test('without Python: what, why, and what to type', async (t) => {
     await assert.rejects(link(tinyPackage(t), bare(userOf(t, index))), {
       code: 'TANDEM_SETUP_FAILED',
-      message: 'cannot fetch TensorFlow: there is no python3 on the PATH',
+      message: 'cannot fetch tiny-tensorflow-9.9.9: there is no python3 on the PATH',
       remedy: /python3-pip/,
     });
   });
 
   test('without pip', async (t) => {
-    // -S leaves out site-packages, where pip lives.
+    // -S disables site-packages, which contains pip.
     const env = program(t, 'python3', `#!/bin/sh\nexec ${pythonPath()} -S -I "$@"\n`, userOf(t, index));
     await assert.rejects(link(tinyPackage(t), env), {
-      message: /^cannot fetch TensorFlow: python3 \(3\.\S+\) has no pip$/,
+      message: /^cannot fetch tiny-tensorflow-9\.9\.9: python3 \(3\.\S+\) has no pip$/,
     });
   });
 
-  test('where the index has no such wheel, pip’s own words are told', async (t) => {
+  test('if the index has no such wheel, the error quotes pip', async (t) => {
     const env = { ...userOf(t, index), PIP_FIND_LINKS: scratch(t) };
     await assert.rejects(link(tinyPackage(t), env), {
-      message: /^cannot fetch tiny_tensorflow\S+: pip says "ERROR: No matching distribution found/,
+      message: /^cannot fetch tiny_tensorflow\S+: pip reports "ERROR: No matching distribution found/,
       remedy: /pip config list/,
     });
   });
 
-  test('without a compiler; once there is one, the library need not be fetched again', async (t) => {
+  test('without a compiler: an error, and after installing one the library is not fetched again', async (t) => {
     const env = warmUser(t);
     const packageFolder = tinyPackage(t);
     rmSync(join(cacheOf(env), source.name, 'addon'), { recursive: true });
@@ -207,19 +207,19 @@ kill -9 $PPID
       message: "cannot build TensorFlow's addon: CXX names no-such-compiler, which does not run",
       remedy: /apt-get install g\+\+/,
     });
-    assert.deepEqual((await link(packageFolder, env)).said, ['linking the addon']);
+    assert.deepEqual((await link(packageFolder, env)).printed, ['linking the addon']);
   });
 
-  test('a compiler that cannot build it is quoted, and nothing half-made stays', async (t) => {
+  test('the error of a failed build quotes the compiler, and no partial files stay', async (t) => {
     const env = warmUser(t);
     const packageFolder = tinyPackage(t);
     writeFiles(packageFolder, { 'binding/tfjs_backend.cc': '#error too old\n' });
-    await assert.rejects(link(packageFolder, env), { message: /g\+\+ says ".*#error too old"/ });
+    await assert.rejects(link(packageFolder, env), { message: /g\+\+ reports ".*#error too old"/ });
     const addons = join(cacheOf(env), source.name, 'addon');
     assert.deepEqual(readdirSync(addons), readdirSync(join(warmCache, source.name, 'addon')));
   });
 
-  test('an addon that does not load is a failure, and the next run builds it anew', async (t) => {
+  test('an addon that does not load is an error, and the next run builds it again', async (t) => {
     const env = warmUser(t);
     const packageFolder = tinyPackage(t);
     writeFiles(packageFolder, { 'binding/tfjs_backend.cc': 'extern int nowhere; int* backend = &nowhere;\n' });
@@ -227,22 +227,22 @@ kill -9 $PPID
     assert.equal(existsSync(join(cacheOf(env), source.name, 'addon')), false);
   });
 
-  test('where no library is published the line names what works instead', async (t) => {
+  test('on a platform without a published library, the error names what works instead', async (t) => {
     const failing = link(tinyPackage(t), userOf(t, index), { source: null });
     await assert.rejects(failing, { message: /no TensorFlow library is published/, remedy: /onnxruntime works here/ });
   });
 
-  test('a disk without room is told before anything is fetched', async (t) => {
+  test('a disk without enough space is refused before anything is fetched', async (t) => {
     const env = userOf(t, index);
     const huge = { ...source, diskBytes: 1e18 };
     await assert.rejects(linkTensorflow({ kind: 'cpu', packageFolder: tinyPackage(t), env, source: huge }), {
-      message: /needs 1000000000\.0 GB in .*, where .* GB are free$/,
+      message: /needs 1000000000\.0 GB in .*, but .* GB are free$/,
       remedy: /XDG_CACHE_HOME/,
     });
     assert.deepEqual(readdirSync(cacheOf(env)), []);
   });
 
-  /** A package whose own host answers, and whose install script is this line for the shell. */
+  /** A package whose host answers, with this shell command as install script. */
   async function offering(t: TestContext, install: string) {
     const asked: string[] = [];
     const server = createServer((request, response) => {
@@ -268,22 +268,22 @@ kill -9 $PPID
     return { packageFolder, asked };
   }
 
-  test('the package’s own download is taken where its host answers', async (t) => {
+  test('the package’s own download is used if its host answers', async (t) => {
     const env = warmUser(t);
     const brought = tinyPackage(t);
     await link(brought, env);
     const { packageFolder, asked } = await offering(t, `cp -r ${brought}/lib ${brought}/deps .`);
-    const { by, said } = await link(packageFolder, { ...env, XDG_CACHE_HOME: scratch(t) });
+    const { by, printed } = await link(packageFolder, { ...env, XDG_CACHE_HOME: scratch(t) });
     assert.equal(by, 'package');
-    assert.deepEqual(said, ["running the package's own download"]);
+    assert.deepEqual(printed, ["running the package's own download"]);
     assert.deepEqual(asked, ['HEAD /built/napi-v8/1.0.0/CPU-linux-1.0.0.tar.gz']);
   });
 
-  test('a package’s own download that breaks off leaves nothing, and the wheel is taken', async (t) => {
+  test('a package’s own download that fails leaves no files, and the wheel is fetched', async (t) => {
     const { packageFolder } = await offering(t, 'mkdir -p lib/napi-v8 && echo torn > lib/napi-v8/tfjs_binding.node');
-    const { by, said } = await link(packageFolder, userOf(t, index));
+    const { by, printed } = await link(packageFolder, userOf(t, index));
     assert.equal(by, 'wheel');
-    assert.equal(said[1], "the package's own download did not work: taking the published wheel");
+    assert.equal(printed[1], "the package's own download did not work: fetching the published wheel");
   });
 });
 

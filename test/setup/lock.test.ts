@@ -1,25 +1,28 @@
-/** The set-up lock: waits for the living, takes over from the dead. */
+/** The setup lock: waits for a live holder, takes over a stale lock. */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import { existsSync, writeFileSync } from 'node:fs';
-import { hostname } from 'node:os';
+import { existsSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { Racer } from '../../scripts/race-locks/race.js';
 import { withLock } from '../../src/setup/lock.js';
 import { scratch } from './tiny-tensorflow.js';
 
 const never = (pid: number) => assert.fail(`waited for ${pid}`);
 
-test('one works at a time, and the one that waits is told for whom', async (t) => {
+test('one setup runs at a time, and a waiting one gets the pid of the holder', async (t) => {
   const path = join(scratch(t), 'new', 'folder', 'lock');
   const events: string[] = [];
   let finishFirst = () => {};
   const finished = new Promise<void>((resolve) => (finishFirst = resolve));
+  let enter = () => {};
+  const entered = new Promise<void>((resolve) => (enter = resolve));
   const first = withLock(path, never, async () => {
     events.push('first in');
+    enter();
     await finished;
     events.push('first out');
   });
+  await entered;
   const second = withLock(
     path,
     (pid) => {
@@ -34,7 +37,7 @@ test('one works at a time, and the one that waits is told for whom', async (t) =
   assert.equal(existsSync(path), false);
 });
 
-test('it is given back when the work fails', async (t) => {
+test('it is released if the work fails', async (t) => {
   const path = join(scratch(t), 'lock');
   await assert.rejects(
     withLock(path, never, () => Promise.reject(new Error('no'))),
@@ -43,11 +46,15 @@ test('it is given back when the work fails', async (t) => {
   assert.equal(existsSync(path), false);
 });
 
-test('a dead holder’s lock is taken over, and so is one in words of another version', async (t) => {
+test('a dead holder’s lock is taken over, and so is one in the format of another version', async (t) => {
   const path = join(scratch(t), 'lock');
-  const { pid } = spawnSync(process.execPath, ['-e', '']);
-  for (const text of [JSON.stringify({ host: hostname(), pid, started: '' }), `${pid} 1\n`]) {
+  const holder = new Racer();
+  await holder.ask('take', path);
+  await holder.end();
+  assert.equal(await withLock(path, never, async () => 'in'), 'in');
+  for (const text of [JSON.stringify({ host: 'elsewhere', pid: 1, started: '' }), '123 1\n']) {
     writeFileSync(path, text);
+    utimesSync(path, 1, 1);
     assert.equal(await withLock(path, never, async () => 'in'), 'in');
   }
 });

@@ -1,19 +1,19 @@
-/** Trying an engine in a child process: what works tells about itself, and whatever goes wrong there is only a reason here. */
+/** Testing an engine in a child process: a working engine reports its facts, and any failure is a reason. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { tensorflowFolder } from '../../src/setup/link-tensorflow.js';
+import { packageFolder } from '../../src/engine/package-build.js';
 import { probeEngine } from '../../src/setup/probe.js';
 import { scratch, writeFiles } from './tiny-tensorflow.js';
 
-test('onnxruntime works from npm alone', async () => {
+test('onnxruntime works without setup', async () => {
   const probe = await probeEngine('onnxruntime', 'cpu');
   assert.ok(probe.works, JSON.stringify(probe));
   assert.match(probe.version, /^\d+\.\d+/);
   assert.equal(probe.device, 'CPU');
 });
 
-test('TensorFlow is found as npm test has set it up', async () => {
-  const probe = await probeEngine('tfjs', 'tensorflow', tensorflowFolder('cpu')!);
+test('TensorFlow works as npm test has set it up', async () => {
+  const probe = await probeEngine('tfjs', 'tensorflow', packageFolder('@tensorflow/tfjs-node')!);
   assert.ok(probe.works, JSON.stringify(probe));
   assert.match(probe.version, /^2\.\d+/);
   assert.equal(probe.device, 'CPU');
@@ -21,9 +21,13 @@ test('TensorFlow is found as npm test has set it up', async () => {
 
 for (const [what, code, reason] of [
   ['a crash', 'process.kill(process.pid, "SIGSEGV"); while (true);', /^it was ended by SIGSEGV$/],
-  ['an end without a word', 'process.exit(3);', /^it ended with status 3$/],
-  ['a loader’s paragraph', 'throw new Error("libx.so: cannot open\\nsecond line");', /^libx\.so: cannot open$/],
-  ['an engine that computes nonsense', wrongEngine(), /^computed a wrong answer$/],
+  ['an exit without a message', 'process.exit(3);', /^it ended with status 3$/],
+  [
+    'a loader’s message of several lines',
+    'throw new Error("libx.so: cannot open\\nsecond line");',
+    /^libx\.so: cannot open$/,
+  ],
+  ['an engine that computes wrong values', wrongEngine(), /^computed a wrong answer$/],
 ] as const) {
   test(`${what} is a reason`, async (t) => {
     const folder = scratch(t);
@@ -34,7 +38,7 @@ for (const [what, code, reason] of [
   });
 }
 
-test('a package that is not there is a reason', async () => {
+test('a missing package is a reason', async () => {
   const probe = await probeEngine('tfjs', 'tensorflow', '/no/such/package');
   assert.ok(!probe.works);
   assert.match(probe.reason, /^Cannot find module/);

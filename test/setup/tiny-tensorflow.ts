@@ -1,4 +1,4 @@
-/** A TensorFlow of a few lines, but whole: a wheel that real pip fetches from a folder, with a library that a real compiler links. */
+/** A tiny but complete TensorFlow: a wheel that real pip fetches from a folder, with a library that a real compiler links. */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -11,7 +11,7 @@ const WHEEL = 'tiny_tensorflow-9.9.9-py3-none-any.whl';
 
 const WHEEL_FILES: Record<string, string> = {
   'tensorflow/include/tensorflow/c/c_api.h': 'extern "C" const char* TF_Version();\n',
-  'tensorflow/include/unwanted/big.h': 'nobody includes this\n',
+  'tensorflow/include/unwanted/big.h': 'no source includes this\n',
   'tiny_tensorflow-9.9.9.dist-info/METADATA': 'Metadata-Version: 2.1\nName: tiny-tensorflow\nVersion: 9.9.9\n',
   'tiny_tensorflow-9.9.9.dist-info/WHEEL':
     'Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: false\nTag: py3-none-any\n',
@@ -38,7 +38,7 @@ const PACKAGE_FILES: Record<string, string> = {
     NAPI_MODULE(tfjs_binding, init)`,
 };
 
-/** What is needed and absent, or undefined where the tests can run. */
+/** What is missing for the tests, or undefined if they can run. */
 export function missingTools(): string | undefined {
   const works = (command: string, ...args: string[]) => {
     try {
@@ -54,7 +54,7 @@ export function missingTools(): string | undefined {
   return undefined;
 }
 
-/** A folder that goes when the test ends. */
+/** A folder that is removed at the end of the test. */
 export function scratch(t: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), 'tandem-setup-'));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
@@ -68,7 +68,7 @@ export function writeFiles(folder: string, files: Record<string, string>): void 
   }
 }
 
-/** A program of this name, first on the PATH of `env`. */
+/** Puts a program of this name first on the PATH of `env`. */
 export function program(t: TestContext, name: string, script: string, env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const folder = scratch(t);
   writeFileSync(join(folder, name), script);
@@ -76,7 +76,7 @@ export function program(t: TestContext, name: string, script: string, env: NodeJ
   return { ...env, PATH: `${folder}${delimiter}${env.PATH}` };
 }
 
-/** Build the wheel once; `index` is the folder that pip then takes for the world. */
+/** Builds the wheel once; `index` is the folder that pip uses as its index. */
 export function tinyTensorflow(index: string): LibrarySource {
   const build = join(index, 'build');
   writeFiles(build, WHEEL_FILES);
@@ -102,7 +102,7 @@ export function tinyTensorflow(index: string): LibrarySource {
   };
 }
 
-/** A user of their own: an empty cache, and pip that knows the folder `index` only. */
+/** A separate user: an empty cache, and pip with only the folder `index`. */
 export function userOf(t: TestContext, index: string): NodeJS.ProcessEnv {
   return {
     ...process.env,
@@ -113,7 +113,7 @@ export function userOf(t: TestContext, index: string): NodeJS.ProcessEnv {
   };
 }
 
-/** The package as npm leaves it when install scripts are denied: sources, no library, no addon. */
+/** The package after npm with install scripts denied: sources, no library, no addon. */
 export function tinyPackage(t: TestContext): string {
   const folder = scratch(t);
   writeFiles(folder, PACKAGE_FILES);

@@ -1,28 +1,24 @@
 /** The onnxruntime engine: slices of ONNX models on the CPU, or on a card through WebGPU, from the npm package alone. */
-import { type OnnxModel, readOnnx } from '../../model/onnx.js';
+import { readAhead, takeModel } from '../../model/onnx/read-ahead.js';
+import { readOnnx } from '../../model/onnx.js';
 import { describeByRunning } from '../describe.js';
 import type { Engine } from '../engine.js';
+import { openDecoderSlice } from './decoder-slice.js';
+import { forbiddenCuts } from './forbidden-cuts.js';
 import { openSlice } from './ort-slice.js';
 import { openOrt } from './session.js';
-
-/** Read ahead of the first slice, for that one only: the file may be another by the next. */
-let ahead: OnnxModel | null = null;
-
-function takeModel(path: string): OnnxModel {
-  const model = ahead?.graph.path === path ? ahead : readOnnx(path);
-  ahead = null;
-  return model;
-}
 
 export const onnxruntime: Engine = {
   name: 'onnxruntime',
   async prepare(model) {
     await openOrt();
-    ahead = readOnnx(model);
+    readAhead(model);
   },
-  load: async (slice, options) => openSlice(takeModel(slice.path), slice, options),
+  load: async (slice, options) => openSlice(takeModel(slice), slice, options),
+  loadDecoder: async (hold, options) => openDecoderSlice(takeModel(hold.slice), hold, options),
   describe: async (graph, options, feeds) => {
-    const model = readOnnx(graph.path);
-    return describeByRunning(graph, feeds, (chunk) => openSlice(model, chunk, options, { sketch: true }));
+    const model = readOnnx(graph.path, graph.fed);
+    const whole = { ...graph, forbiddenCuts: new Set([...graph.forbiddenCuts, ...forbiddenCuts(graph, model)]) };
+    return describeByRunning(whole, feeds, (chunk) => openSlice(model, chunk, options, { sketch: true }));
   },
 };

@@ -1,18 +1,19 @@
 /** A slice of an ONNX model in an ONNX Runtime session. */
 import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
-import { TandemError } from '../../errors.js';
+import { asTandemError, type TandemError } from '../../errors.js';
 import { weightBytes } from '../../model/graph.js';
-import { canCross } from '../../model/onnx/schema.js';
-import { sliceProto } from '../../model/onnx/slice-proto.js';
 import type { ValueType } from '../../model/onnx/value-type.js';
 import type { OnnxModel } from '../../model/onnx.js';
 import type { Slice } from '../../model/slice.js';
-import { allocate, bytesOf, isDType, type Tensor, type TensorSpec, type TypedArray } from '../../tensor.js';
+import { allocate, bytesOf, type Tensor, type TensorSpec, type TypedArray } from '../../tensor.js';
 import type { EngineOptions, LoadedSlice } from '../engine.js';
 import { blockedInputs } from './blocked-inputs.js';
-import { onCard, onCpu, type Placement, record } from './placement.js';
+import { isHandedOut } from './forbidden-cuts.js';
+import { tensorFrom, toOrt } from './ort-tensor.js';
+import { notKnown, onCard, onCpu, type Placement, record } from './placement.js';
 import { type Ort, openOrt, openSession, ortError } from './session.js';
-import { foreseenTypes, inferTypes } from './value-types.js';
+import { sliceModel } from './slice-model.js';
+import { inferredTypes, inferTypes } from './value-types.js';
 
 /** Loads ops [from, to) of `model`. `sketch` loads faster and computes slower. Errors as of `Engine.load`. */
 export async function openSlice(
@@ -23,29 +24,59 @@ export async function openSlice(
 ): Promise<OrtSlice> {
   const ort = await openOrt();
   const types = await inferTypes(model, slice.from, slice.inputs);
-  // On other processors ORT may have no order of its own, and then the pool is only one op more.
+  // On other processors ORT may have no blocked layout, and then the pool is only one op more.
   const blocks = engine.provider === 'cpu' && process.arch === 'x64' && !sketch;
   const pooled = blocks ? blockedInputs(model, slice, types) : new Set<string>();
-  const bytes = sliceProto(model, { ...slice, types, pooled });
+  const bytes = sliceModel(model, { ...slice, types, pooled });
   const request = { bytes, folder: model.graph.folder, engine, sketch };
   const weights = weightBytes(model.graph, slice.from, slice.to);
   if (engine.provider === 'cpu' || sketch) {
-    return new OrtSlice({ ort, model, slice, session: await openSession(request), placement: onCpu(), weights });
+    const opened = { ort, model, slice, placement: onCpu(), weights, provider: 'cpu' };
+    const again = async (): Promise<OrtSlice> =>
+      new OrtSlice({ ...opened, session: await openSession(request), again });
+    return again();
   }
   using recording = record();
   const session = await openSession({ ...request, options: recording.options });
-  const zeros = slice.inputs.map((name) => zerosOf(types.get(name)));
-  const trial = new OrtSlice({ ort, model, slice, session, placement: onCpu(), weights });
-  // A model may refuse zeros, or rows of one; it is then believed to be where it was put.
-  const ran = zeros.every((tensor) => tensor !== null) && (await trial.run(zeros).then(Boolean, () => false));
-  const counts = recording.read(session);
-  return new OrtSlice({ ort, model, slice, session, placement: onCard(engine.provider, ran ? counts : null), weights });
+  const typesOfInputs = slice.inputs.map((name) => types.get(name));
+  const opened = { ort, model, slice, session, weights, provider: engine.provider };
+  const tried = await tryOn(new OrtSlice({ ...opened, placement: onCpu() }), typesOfInputs).catch(async (error) => {
+    await session.release();
+    throw error;
+  });
+  const work = recording.read(session);
+  const placement =
+    tried === 'ran' || tried === null ? onCard(engine.provider, tried && work, engine) : notKnown(tried);
+  return new OrtSlice({ ...opened, placement });
 }
 
-/** Zeros of a type with every open dimension 1, or `null` where the type is not known. */
-function zerosOf(type: ValueType | undefined): Tensor | null {
-  if (!type?.shape || !canCross(type.element)) return null;
-  const shape = type.shape.map((dim) => (typeof dim === 'number' ? dim : 1));
+/** Sizes of open dimensions to try: a model may refuse rows of one, or lengths that something else must divide. */
+const TRIED_SIZES = [1, 2, 8, 64];
+
+/**
+ * Runs the slice on zeros: 'ran', or why it refused zeros of all sizes; `null` if nothing can be tried because the types of its inputs are
+ * not known. Throws what is no refusal of a model: a missing library, a fault of the driver or the card, memory.
+ */
+async function tryOn(trial: OrtSlice, types: readonly (ValueType | undefined)[]): Promise<'ran' | TandemError | null> {
+  let refusal: TandemError | null = null;
+  for (const size of TRIED_SIZES) {
+    const zeros = types.map((type) => zerosOf(type, size));
+    if (!zeros.every((tensor) => tensor !== null)) return null;
+    try {
+      await trial.run(zeros);
+      return 'ran';
+    } catch (error) {
+      refusal = asTandemError(error);
+      if (refusal.code !== 'TANDEM_ENGINE_FAILED') throw refusal;
+    }
+  }
+  return refusal;
+}
+
+/** Zeros of a type with every open dimension `size`, or `null` where the type is not known. */
+function zerosOf(type: ValueType | undefined, size: number): Tensor | null {
+  if (!type?.shape || !isHandedOut(type.element)) return null;
+  const shape = type.shape.map((dim) => (typeof dim === 'number' ? dim : size));
   return { dtype: type.element, shape, data: allocate(type.element, shape) };
 }
 
@@ -56,20 +87,26 @@ interface Opened {
   readonly slice: Slice;
   readonly placement: Placement;
   readonly weights: number;
+  readonly provider: string;
+  readonly again?: LoadedSlice['again'];
 }
 
 class OrtSlice implements LoadedSlice {
   readonly ranOn: string;
   readonly deviceName: string;
   readonly weightBytes: number;
+  readonly again: LoadedSlice['again'];
   readonly #ort: Ort;
   readonly #model: OnnxModel;
   readonly #session: InferenceSession;
   readonly #slice: Slice;
+  readonly #provider: string;
   /** One private tensor per input, kept while the shape stays: ORT reads no SharedArrayBuffer. */
   readonly #staged = new Map<string, OrtTensor>();
 
-  constructor({ ort, model, session, slice, placement, weights }: Opened) {
+  constructor({ ort, model, session, slice, placement, weights, provider, again }: Opened) {
+    this.again = again;
+    this.#provider = provider;
     this.#ort = ort;
     this.#model = model;
     this.#session = session;
@@ -84,19 +121,19 @@ class OrtSlice implements LoadedSlice {
     // Ops that nothing reads make a slice without outputs, which ORT loads but does not run.
     if (outputs.length === 0) return [];
     try {
-      // In the slice's order; one that is pooled first has another name there.
+      // In the slice's order; an input with a pool before it has another name.
       const feeds = Object.fromEntries(this.#session.inputNames.map((name, n) => [name, this.#feed(name, inputs[n]!)]));
       const results = await this.#session.run(feeds, outputs);
       return outputs.map((name) => tensorFrom(name, results[name]!));
     } catch (cause) {
-      throw ortError(cause, 'TANDEM_ENGINE_FAILED');
+      throw ortError(cause, 'TANDEM_ENGINE_FAILED', this.#provider);
     }
   }
 
-  async foresee(slice: Slice, inputs: readonly TensorSpec[]): Promise<TensorSpec[] | null> {
-    // A card builds its kernels in the first run, which nobody should count as work.
+  async infer(slice: Slice, inputs: readonly TensorSpec[]): Promise<TensorSpec[] | null> {
+    // A card builds its kernels in the first run, which is not counted as work.
     if (this.ranOn !== 'cpu') return null;
-    return foreseenTypes(this.#model, slice, inputs).catch(() => null);
+    return inferredTypes(this.#model, slice, inputs).catch(() => null);
   }
 
   async dispose(): Promise<void> {
@@ -104,38 +141,20 @@ class OrtSlice implements LoadedSlice {
     await this.#session.release();
   }
 
-  /** What processes share, and private memory, is read where it lies. */
+  /** Memory shared by processes, and private memory, is read in place. */
   #feed(name: string, tensor: Tensor): OrtTensor {
-    return tensor.data.buffer instanceof SharedArrayBuffer ? this.#stage(name, tensor) : this.#over(tensor);
+    return tensor.data.buffer instanceof SharedArrayBuffer ? this.#stage(name, tensor) : toOrt(this.#ort, tensor);
   }
 
   #stage(name: string, { dtype, shape, data }: Tensor): OrtTensor {
     let staged = this.#staged.get(name);
     if (!staged || staged.type !== dtype || !sameShape(staged.dims, shape)) {
-      staged = this.#over({ dtype, shape, data: allocate(dtype, shape) });
+      staged = toOrt(this.#ort, { dtype, shape, data: allocate(dtype, shape) });
       this.#staged.set(name, staged);
     }
     bytesOf(staged.data as TypedArray).set(bytesOf(data));
     return staged;
   }
-
-  #over({ dtype, shape, data }: Tensor): OrtTensor {
-    const tensor = new this.#ort.Tensor(dtype as 'float32', data as Float32Array, shape);
-    // Where the platform has a Float16Array the tensor would show one, of which onnxruntime-node 1.30 sees no bytes.
-    if (dtype === 'float16') Object.defineProperty(tensor, 'data', { value: data });
-    return tensor;
-  }
-}
-
-/** ORT's tensor as one of ours, over the same memory, which ORT hands over. Throws TANDEM_MODEL_UNSUPPORTED for text. */
-export function tensorFrom(name: string, { type, dims, data }: OrtTensor): Tensor {
-  if (!isDType(type)) {
-    throw new TandemError('TANDEM_MODEL_UNSUPPORTED', `"${name}" holds ${type}; only numbers can be pipelined`);
-  }
-  const words = data as TypedArray;
-  // Where the platform has a Float16Array, ORT gives one.
-  const plain = type === 'float16' ? new Uint16Array(words.buffer, words.byteOffset, words.length) : words;
-  return { dtype: type, shape: dims, data: plain };
 }
 
 function sameShape(a: readonly number[], b: readonly number[]): boolean {

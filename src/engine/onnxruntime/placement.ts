@@ -1,13 +1,25 @@
-/** Where a session really computes: ORT's own record of which provider ran each node, and the driver behind the adapter. */
+/** The device on which a session really computes, by ORT's profile of the provider of each node and by the adapter's driver. */
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { InferenceSession } from 'onnxruntime-node';
-import { processorName } from '../../processor.js';
+import type { Card } from '../../machine/cards/card.js';
+import { knownCards } from '../../machine/cards/cards.js';
+import { processorName } from '../../machine/processor.js';
+import { sum } from '../../sums.js';
+import { type AdapterInfo, askAdapter, placementOf } from '../webgpu-adapter.js';
 
 export interface Placement {
-  readonly ranOn: 'cpu' | 'gpu';
+  readonly ranOn: 'cpu' | 'gpu' | 'unknown';
   readonly deviceName: string;
+}
+
+/** Where a session that no trial run could be made on computes: nobody has seen it on the card. */
+export function notKnown(refusal: Error): Placement {
+  return {
+    ranOn: 'unknown',
+    deviceName: `a device that could not be found out: a trial run failed with "${refusal.message}"`,
+  };
 }
 
 /** The processor, as the system calls it. */
@@ -15,11 +27,23 @@ export function onCpu(): Placement {
   return { ranOn: 'cpu', deviceName: processorName() };
 }
 
+/** Nodes that a provider ran, and the microseconds that they took together. */
+export interface Work {
+  readonly nodes: number;
+  readonly micros: number;
+}
+
 /** A run whose record is kept: `options` go into the session, `read` is called once after its first run. */
 export interface Recording extends Disposable {
   readonly options: InferenceSession.SessionOptions;
-  /** How many nodes each provider ran. */
-  read(session: InferenceSession): Map<string, number>;
+  /** What each provider ran. */
+  read(session: InferenceSession): Map<string, Work>;
+}
+
+/** An entry of ORT's profile, as far as it is read. */
+interface Event {
+  readonly args?: { readonly provider?: string };
+  readonly dur?: number;
 }
 
 export function record(): Recording {
@@ -28,61 +52,93 @@ export function record(): Recording {
     options: { enableProfiling: true, profileFilePrefix: join(folder, 'run') },
     read(session) {
       session.endProfiling();
-      const counts = new Map<string, number>();
+      const all = new Map<string, Work>();
       for (const name of readdirSync(folder)) {
-        const events = JSON.parse(readFileSync(join(folder, name), 'utf8')) as { args?: { provider?: string } }[];
-        for (const { args } of events) {
-          if (args?.provider) counts.set(args.provider, (counts.get(args.provider) ?? 0) + 1);
+        const events = JSON.parse(readFileSync(join(folder, name), 'utf8')) as Event[];
+        for (const { args, dur = 0 } of events) {
+          if (!args?.provider) continue;
+          const { nodes, micros } = all.get(args.provider) ?? { nodes: 0, micros: 0 };
+          all.set(args.provider, { nodes: nodes + 1, micros: micros + dur });
         }
       }
-      return counts;
+      return all;
     },
     [Symbol.dispose]: () => rmSync(folder, { recursive: true, force: true }),
   };
 }
 
-/** Vulkan drivers that compute on the processor, and those of cards, by the names of their libraries. */
+/** Vulkan drivers that compute on the processor, by the names of their libraries. */
 const SOFTWARE: readonly (readonly [RegExp, string])[] = [
   [/swiftshader/i, 'SwiftShader'],
   [/vulkan_lvp|lavapipe|llvmpipe/i, 'lavapipe'],
 ];
-const CARDS: readonly (readonly [RegExp, string])[] = [
-  [/nvidia/i, 'an NVIDIA card'],
-  [/radeon|amdvlk/i, 'an AMD card'],
-  [/vulkan_intel|intel_icd/i, 'an Intel card'],
-  [/vulkan_(?!lvp)\w+/i, 'a card'],
-];
-
-/** What ORT calls its providers of cards, and what people do. */
-const PROVIDERS: Record<string, { readonly recorded: string; readonly said: string }> = {
-  webgpu: { recorded: 'WebGpuExecutionProvider', said: 'WebGPU' },
-  cuda: { recorded: 'CUDAExecutionProvider', said: 'CUDA' },
-  coreml: { recorded: 'CoreMLExecutionProvider', said: 'Core ML' },
-  directml: { recorded: 'DmlExecutionProvider', said: 'DirectML' },
-};
 
 /**
- * What a session on a card ran on. ORT does not tell the adapter's name; on Linux the drivers that are loaded into the process do, and
- * where only a software driver is there, that is what computes. `counts` is what a first run recorded, `null` where there was none.
+ * What ORT calls its providers of cards, and what people do. `fuses`: it computes a part of the model as one node, so that its share is to be
+ * decided by time. The others are decided by nodes, because their time is only that of submitting work to the card.
  */
+const PROVIDERS: Record<string, { readonly recorded: string; readonly said: string; readonly fuses?: true }> = {
+  webgpu: { recorded: 'WebGpuExecutionProvider', said: 'WebGPU' },
+  cuda: { recorded: 'CUDAExecutionProvider', said: 'CUDA' },
+  coreml: { recorded: 'CoreMLExecutionProvider', said: 'Core ML', fuses: true },
+  directml: { recorded: 'DmlExecutionProvider', said: 'DirectML', fuses: true },
+};
+
+export interface Seen {
+  /** The machine's cards, as their drivers report them. */
+  readonly cards: readonly Card[];
+  /** The libraries that are loaded into the process. */
+  readonly libraries: readonly string[];
+  /** The adapter that WebGPU chooses in this environment; `null` if it cannot be asked. */
+  readonly adapter: () => AdapterInfo | null;
+}
+
+function seenHere(): Seen {
+  return { cards: knownCards(), libraries: loadedObjects(), adapter: askAdapter };
+}
+
+/** What a session on a card ran on. `work` is what a first run recorded, `null` where there was none. */
 export function onCard(
   provider: string,
-  counts: ReadonlyMap<string, number> | null,
-  drivers = loadedObjects(),
+  work: ReadonlyMap<string, Work> | null,
+  { deviceIndex = 0, seen = seenHere() }: { readonly deviceIndex?: number; readonly seen?: Seen } = {},
 ): Placement {
-  const { recorded, said } = PROVIDERS[provider] ?? { recorded: provider, said: provider };
-  const named = (table: typeof CARDS) => table.find(([pattern]) => drivers.some((name) => pattern.test(name)))?.[1];
-  const card = named(CARDS);
-  const software = named(SOFTWARE);
-  if (provider === 'webgpu' && !card && software)
-    return { ranOn: 'cpu', deviceName: `${software}, a card made of software` };
-  const deviceName = `${card ?? 'the adapter that it chose'}, through ${said}`;
-  if (!counts) return { ranOn: 'gpu', deviceName };
-  const nodes = [...counts.values()].reduce((sum, count) => sum + count, 0);
-  const there = counts.get(recorded) ?? 0;
+  const { recorded, said, fuses } = PROVIDERS[provider] ?? { recorded: provider, said: provider };
+  const adapter = provider === 'webgpu' ? webgpuAdapter(seen) : (seen.cards[deviceIndex]?.name ?? null);
+  if (adapter !== null && typeof adapter === 'object') return adapter;
+  const deviceName = `${adapter ?? 'the adapter that it chose'}, through ${said}`;
+  if (!work) return { ranOn: 'gpu', deviceName };
+  const nodes = sum([...work.values()].map((each) => each.nodes));
+  const micros = sum([...work.values()].map((each) => each.micros));
+  const there = work.get(recorded) ?? { nodes: 0, micros: 0 };
   // The sums on shapes stay on the processor; when most of the rest does too, the stage is not on the card.
-  if (2 * there < nodes) return { ...onCpu(), deviceName: `${onCpu().deviceName} (${nodes - there} of ${nodes} ops)` };
-  return { ranOn: 'gpu', deviceName: there < nodes ? `${deviceName} (${there} of ${nodes} ops)` : deviceName };
+  const isThere = fuses ? 2 * there.micros >= micros && there.nodes > 0 : 2 * there.nodes >= nodes;
+  const part = fuses
+    ? `${Math.round((100 * there.micros) / (micros || 1))} % of the time`
+    : `${there.nodes} of ${nodes} ops`;
+  if (!isThere) {
+    const elsewhere = fuses ? `all but ${part}` : `${nodes - there.nodes} of ${nodes} ops`;
+    return { ...onCpu(), deviceName: `${onCpu().deviceName} (${elsewhere})` };
+  }
+  return { ranOn: 'gpu', deviceName: there.nodes < nodes ? `${deviceName} (${part})` : deviceName };
+}
+
+/**
+ * The name of the card that WebGPU computes on, or the software adapter. ORT does not report its adapter. The Vulkan loader loads every driver
+ * that is installed, so a loaded driver of a card proves nothing: a card must be there. Where a card and a software driver are, Dawn is asked.
+ */
+function webgpuAdapter({ cards, libraries, adapter }: Seen): string | Placement | null {
+  const software = SOFTWARE.find(([pattern]) => libraries.some((name) => pattern.test(name)))?.[1];
+  if (!software) return cards[0]?.name ?? null;
+  const info = cards.length > 0 ? adapter() : null;
+  if (info) {
+    const { ranOn, deviceName } = placementOf(info);
+    return ranOn === 'cpu' ? { ranOn, deviceName } : deviceName.replace(/, through WebGPU$/, '');
+  }
+  // Dawn prefers a card, unless the environment leaves it no driver of one.
+  if (cards.length > 0 && process.env.VK_ICD_FILENAMES === undefined && process.env.VK_DRIVER_FILES === undefined)
+    return cards[0]!.name;
+  return { ranOn: 'cpu', deviceName: `${software}, a software adapter` };
 }
 
 function loadedObjects(): string[] {

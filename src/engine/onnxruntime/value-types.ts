@@ -1,18 +1,18 @@
 /** Types of the values inside an ONNX graph, as ORT itself infers them, without loading a weight. */
 
-import { sliceProto } from '../../model/onnx/slice-proto.js';
 import type { Dimension, ValueType } from '../../model/onnx/value-type.js';
 import type { OnnxModel } from '../../model/onnx.js';
 import type { Slice } from '../../model/slice.js';
 import { isDType, type TensorSpec } from '../../tensor.js';
 import { openSession } from './session.js';
+import { sliceModel } from './slice-model.js';
 
 const SKETCH = { provider: 'cpu', threads: 1 } as const;
 
 /**
- * What `names`, all made before op `to`, are. Everything before `to` is shown to ORT with its weights declared but absent, and ORT's own
- * inference is believed rather than the model's notes, which exporters leave wrong. Where ORT cannot, the element type is what the
- * reader followed through the graph.
+ * The types of `names`, all made before op `to`. ORT gets everything before `to` with its weights declared but absent, and its own
+ * inference is used rather than the model's declarations, which exporters leave wrong. If ORT cannot infer a type, it is the one that the
+ * reader inferred through the graph.
  */
 export async function inferTypes(
   model: OnnxModel,
@@ -26,7 +26,7 @@ export async function inferTypes(
     for (const [name, type] of await sketchTypes(model, to, wanted, types).catch(() => [])) types.set(name, type);
   }
   for (const name of wanted) {
-    const element = model.holds.get(name);
+    const element = model.elementTypes.get(name);
     if (!types.has(name) && element) types.set(name, { kind: 'tensor', element, shape: null });
   }
   return types;
@@ -39,7 +39,7 @@ async function sketchTypes(
   types: ReadonlyMap<string, ValueType>,
 ): Promise<[string, ValueType][]> {
   const inputs = model.graph.inputs.map(({ name }) => name);
-  const bytes = sliceProto(model, { from: 0, to, inputs, outputs, types, withoutWeights: true });
+  const bytes = sliceModel(model, { from: 0, to, inputs, outputs, types, withoutWeights: true });
   const session = await openSession({ bytes, folder: model.graph.folder, engine: SKETCH, sketch: true });
   try {
     return session.outputMetadata.flatMap((value): [string, ValueType][] =>
@@ -51,10 +51,10 @@ async function sketchTypes(
 }
 
 /**
- * The slice's outputs for inputs of these dtypes and shapes, or `null` where ORT's inference leaves a dimension open: one that the values
- * of the rows decide.
+ * The slice's outputs for inputs of these dtypes and shapes, or `null` if ORT's inference leaves a dimension open, because it depends on
+ * the values of the rows.
  */
-export async function foreseenTypes(
+export async function inferredTypes(
   model: OnnxModel,
   { from, to, inputs, outputs }: Slice,
   specs: readonly TensorSpec[],
@@ -62,11 +62,11 @@ export async function foreseenTypes(
   const types = new Map(
     specs.map(({ name, dtype, shape }): [string, ValueType] => [name, { kind: 'tensor', element: dtype, shape }]),
   );
-  const bytes = sliceProto(model, { from, to, inputs, outputs, types, withoutWeights: true });
+  const bytes = sliceModel(model, { from, to, inputs, outputs, types, withoutWeights: true });
   const session = await openSession({ bytes, folder: model.graph.folder, engine: SKETCH, sketch: 'folded' });
   const found = new Map(session.outputMetadata.map((value) => [value.name, value]));
   await session.release();
-  const foreseen = outputs.flatMap((name): TensorSpec[] => {
+  const inferred = outputs.flatMap((name): TensorSpec[] => {
     const value = found.get(name);
     if (!value?.isTensor || !isDType(value.type)) return [];
     const shape = shapeOf(value.shape);
@@ -74,10 +74,10 @@ export async function foreseenTypes(
       ? [{ name, dtype: value.type, shape: shape as number[] }]
       : [];
   });
-  return foreseen.length === outputs.length ? foreseen : null;
+  return inferred.length === outputs.length ? inferred : null;
 }
 
-/** ORT says [] both for a scalar and for a value of unknown rank. */
+/** ORT reports [] both for a scalar and for a value of unknown rank. */
 function shapeOf(shape: readonly (number | string)[]): Dimension[] | null {
   return shape.length === 0 ? null : shape.map((dim) => (dim === '' ? null : dim));
 }

@@ -1,13 +1,13 @@
-/** tfjs-node's native half, as far as runs are recorded and played through it. */
+/** The native part of tfjs-node that is used to record and replay runs. */
 import type { Tensor as TfTensor } from '@tensorflow/tfjs-node';
 import type { TypedArray } from '../../tensor.js';
 import type { Tfjs } from './native.js';
 
-/** A tensor that an op has made. */
+/** The result of an op. */
 export interface Made {
   readonly id: number;
   readonly shape: readonly number[];
-  /** TensorFlow's number of it. */
+  /** Its number in TensorFlow. */
   readonly dtype: number;
 }
 
@@ -25,16 +25,16 @@ export interface Attribute {
   readonly value: unknown;
 }
 
-/** What tfjs-node 4.22 keeps above its binding (dist/nodejs_kernel_backend.js). */
+/** The backend object of tfjs-node 4.22 above its binding (dist/nodejs_kernel_backend.js). */
 export interface NativeBackend {
   binding: Binding;
   readonly isUsingGpuDevice: boolean;
-  /** Values that lie in JavaScript still are handed over by it. */
+  /** It passes values that are still in JavaScript to TensorFlow. */
   getInputTensorIds(tensors: readonly TfTensor[]): number[];
   createOutputTensor(made: Made): TfTensor;
 }
 
-/** TensorFlow's backend; other backends of tfjs have none of this. */
+/** TensorFlow's backend; `null` with other backends of tfjs. */
 export function nativeBackend(tf: Tfjs): NativeBackend | null {
   return tf.getBackend() === 'tensorflow' ? (tf.backend() as unknown as NativeBackend) : null;
 }

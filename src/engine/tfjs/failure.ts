@@ -1,4 +1,4 @@
-/** What goes wrong inside TensorFlow, as coded errors that name the op. */
+/** Errors inside TensorFlow as coded errors that name the op. */
 import { TandemError } from '../../errors.js';
 
 const OUT_OF_MEMORY =

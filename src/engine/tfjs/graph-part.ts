@@ -1,9 +1,9 @@
-/** A slice of a GraphModel as a graph of its own: the slice's nodes, placeholders for what comes from before, and only the constants that it reads. */
+/** A slice of a GraphModel as a graph of its own: the slice's nodes, placeholders for its inputs, and only the constants that it reads. */
 import { calledBy, type Edge, edgeName, type GraphNode, reachableFunctions } from '../../model/graph-def.js';
 import type { GraphModelGraph } from '../../model/graph-model.js';
 import type { Slice } from '../../model/slice.js';
 
-/** What `tf.loadGraphModel` takes, but for the weights' values. */
+/** The arguments of `tf.loadGraphModel` without the weights' values. */
 export interface GraphPart {
   readonly artifacts: {
     readonly modelTopology: object;
@@ -67,7 +67,7 @@ function unusedName(graph: GraphModelGraph, wanted: string): string {
   return graph.def.nodes.has(wanted) ? unusedName(graph, `${wanted}_`) : wanted;
 }
 
-/** The node as in the file, reading live tensors from their placeholders. An order that another slice keeps by running earlier is dropped. */
+/** The node as in the file, reading live tensors from their placeholders. A control dependency on an earlier slice is dropped. */
 function rewriter(
   graph: GraphModelGraph,
   slice: Slice,
@@ -84,7 +84,7 @@ function rewriter(
   };
   return ({ raw, op, edges }) => ({
     ...raw,
-    // The same op to tfjs, which knows that it is asynchronous under this name alone, and warns at every run otherwise.
+    // The same op in tfjs. Only under this name tfjs treats it as asynchronous; otherwise it warns at every run.
     op: op === 'If' ? 'StatelessIf' : op,
     input: edges.flatMap(inputs),
   });

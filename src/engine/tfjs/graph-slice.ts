@@ -68,11 +68,11 @@ async function fetchTensors(
   if (names.length === 0) return [];
   const fed = Object.fromEntries(part.feeds.map((name, n) => [name, inputs[n]!]));
   const made = part.isAsync ? await model.executeAsync(fed, [...names]) : model.execute(fed, [...names]);
-  // tfjs may hand out the weight or the input itself.
+  // tfjs may return the weight or the input itself.
   return [made].flat().map((tensor) => (weights.has(tensor) || inputs.includes(tensor) ? tensor.clone() : tensor));
 }
 
-/** The op that throws, found by halving: tfjs's error does not tell. Not inside loops, where tensors may rightly be absent, nor without memory. */
+/** The op that throws, found by bisection, because tfjs's error does not name it. Not inside loops, where absent tensors are legal, nor without memory. */
 async function whatFailed(
   tf: Tfjs,
   loaded: Loaded,

@@ -1,18 +1,46 @@
-/** What of tfjs is installed, seen from its files alone: nothing is loaded. */
+/** Which packages of tfjs are installed, by their files: nothing is loaded. */
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
+import { PEERS } from '../../package.js';
 
-/** The packages that bring a native TensorFlow. */
+/** The packages with a native TensorFlow. */
 export const PACKAGES = { tensorflow: '@tensorflow/tfjs-node', 'tensorflow-gpu': '@tensorflow/tfjs-node-gpu' } as const;
 
-/** Those that bring a backend of tfjs's own. */
-const BACKENDS: Record<string, readonly string[]> = {
+/** The packages that `tandem setup PROVIDER` installs: optional peers of tandem, which ONNX models do not need. */
+const NEEDED: Record<string, readonly string[]> = {
+  tensorflow: ['@tensorflow/tfjs', PACKAGES.tensorflow, 'node-api-headers'],
+  'tensorflow-gpu': ['@tensorflow/tfjs', PACKAGES['tensorflow-gpu'], 'node-api-headers'],
   webgpu: ['@tensorflow/tfjs', '@tensorflow/tfjs-backend-webgpu', 'webgpu'],
   wasm: ['@tensorflow/tfjs', '@tensorflow/tfjs-backend-wasm'],
 };
 
-/** Node's stable addon interface: the package looks in the folder of the highest one it knows, which every Node since 16 has. */
+/** The providers of `tandem setup`. */
+export const PROVIDERS = Object.keys(NEEDED);
+
+/** The provider's missing packages for an installer: `@tensorflow/tfjs-node@4.22.0`. */
+export function missingPackages(provider: string): string[] {
+  const missing = (NEEDED[provider] ?? []).filter((name) => folderOf(name) === null);
+  return missing.map((name) => `${name}@${PEERS[name]}`);
+}
+
+/** Where a package is installed, or null. */
+export function folderOf(name: string): string | null {
+  try {
+    return dirname(createRequire(import.meta.url).resolve(`${name}/package.json`));
+  } catch {
+    return null;
+  }
+}
+
+/** What to type for a provider that cannot be used. */
+export function setupRemedy(provider: string): string {
+  const missing = missingPackages(provider);
+  const installs = missing.length > 0 ? ` (which first runs: npm install --ignore-scripts ${missing.join(' ')})` : '';
+  return `run: npx tandem setup ${provider}${installs}`;
+}
+
+/** The version of Node's stable addon interface whose folder the package uses; every Node since 16 has it. */
 export const NAPI_VERSION = 8;
 
 /** Where a package loads its addon from. */
@@ -22,12 +50,8 @@ export function addonFile(packageFolder: string): string {
 
 /** Whether the provider's packages are here, a native one with its addon. */
 export function isInstalled(provider: string): boolean {
-  const { resolve } = createRequire(import.meta.url);
-  try {
-    const native = PACKAGES[provider as keyof typeof PACKAGES] as string | undefined;
-    if (native) return existsSync(addonFile(dirname(resolve(`${native}/package.json`))));
-    return BACKENDS[provider]?.every((name) => resolve(`${name}/package.json`)) ?? false;
-  } catch {
-    return false;
-  }
+  const native = PACKAGES[provider as keyof typeof PACKAGES] as string | undefined;
+  if (native === undefined) return provider in NEEDED && missingPackages(provider).length === 0;
+  const folder = folderOf(native);
+  return folder !== null && existsSync(addonFile(folder));
 }

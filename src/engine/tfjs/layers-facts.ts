@@ -1,6 +1,7 @@
-/** What the tensors of a LayersModel are, from the layers themselves: shapes without computing, dtypes where they can differ by a try. */
+/** Infers the tensors of a LayersModel from its layers: shapes without computing, dtypes by a run if they can differ. */
 import type { layers, Tensor as TfTensor } from '@tensorflow/tfjs-node';
 import { TandemError } from '../../errors.js';
+import { inputAxis } from '../../model/fed-inputs.js';
 import type { TensorFacts } from '../../model/graph.js';
 import type { LayersModelGraph } from '../../model/layers-model.js';
 import { type DType, isDType, type Shape, type Tensor } from '../../tensor.js';
@@ -12,13 +13,14 @@ interface Fact {
   readonly shape: Shape;
 }
 
-/** `feeds` (one row each) tell the dimensions that the model leaves open. */
+/** `feeds` (one row each) give the dimensions that the model leaves open. */
 export async function layersFacts(tf: Tfjs, graph: LayersModelGraph, feeds: readonly Tensor[]): Promise<TensorFacts> {
   const model = await buildTopology(tf, graph.topology);
   try {
     const facts = new Map<string, Fact>();
     for (const [n, { name, dtype, shape }] of graph.inputs.entries()) {
-      facts.set(name, { dtype, shape: shape.map((dim, axis) => (axis === 0 ? dim : feeds[n]!.shape[axis]!)) });
+      const rowsAxis = inputAxis(graph, name);
+      facts.set(name, { dtype, shape: feeds[n]!.shape.map((dim, axis) => (axis === rowsAxis ? shape[axis]! : dim)) });
     }
     for (const [k, op] of graph.ops.entries()) {
       const { layer: name, tensors } = graph.calls[k]!;
@@ -48,8 +50,8 @@ function factsOf(tf: Tfjs, layer: layers.Layer, inputs: readonly Fact[]): Fact[]
 }
 
 /**
- * A layer with weights computes in float32, and so does one that reads only that. Any other may hand its input's dtype on (tfjs's symbolic
- * tensors do not say): it is run on one row of zeros.
+ * A layer with weights computes in float32, and so does one that reads only float32. Any other may keep its input's dtype (tfjs's symbolic
+ * tensors do not show it): it is run on one row of zeros.
  */
 function dtypesOf(tf: Tfjs, layer: layers.Layer, inputs: readonly Fact[]): DType[] {
   if (layer.weights.length > 0 || inputs.every(({ dtype }) => dtype === 'float32')) return [];

@@ -1,6 +1,8 @@
 /** A slice of a LayersModel in tfjs: the whole topology without its weights, the weights of the slice's own layers, one call after another. */
 import type { layers, TensorContainer, Tensor as TfTensor } from '@tensorflow/tfjs-node';
 import { TandemError } from '../../errors.js';
+import { spentAfter } from '../../liveness.js';
+import { KERAS_TO_GRAPH } from '../../model/file-kind.js';
 import type { Op } from '../../model/graph.js';
 import type { LayersModelGraph, OpCall } from '../../model/layers-model.js';
 import type { Slice } from '../../model/slice.js';
@@ -14,12 +16,12 @@ import { heldBytes, loadWeights } from './weight.js';
 type Layer = layers.Layer;
 type LayerVariable = Layer['weights'][number];
 
-/** One call and what may be forgotten after it. */
+/** One call of a layer, and the tensors that are disposed after it. */
 interface Step {
   readonly op: Op;
   readonly call: OpCall;
   readonly layer: Layer;
-  /** Tensors made in this slice that nobody reads any more. */
+  /** Tensors of this slice that are read here for the last time. */
   readonly spent: readonly string[];
 }
 
@@ -47,12 +49,12 @@ export async function loadLayersSlice(tf: Tfjs, graph: LayersModelGraph, slice: 
 }
 
 /**
- * The model as tfjs builds it, its variables zeros that share their memory, so they take none before they are replaced or disposed; any
+ * The model as tfjs builds it, with variables of shared zeros, so that they take no memory before they are replaced or disposed; any
  * other initialiser would fill them.
  */
 export async function buildTopology(tf: Tfjs, topology: unknown): Promise<InstanceType<Tfjs['LayersModel']>> {
   try {
-    // It does all its work before its first await: the tidy takes what some initialisers (LSTM's bias) leave behind, and no variable.
+    // All its work is before its first await: the tidy disposes what some initialisers (LSTM's bias) leave behind, and no variable.
     let built: ReturnType<Tfjs['models']['modelFromJSON']> | undefined;
     const modelTopology = withInitializer(topology, sharedZeros(tf)) as never;
     tf.tidy(() => {
@@ -61,7 +63,7 @@ export async function buildTopology(tf: Tfjs, topology: unknown): Promise<Instan
     return await built!;
   } catch (cause) {
     throw new TandemError('TANDEM_MODEL_UNSUPPORTED', `tfjs cannot build this model: ${(cause as Error).message}`, {
-      remedy: 'convert it with --output_format tfjs_graph_model',
+      remedy: `convert it as a graph: ${KERAS_TO_GRAPH}`,
       cause,
     });
   }
@@ -126,8 +128,8 @@ function findWeight(
 }
 
 /**
- * By the rules of tfjs (Container.loadWeights): the variable's own name; or a name that carries the cell's name before the last part, as
- * TF 2.2 and later write it; or, where Keras numbered the weights of each layer, that number.
+ * By the rules of tfjs (Container.loadWeights): the variable's own name; or a name with the cell's name before the last part, as
+ * TF 2.2 and later write it; or, if Keras numbered the weights of each layer, that number.
  */
 function weightNamed(name: string, index: number, stored: ReadonlyMap<string, StoredWeight>): StoredWeight | undefined {
   const slash = name.lastIndexOf('/');
@@ -141,23 +143,19 @@ function weightNamed(name: string, index: number, stored: ReadonlyMap<string, St
 }
 
 function stepsOf(graph: LayersModelGraph, slice: Slice, layers: ReadonlyMap<string, Layer>): Step[] {
-  const wanted = new Set([...slice.inputs, ...slice.outputs]);
-  const steps: Step[] = [];
-  for (let k = slice.to - 1; k >= slice.from; k--) {
-    const op = graph.ops[k]!;
-    const call = graph.calls[k]!;
-    const spent = [...new Set([...op.inputs, ...op.outputs])].filter((name) => !wanted.has(name));
-    for (const name of spent) wanted.add(name);
-    steps.unshift({ op, call, layer: layers.get(call.layer)!, spent });
-  }
-  return steps;
+  const ops = graph.ops.slice(slice.from, slice.to);
+  const spent = spentAfter(ops, [...slice.inputs, ...slice.outputs]);
+  return ops.map((op, n) => {
+    const call = graph.calls[slice.from + n]!;
+    return { op, call, layer: layers.get(call.layer)!, spent: spent[n]! };
+  });
 }
 
-/** Runs inside a tidy: what is not spent on the way, masks above all, goes with it. */
+/** Runs inside a tidy, which disposes the rest, above all masks. */
 function runSteps(tf: Tfjs, slice: Slice, steps: readonly Step[], inputs: readonly TfTensor[]): TfTensor[] {
   const values = new Map(slice.inputs.map((name, n) => [name, inputs[n]!]));
   const masks = new Map<string, TfTensor>();
-  // As in tfjs's executor: the mask of one layer stays there for the later ones that have none.
+  // As in tfjs's executor: a layer's mask is kept for later layers that have none.
   const kwargs: { mask?: TfTensor } = {};
   for (const step of steps) {
     try {
@@ -183,11 +181,11 @@ function runStep(
   const inputs = op.inputs.map((name) => values.get(name)!);
   const inputMasks = op.inputs.map((name) => masks.get(name) ?? null);
   if (inputMasks.some((mask) => mask !== null)) kwargs.mask = inputMasks[0] as TfTensor;
-  // The tidy takes the masks that `apply` computes for itself and forgets.
+  // The tidy disposes the masks that `apply` computes and does not return.
   const { made, mask } = tf.tidy(() => {
     const applied = layer.apply(inputs, kwargs) as TfTensor | TfTensor[];
     const computed = layer.supportsMasking ? layer.computeMask(inputs, inputMasks as TfTensor[]) : null;
-    // An LSTM returns its last output again as a state: the same object, which must not go when only one of the two is spent.
+    // An LSTM returns its last output again as a state: the same object, which must be disposed only after the last read of both.
     const own = [applied].flat().map((tensor, n, all) => (all.indexOf(tensor) === n ? tensor : tensor.clone()));
     return { made: own, mask: [computed].flat()[0] } as TensorContainer;
   }) as { made: TfTensor[]; mask?: TfTensor };

@@ -1,11 +1,11 @@
-/** Tensors over the border of tfjs: lent in without a copy where TensorFlow allows it, read out into private memory. */
+/** Tensors into tfjs, without a copy if TensorFlow allows it, and out of it into private memory. */
 import type { Tensor as TfTensor } from '@tensorflow/tfjs-node';
 import { TandemError } from '../../errors.js';
 import type { DType, Tensor, TypedArray } from '../../tensor.js';
 import { nativeBackend } from './binding.js';
 import type { Tfjs } from './native.js';
 
-/** What tfjs can compute with; `uint8` becomes int32 on its way in, as tfjs itself does with images. */
+/** The dtypes that tfjs can compute with; `uint8` becomes int32, as tfjs itself does with images. */
 const LENT = new Map<DType, 'float32' | 'int32' | 'bool'>([
   ['float32', 'float32'],
   ['int32', 'int32'],
@@ -14,7 +14,7 @@ const LENT = new Map<DType, 'float32' | 'int32' | 'bool'>([
 ]);
 
 /**
- * `tensor` for tfjs. The values stay where they are (TensorFlow copies them only if they do not lie on 64 bytes), so the result must be
+ * `tensor` for tfjs. The values are not copied (unless they are not aligned to 64 bytes), so the result must be
  * disposed before the memory is used again. Throws TANDEM_MODEL_UNSUPPORTED for other dtypes.
  */
 export function lend(tf: Tfjs, { dtype, shape, data }: Tensor): TfTensor {
@@ -28,7 +28,7 @@ export function lend(tf: Tfjs, { dtype, shape, data }: Tensor): TfTensor {
   return tf.tensor(values as Float32Array, [...shape], lent);
 }
 
-/** The values of `tensor` in memory of their own; `lent` are the tensors that it may still share memory with. */
+/** The values of `tensor` in private memory; `lent`: tensors with which it may share memory. */
 export async function readOut(tf: Tfjs, tensor: TfTensor, lent: readonly Tensor[]): Promise<Tensor> {
   const dtype = tensor.dtype;
   if (dtype !== 'float32' && dtype !== 'int32' && dtype !== 'bool') {
@@ -39,12 +39,12 @@ export async function readOut(tf: Tfjs, tensor: TfTensor, lent: readonly Tensor[
   const backend = nativeBackend(tf);
   if (backend) {
     const [id] = backend.getInputTensorIds([tensor]);
-    // A copy, even of what no op has touched.
+    // A copy, even if no op has changed it.
     return { dtype, shape: tensor.shape, data: backend.binding.tensorDataSync(id!) };
   }
-  // Not dataSync: WebGPU has no way to wait for the card.
+  // Not dataSync: WebGPU cannot wait for the card synchronously.
   const data = (await tensor.data()) as TypedArray;
-  // What no op has touched comes back as the very array that was lent.
+  // A tensor that no op has changed is returned as the lent array itself.
   const isLent = lent.some((input) => input.data.buffer === data.buffer);
   return { dtype, shape: tensor.shape, data: isLent ? data.slice() : data };
 }

@@ -1,10 +1,10 @@
-/** Opens TensorFlow for tfjs: one native package per process, when it is first needed. */
+/** Opens TensorFlow for tfjs: one native package per process, on first use. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import util from 'node:util';
 import { TandemError } from '../../errors.js';
-import { processorName } from '../../processor.js';
-import { PACKAGES } from './installed.js';
+import { processorName } from '../../machine/processor.js';
+import { folderOf, PACKAGES, setupRemedy } from './installed.js';
 
 export type Tfjs = typeof import('@tensorflow/tfjs-node');
 
@@ -28,16 +28,17 @@ export function openTfjs(provider: string): Tfjs {
     tf.enableProdMode();
     return tf;
   } catch (cause) {
-    throw new TandemError('TANDEM_ENGINE_MISSING', `${name} cannot be used here: ${firstLine(cause)}`, {
-      remedy: `run: npx tandem setup ${provider}`,
-      cause,
-    });
+    const why =
+      folderOf(name) === null
+        ? `TensorFlow.js models need ${name}, which is not installed`
+        : `${name} cannot be used here: ${firstLine(cause)}`;
+    throw new TandemError('TANDEM_ENGINE_MISSING', why, { remedy: setupRemedy(provider), cause });
   }
 }
 
 /**
- * The dynamic loader gives a second tfjs package the libtensorflow of the first: it would compute on the wrong device and say nothing.
- * The list of shared objects is the process's, so this sees what other threads have opened.
+ * The dynamic loader gives a second tfjs package the libtensorflow of the first: it would compute on the wrong device in silence.
+ * The list of shared objects is of the process, so it includes those of other threads.
  */
 function refuseSecondPackage(provider: Provider): void {
   const loaded = loadedPackage();
@@ -58,14 +59,14 @@ function loadedPackage(): string | undefined {
   return undefined;
 }
 
-/** Node 23 took two functions away that tfjs-node 4.22 calls. */
+/** tfjs-node 4.22 calls two functions that Node 23 removed and Node 22 deprecated (DEP0044, DEP0051): replaces them. */
 export function restoreUtil(): void {
   const old = util as { isNullOrUndefined?: (value: unknown) => boolean; isArray?: (value: unknown) => boolean };
-  old.isNullOrUndefined ??= (value) => value === null || value === undefined;
-  old.isArray ??= Array.isArray;
+  old.isNullOrUndefined = (value) => value === null || value === undefined;
+  old.isArray = Array.isArray;
 }
 
-/** Where TensorFlow really computes, asked of its own binding, and what that device is called. */
+/** The device on which TensorFlow really computes, by its own binding, and the device's name. */
 export function deviceOf(tf: Tfjs): { ranOn: string; deviceName: string } {
   const { isUsingGpuDevice } = tf.backend() as unknown as { isUsingGpuDevice: boolean };
   return isUsingGpuDevice
@@ -73,7 +74,7 @@ export function deviceOf(tf: Tfjs): { ranOn: string; deviceName: string } {
     : { ranOn: 'cpu', deviceName: processorName() };
 }
 
-/** As NVIDIA's driver tells it (Linux), honouring CUDA_VISIBLE_DEVICES where it is a plain index. */
+/** By NVIDIA's driver (Linux); CUDA_VISIBLE_DEVICES is used if it is a plain index. */
 function gpuName(): string | undefined {
   const root = '/proc/driver/nvidia/gpus';
   try {

@@ -1,25 +1,17 @@
-/** tfjs with the backend that a provider names, opened when it is first needed: TensorFlow's packages, WebGPU, WebAssembly. */
+/** tfjs with a provider's backend, opened on first use: TensorFlow's packages, WebGPU, WebAssembly. */
 import { TandemError } from '../../errors.js';
-import { deviceOf, openTfjs, type Tfjs } from './native.js';
+import { deviceOf, openTfjs } from './native.js';
+import type { Opened } from './opened.js';
 import { openWasm } from './wasm.js';
 import { openWebgpu } from './webgpu.js';
 
-/** tfjs, and what it computes with, as the backend itself tells it. */
-export interface Opened {
-  readonly tf: Tfjs;
-  readonly ranOn: string;
-  readonly deviceName: string;
-  /** Runs `work`, and throws what a device reports beside it rather than through it. */
-  readonly watch: <T>(work: () => Promise<T>) => Promise<T>;
-}
-
-const BACKENDS: Record<string, () => Promise<Opened>> = { webgpu: openWebgpu, wasm: openWasm };
+const BACKENDS: Record<string, (card: number) => Promise<Opened>> = { webgpu: openWebgpu, wasm: openWasm };
 
 /** tfjs computes with one backend at a time, and a thread has one tfjs. */
 let inThisThread: { readonly provider: string; readonly opening: Promise<Opened> } | undefined;
 
 /** Throws TANDEM_ENGINE_MISSING, TANDEM_ENGINE_FAILED, TANDEM_DEVICE_MISSING, TANDEM_USAGE. */
-export async function openProvider(provider: string): Promise<Opened> {
+export async function openProvider(provider: string, card = 0): Promise<Opened> {
   if (inThisThread && inThisThread.provider !== provider) {
     throw new TandemError(
       'TANDEM_ENGINE_FAILED',
@@ -27,7 +19,7 @@ export async function openProvider(provider: string): Promise<Opened> {
       { remedy: 'give each provider a stage of its own' },
     );
   }
-  inThisThread ??= { provider, opening: (BACKENDS[provider] ?? openNative(provider))() };
+  inThisThread ??= { provider, opening: (BACKENDS[provider] ?? openNative(provider))(card) };
   try {
     return await inThisThread.opening;
   } catch (error) {

@@ -1,10 +1,10 @@
-/** A recording: the native calls that tfjs makes while a slice runs, and whether they would be the same for any other rows of these shapes. */
+/** A recording: the native calls of tfjs during a run of a slice, and whether they are the same for all rows of these shapes. */
 import { isDeepStrictEqual } from 'node:util';
 import type { Tensor as TfTensor } from '@tensorflow/tfjs-node';
 import type { TypedArray } from '../../tensor.js';
 import type { Attribute, Binding, Made, NativeBackend } from './binding.js';
 
-/** One op. Numbers of tensors are places in the recording, not TensorFlow's own. */
+/** One op. Tensors are numbered within the recording, not by TensorFlow's numbers. */
 export interface Step {
   readonly name: string;
   readonly attrs: readonly Attribute[];
@@ -12,7 +12,7 @@ export interface Step {
   readonly outputs: readonly number[];
 }
 
-/** A value that JavaScript makes in each run anew: the shape for a Reshape, an axis. */
+/** A value that JavaScript makes in each run: the shape for a Reshape, an axis. */
 export interface Constant {
   readonly shape: readonly number[];
   readonly dtype: number;
@@ -20,22 +20,22 @@ export interface Constant {
 }
 
 export interface Recording {
-  /** Places 0 to `feeds` are the inputs. */
+  /** Numbers below `feeds` are the inputs. */
   readonly feeds: number;
   /** TensorFlow's numbers of the weights. */
   readonly weights: ReadonlyMap<number, number>;
   readonly constants: ReadonlyMap<number, Constant>;
   readonly steps: readonly Step[];
   readonly outputs: readonly number[];
-  /** Of all places but weights. */
+  /** Of all tensors except weights. */
   readonly shapes: ReadonlyMap<number, readonly number[]>;
 }
 
-/** A slice that makes larger constants is not worth holding them for. */
+/** A slice with larger constants is not recorded. */
 const CONSTANT_BYTES = 2 ** 20;
 
 /**
- * Records what is called between its making and `stop`. A slice whose values are looked at on the way, so that other rows may lead to
+ * Records the calls from its construction to `stop`. A slice that reads values during the run, so that other rows may lead to
  * other ops, has no recording.
  */
 export class Recorder {
@@ -47,14 +47,14 @@ export class Recorder {
   readonly #constants = new Map<number, Constant>();
   readonly #shapes = new Map<number, readonly number[]>();
   readonly #steps: Step[] = [];
-  /** Places whose values depend on the rows. */
+  /** Tensors whose values depend on the rows. */
   readonly #ofRows = new Set<number>();
   #constantBytes = 0;
-  /** A tensor that was looked at, and may have been only to see whether its values are good indices. */
+  /** A tensor that was read, perhaps only to check its values as indices. */
   #lookedAt: number | null = null;
   #isFixed = true;
 
-  /** The recording holds for rows that have the values of `known` inputs. */
+  /** The recording is valid for rows with these values of `known` inputs. */
   constructor(backend: NativeBackend, feeds: readonly TfTensor[], known: (feed: TfTensor) => boolean) {
     this.#backend = backend;
     this.#binding = backend.binding;
@@ -71,7 +71,7 @@ export class Recorder {
     this.#backend.binding = this.#binding;
   }
 
-  /** `null` where other rows may need other calls, or an output is none of an op and no input. */
+  /** `null` if other rows may need other calls, or an output is neither an op's nor an input. */
   recordingOf(outputs: readonly number[]): Recording | null {
     const places = outputs.map((id) => this.#places.get(id));
     if (!this.#isFixed || this.#lookedAt !== null) return null;
@@ -97,7 +97,7 @@ export class Recorder {
     return new Proxy(taps, { get: (own, key) => Reflect.get(own, key) ?? this.#passed(key) });
   }
 
-  /** Numbers of types and the like; anything else that is called does what no recording holds. */
+  /** Calls that read numbers of types and the like; any other call cannot be recorded. */
   #passed(key: string | symbol): unknown {
     const value = Reflect.get(this.#binding, key);
     if (typeof value === 'function') this.#isFixed = false;
@@ -113,7 +113,7 @@ export class Recorder {
   #create(shape: readonly number[], dtype: number, values: TypedArray): number {
     const id = this.#binding.createTensor(shape, dtype, values);
     this.#constantBytes += values.byteLength;
-    // Text comes as a list.
+    // Text is passed as a list.
     if (!ArrayBuffer.isView(values) || this.#constantBytes > CONSTANT_BYTES) this.#isFixed = false;
     else {
       this.#constants.set(this.#place(id), { shape, dtype, values: values.slice() });
@@ -149,7 +149,7 @@ export class Recorder {
     return made;
   }
 
-  /** tfjs looks at the indices of a GatherV2 to refuse bad ones. On a processor TensorFlow does that itself; a card would make zeros of them. */
+  /** tfjs reads the indices of a GatherV2 to refuse bad ones. On the CPU TensorFlow checks them itself; a card would return zeros. */
   #checkLook(name: string, inputs: readonly number[]): void {
     if (this.#lookedAt === null) return;
     if (name !== 'GatherV2' || inputs[1] !== this.#lookedAt || this.#backend.isUsingGpuDevice) this.#isFixed = false;
@@ -157,7 +157,7 @@ export class Recorder {
   }
 }
 
-/** Whether two runs made the same calls: one that draws random numbers or keeps a state between runs does not. */
+/** Whether two runs made the same calls. A slice with random numbers or with state between runs does not. */
 export function sameCalls(a: Recording, b: Recording): boolean {
   return isDeepStrictEqual(a, b);
 }

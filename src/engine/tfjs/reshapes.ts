@@ -1,13 +1,13 @@
-/** What a recording can do without: reshapes of reshapes and those that change nothing, which are half of tfjs's calls in a transformer. */
+/** Removes needless reshapes from a recording: reshapes of reshapes and those that change nothing, half of tfjs's calls in a transformer. */
 import { isDeepStrictEqual } from 'node:util';
 import type { Recording, Step } from './recording.js';
 
-/** The same values with fewer ops. A Reshape shares its input's memory, so nothing is held for longer. */
+/** The same values with fewer ops. A Reshape shares its input's memory, so no memory is kept longer. */
 export function withoutReshapes(recording: Recording): Recording {
   const { shapes } = recording;
-  /** What a place is a mere view of: the tensor that was first reshaped. */
+  /** By reshaped tensor, the tensor that was reshaped first. */
   const viewed = new Map<number, number>();
-  /** Places that are another by a second name. */
+  /** Tensors that are aliases of others. */
   const same = new Map<number, number>();
   const named = (place: number) => same.get(place) ?? place;
   const steps: Step[] = [];

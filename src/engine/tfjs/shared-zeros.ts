@@ -1,4 +1,4 @@
-/** Shared zeros: an initialiser whose tensors all lie in the same memory, for variables that are replaced before anything reads them. */
+/** Shared zeros: an initialiser whose tensors share one memory, for variables that are replaced before they are read. */
 import type { Tensor as TfTensor } from '@tensorflow/tfjs-node';
 import { elementCount } from '../../tensor.js';
 import type { Tfjs } from './native.js';
@@ -9,7 +9,7 @@ let zeros = new Float32Array(0);
 const registered = new WeakSet<Tfjs>();
 
 /**
- * The name by which a topology can ask for it. Zeros of tfjs's own are filled for every variable of the whole model each time a slice of it is
+ * Its name in a topology. The zeros of tfjs itself are filled for every variable of the whole model each time a slice of it is
  * loaded: 325 MB and a garbage collection for BERT-base.
  */
 export function sharedZeros(tf: Tfjs): string {

@@ -1,27 +1,28 @@
-/** A tape: a recording that is played for other rows of the same shapes, without all that tfjs does around each native call. */
+/** A tape: replays a recording for other rows of the same shapes, without the JavaScript of tfjs around each native call. */
+import { spentAfter } from '../../liveness.js';
 import type { Binding, Made } from './binding.js';
 import type { Recording, Step } from './recording.js';
 import { withoutReshapes } from './reshapes.js';
 
 interface TapeStep extends Step {
   readonly shapes: readonly (readonly number[])[];
-  /** Places that are read here for the last time. */
+  /** Tensors that are read here for the last time. */
   readonly spent: readonly number[];
 }
 
-/** What an output is: the input at that index, or what an op has made. */
+/** An output: the input at that index, or the result of an op. */
 export type Played = number | Made;
 
 /**
- * Plays the same ops on the same values in the same order, so its results are the recorded run's to the bit. What it leaves out changes no
- * value: a Reshape of a Reshape, a Reshape to the shape that is there.
+ * Replays the same ops on the same values in the same order, so its results are those of the recorded run to the bit. What it leaves out changes no
+ * value: a Reshape of a Reshape, a Reshape to the same shape.
  */
 export class Tape {
   readonly #binding: Binding;
   readonly #feeds: number;
   readonly #outputs: readonly number[];
   readonly #steps: readonly TapeStep[];
-  /** TensorFlow's numbers by place: weights, and the constants, which are the tape's own. */
+  /** TensorFlow's numbers by the recording's: weights, and constants, which the tape owns. */
   readonly #standing: number[];
   readonly #own: readonly number[];
 
@@ -41,7 +42,7 @@ export class Tape {
     this.#own = [...constants.keys()].flatMap((place) => this.#standing[place] ?? []);
   }
 
-  /** `feeds` are TensorFlow's numbers of the inputs; what is made belongs to the caller. Throws what TensorFlow throws, having deleted what was made. */
+  /** `feeds` are TensorFlow's numbers of the inputs; the results belong to the caller. Throws what TensorFlow throws, and deletes all results then. */
   play(feeds: readonly number[]): Played[] {
     const made = new Map<number, Made>();
     try {
@@ -81,15 +82,15 @@ export class Tape {
   }
 }
 
-/** The steps, with what each is the last to read; inputs, weights, constants and outputs stay. */
+/** The steps, each with the tensors that it reads last; inputs, weights, constants and outputs stay. */
 function tapeSteps({ feeds, weights, constants, steps, outputs, shapes }: Recording): TapeStep[] {
-  const kept = new Set([...Array(feeds).keys(), ...weights.keys(), ...constants.keys(), ...outputs]);
-  const fromTheEnd = steps.toReversed().map((step): TapeStep => {
-    const spent = [...new Set([...step.inputs, ...step.outputs])].filter((place) => !kept.has(place));
-    for (const place of spent) kept.add(place);
-    return { ...step, shapes: step.outputs.map((place) => shapes.get(place)!), spent };
-  });
-  return fromTheEnd.toReversed();
+  const kept = [...Array(feeds).keys(), ...weights.keys(), ...constants.keys(), ...outputs];
+  const spent = spentAfter(steps, kept);
+  return steps.map((step, n) => ({
+    ...step,
+    shapes: step.outputs.map((place) => shapes.get(place)!),
+    spent: spent[n]!,
+  }));
 }
 
 function sameShape(a: readonly number[], b: readonly number[]): boolean {

@@ -1,4 +1,4 @@
-/** A slice that is run by tfjs until its native calls are known, and by a tape of them from then on. */
+/** A slice that runs in tfjs until its native calls are known, and from then on by a tape of them. */
 import type { Tensor as TfTensor } from '@tensorflow/tfjs-node';
 import { type NativeBackend, nativeBackend } from './binding.js';
 import type { Tfjs } from './native.js';
@@ -6,15 +6,15 @@ import { Recorder, type Recording, sameCalls } from './recording.js';
 import { Tape } from './tape.js';
 import type { TfSlice } from './tf-slice.js';
 
-/** How far a slice is with inputs of some kind: run once so that all weights are there, recorded, taped; or found not to be fixed. */
+/** The state of a slice for inputs of one kind: run once, so that all weights are loaded; recorded; taped; or its calls vary. */
 type Phase = 'new' | 'run once' | Recording | Tape | 'not fixed';
 
-/** Rows of ever other lengths would fill the memory with tapes. */
+/** Tapes at most: rows of ever new lengths would fill the memory. */
 const MOST_TAPES = 8;
 
 /**
  * tfjs spends 8 % (ResNet-50) to 19 % (MobileNetV2, 16 rows of 96 x 96 on one thread) of a run in JavaScript around TensorFlow's ops. Two runs
- * of the same kind are recorded; where they made the same calls, those are what any run makes. On other backends `slice` stays as it is.
+ * of the same kind are recorded; if they made the same calls, every run does. On other backends `slice` stays as it is.
  */
 export function taped(tf: Tfjs, slice: TfSlice): TfSlice {
   const backend = nativeBackend(tf);
@@ -44,7 +44,7 @@ class TapedSlice implements TfSlice {
       return made;
     }
     const { made, recording } = await this.#record(inputs);
-    // Another run may have been as far as this one.
+    // Another run may have reached the same state.
     if (this.#phases.get(kind) === phase) this.#phases.set(kind, this.#next(phase, recording));
     return made;
   }
@@ -55,7 +55,7 @@ class TapedSlice implements TfSlice {
     return sameCalls(before, recording) ? new Tape(this.#backend.binding, recording) : 'not fixed';
   }
 
-  /** Only what is called before the first wait is this slice's for certain: another may run in the same thread meanwhile. */
+  /** Only calls before the first wait certainly belong to this slice: another slice may run in the same thread meanwhile. */
   async #record(inputs: readonly TfTensor[]): Promise<{ made: TfTensor[]; recording: Recording | null }> {
     const recorder = new Recorder(this.#backend, inputs, isShapeLike);
     let running: ReturnType<TfSlice['run']>;
@@ -68,7 +68,7 @@ class TapedSlice implements TfSlice {
     return { made, recording: recorder.recordingOf(this.#backend.getInputTensorIds(made)) };
   }
 
-  /** What fails on a tape is run by tfjs, which names the layer; if that goes well, the tape was wrong. */
+  /** A run that fails on a tape is repeated in tfjs, which names the layer; if that succeeds, the tape was wrong. */
   async #play(tape: Tape, kind: string, inputs: readonly TfTensor[]): Promise<TfTensor[]> {
     let played: ReturnType<Tape['play']>;
     try {
@@ -96,12 +96,12 @@ class TapedSlice implements TfSlice {
   }
 }
 
-/** What inputs must have in common for the same calls to serve them. */
+/** The key of inputs for which the same calls are made. */
 function kindOf(input: TfTensor): readonly unknown[] {
   return [input.dtype, input.shape, isShapeLike(input) ? [...input.dataSync()] : null];
 }
 
-/** A shape, or a part of one, as graphs that were exported from Keras compute it once for all their layers: its values decide what is called. */
+/** A shape, or a part of one, as graphs exported from Keras compute it once for all their layers: its values decide which calls are made. */
 function isShapeLike({ dtype, shape, size }: TfTensor): boolean {
   return dtype === 'int32' && shape.length <= 1 && size <= 8;
 }

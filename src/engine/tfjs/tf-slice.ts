@@ -1,8 +1,8 @@
-/** A slice that is loaded, on tfjs's own tensors: what LayersModels and GraphModels have in common. */
+/** The interface of a loaded slice on tfjs's tensors, for LayersModels and GraphModels. */
 import type { Tensor as TfTensor } from '@tensorflow/tfjs-node';
 
 export interface TfSlice {
-  /** Bytes that the weights take in use, dequantised. */
+  /** Bytes of the dequantised weights. */
   readonly weightBytes: number;
   /** Inputs in the order of `slice.inputs`, results in that of `slice.outputs`. The caller disposes both. */
   run(inputs: readonly TfTensor[]): TfTensor[] | Promise<TfTensor[]>;

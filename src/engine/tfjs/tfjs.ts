@@ -1,6 +1,5 @@
 /** The tfjs engine: slices of LayersModels and GraphModels on TensorFlow (tfjs-node, tfjs-node-gpu), WebGPU or WebAssembly. */
 import type { Tensor as TfTensor } from '@tensorflow/tfjs-node';
-import { TandemError } from '../../errors.js';
 import type { ModelGraph, TensorFacts } from '../../model/graph.js';
 import { readGraphModel } from '../../model/graph-model.js';
 import { readLayersModel } from '../../model/layers-model.js';
@@ -15,7 +14,8 @@ import { loadGraphSlice } from './graph-slice.js';
 import { layersFacts } from './layers-facts.js';
 import { loadLayersSlice } from './layers-slice.js';
 import { lend, readOut } from './lend.js';
-import { type Opened, openProvider } from './provider.js';
+import type { Opened } from './opened.js';
+import { openProvider } from './provider.js';
 import { release } from './release.js';
 import { taped } from './taped-slice.js';
 import type { TfSlice } from './tf-slice.js';
@@ -23,8 +23,7 @@ import type { TfSlice } from './tf-slice.js';
 export const tfjs: Engine = { name: 'tfjs', load, describe };
 
 async function load(slice: Slice, { provider, deviceIndex }: EngineOptions): Promise<LoadedSlice> {
-  if (provider === 'webgpu' && deviceIndex) throw noChoice();
-  const opened = await openProvider(provider);
+  const opened = await openProvider(provider, deviceIndex);
   const { tf, ranOn, deviceName } = opened;
   const manifest = await readModelJson(slice.path);
   try {
@@ -39,16 +38,18 @@ async function load(slice: Slice, { provider, deviceIndex }: EngineOptions): Pro
 }
 
 async function describe(
-  { format, path }: ModelGraph,
-  { provider }: EngineOptions,
+  { format, path, inputRows, fixedBatch }: ModelGraph,
+  { provider, deviceIndex }: EngineOptions,
   feeds: readonly Tensor[],
 ): Promise<TensorFacts> {
-  const opened = await openProvider(provider);
+  const opened = await openProvider(provider, deviceIndex);
   const { tf } = opened;
   const manifest = await readModelJson(path);
   try {
-    if (format !== 'graph-model') return await layersFacts(tf, await readLayersModel(path, manifest), feeds);
-    const graph = await readGraphModel(path, manifest);
+    const settled = { inputRows: inputRows ?? new Map(), fixedBatch };
+    if (format !== 'graph-model')
+      return await layersFacts(tf, { ...(await readLayersModel(path, manifest)), ...settled }, feeds);
+    const graph = { ...(await readGraphModel(path, manifest)), ...settled };
     return await describeByRunning(graph, feeds, async (chunk) =>
       onTensors(opened, await loadGraphSlice(tf, graph, chunk)),
     );
@@ -79,13 +80,7 @@ async function run(tf: Opened['tf'], slice: TfSlice, inputs: readonly Tensor[]):
   } catch (cause) {
     throw engineFailure('the slice', cause);
   } finally {
-    // The memory behind the inputs is free again only when TensorFlow has let go of it.
+    // The memory of the inputs is free only after TensorFlow has released it.
     tf.dispose(held);
   }
-}
-
-function noChoice(): TandemError {
-  return new TandemError('TANDEM_DEVICE_MISSING', 'WebGPU chooses its card itself; it cannot be asked for another', {
-    remedy: 'use --stage gpu',
-  });
 }

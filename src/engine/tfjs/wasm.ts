@@ -1,9 +1,10 @@
-/** tfjs on WebAssembly: needs nothing but npm, on one thread and many times slower than TensorFlow. */
+/** tfjs on WebAssembly: needs packages of npm alone, on one thread and many times slower than TensorFlow. */
 import { createRequire } from 'node:module';
 import { TandemError } from '../../errors.js';
-import { processorName } from '../../processor.js';
+import { processorName } from '../../machine/processor.js';
+import { setupRemedy } from './installed.js';
 import type { Tfjs } from './native.js';
-import type { Opened } from './provider.js';
+import type { Opened } from './opened.js';
 
 const require = createRequire(import.meta.url);
 
@@ -21,9 +22,13 @@ export async function openWasm(): Promise<Opened> {
       watch: (work) => work(),
     };
   } catch (cause) {
-    throw new TandemError('TANDEM_ENGINE_MISSING', `tfjs cannot use WebAssembly here: ${(cause as Error).message}`, {
-      remedy: 'npm install --ignore-scripts @tensorflow/tfjs@4.22.0 @tensorflow/tfjs-backend-wasm@4.22.0',
-      cause,
-    });
+    throw new TandemError(
+      'TANDEM_ENGINE_MISSING',
+      `tfjs cannot use WebAssembly here: ${(cause as Error).message.split('\n', 1)[0]}`,
+      {
+        remedy: setupRemedy('wasm'),
+        cause,
+      },
+    );
   }
 }

@@ -1,15 +1,15 @@
-/** The parts of a block: where it can be cut inside, at little more than it costs to cut beside it. */
+/** The parts of a block: cuts inside it that cost little more than a cut at its ends. */
 import { runningSums } from '../../sums.js';
 import { type ModelGraph, weightBytes } from '../graph.js';
 
 export interface Part {
   /** First op. */
   readonly from: number;
-  /** Its first op with weights worth the name. */
+  /** Its first op with weights that are not small. */
   readonly weighty: number;
 }
 
-export interface PartedGraph extends Pick<ModelGraph, 'ops' | 'weights' | 'sealed'> {
+export interface PartedGraph extends Pick<ModelGraph, 'ops' | 'weights' | 'forbiddenCuts'> {
   /** How many values live across each cut. */
   readonly live: readonly number[];
 }
@@ -18,16 +18,16 @@ export interface PartedGraph extends Pick<ModelGraph, 'ops' | 'weights' | 'seale
 const LEAST_SHARE = 1 / 8;
 /** An op with a smaller share, such as a norm, only goes with others. */
 const WEIGHTY_SHARE = 1 / 32;
-/** Inside a block so many more values may live than beside it: what goes around in a residual connection. */
+/** So many more values may live across a cut inside a block than at its ends: those of a residual connection. */
 const MORE_VALUES = 1;
 
 /**
- * Ops [from, to) in parts that have weights each, at least one: cut where the fewest values live, as late as can be before the next weights.
+ * Ops [from, to) in parts that have weights each, at least one: cut where the fewest values live, as late as possible before the next weights.
  * A layer of a transformer is its attention and its feed-forward network; a bottleneck of a ResNet is its convolutions, each
  * with its activation.
  */
 export function partsOf(graph: PartedGraph, from: number, to: number): Part[] {
-  const { sealed, live } = graph;
+  const { forbiddenCuts, live } = graph;
   const held = runningSums(range(from, to).map((k) => weightBytes(graph, k, k + 1)));
   const all = held.at(-1)!;
   /** Of the weights the share in ops [a, b). */
@@ -35,7 +35,7 @@ export function partsOf(graph: PartedGraph, from: number, to: number): Part[] {
   const weighty = range(from, to).filter((k) => share(k, k + 1) >= WEIGHTY_SHARE);
   const [first = from] = weighty;
   const cuts = range(from + 1, to).filter(
-    (k) => !sealed.has(k) && share(from, k) >= LEAST_SHARE && share(k, to) >= LEAST_SHARE,
+    (k) => !forbiddenCuts.has(k) && share(from, k) >= LEAST_SHARE && share(k, to) >= LEAST_SHARE,
   );
   const fewest = cuts.reduce((least, k) => Math.min(least, live[k]!), Number.POSITIVE_INFINITY);
   const parts: Part[] = [{ from, weighty: first }];

@@ -1,44 +1,50 @@
 /** The signature of a block of an ONNX model, read from the file itself. */
 import { createHash, type Hash } from 'node:crypto';
+import { type Lifetime, lifetimes, livesAcross } from '../../liveness.js';
 import type { Layer, ModelGraph } from '../graph.js';
 import { type OnnxModel, readOnnx } from '../onnx.js';
+import { constantClosure } from './constant-closure.js';
 import { FileBytes } from './file-bytes.js';
 import type { OnnxNode } from './node.js';
 import { readsOf } from './order.js';
 import { elementOf, NODE, TENSOR } from './schema.js';
 import type { StoredTensor } from './stored-tensor.js';
-import { travelling } from './travelling.js';
 import { fieldsOf } from './wire.js';
 
 /**
  * For each of `layers`, a hash of its op types, attributes, wiring, and of its weights' dtypes and shapes (of small whole numbers, as
- * shapes and axes are, also the values). Names do not count, but for those inside bodies of control flow.
+ * shapes and axes are, also the values). Names do not count, except inside bodies of control flow.
  */
 export function onnxBlockSignatures(graph: ModelGraph, layers: readonly Pick<Layer, 'from' | 'to'>[]): string[] {
   const model = readOnnx(graph.path);
   using file = new FileBytes(graph.path);
-  return layers.map((layer) => signatureOf(file, model, layer));
+  const lives = lifetimes(model.graph.ops, { kept: model.graph.outputs });
+  return layers.map((layer) => signatureOf(file, model, layer, lives));
 }
 
-function signatureOf(file: FileBytes, model: OnnxModel, { from, to }: Pick<Layer, 'from' | 'to'>): string {
+function signatureOf(
+  file: FileBytes,
+  model: OnnxModel,
+  { from, to }: Pick<Layer, 'from' | 'to'>,
+  lives: ReadonlyMap<string, Lifetime>,
+): string {
   const { graph } = model;
   const hash = createHash('sha256');
   const wiring = new Wiring();
   const ops = model.nodes.slice(from, to);
-  const { nodes, tensors } = travelling(model, ops.flatMap(readsOf));
+  const { nodes, tensors } = constantClosure(model, ops.flatMap(readsOf));
   for (const tensor of tensors) addWeight(hash, file, tensor, wiring);
   for (const node of [...nodes, ...ops]) addNode(hash, file, node, wiring);
-  const after = new Set([...graph.outputs, ...graph.ops.slice(to).flatMap((op) => op.inputs)]);
   for (const name of graph.ops.slice(from, to).flatMap((op) => op.outputs)) {
-    if (after.has(name)) hash.update(`out ${wiring.number(name)};`);
+    if (livesAcross(lives.get(name)!, to)) hash.update(`out ${wiring.number(name)};`);
   }
   return hash.digest('hex');
 }
 
-/** Element types whose small tensors steer an op. */
+/** Element types whose small tensors are settings of an op. */
 const WHOLE = new Set(['int64', 'int32', 'bool']);
 
-/** Numbers values in the order in which they first come up. */
+/** Numbers values in the order of their first use. */
 class Wiring {
   readonly #numbers = new Map<string, number>();
 

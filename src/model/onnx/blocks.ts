@@ -1,4 +1,5 @@
-/** Ops grouped into what a person sees: the embeddings, encoder layer by layer, each in its parts, the head. */
+/** Groups ops into layers as a person sees them: the embeddings, each encoder layer in its parts, the head. */
+import { lifetimes, sumAcross } from '../../liveness.js';
 import type { Layer, ModelGraph, Op } from '../graph.js';
 import { type Part, partsOf } from './block-parts.js';
 import type { OnnxNode } from './node.js';
@@ -9,11 +10,11 @@ interface Mark {
   readonly from: number;
   readonly name: string;
   readonly type: string;
-  /** Not one of many, as embeddings and heads are, whose weights are mostly looked up: not worth parting. */
+  /** Whether it does not repeat, as embeddings and heads; its weights are mostly looked up, so it is not divided. */
   readonly single?: boolean;
 }
 
-interface Graph extends Pick<ModelGraph, 'ops' | 'weights' | 'sealed'> {
+interface Graph extends Pick<ModelGraph, 'ops' | 'weights' | 'forbiddenCuts'> {
   readonly nodes: readonly OnnxNode[];
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
@@ -22,7 +23,7 @@ interface Graph extends Pick<ModelGraph, 'ops' | 'weights' | 'sealed'> {
 /** Modules of fewer ops than this, on average, are not worth a block of their own. */
 const MIN_OPS = 2;
 
-/** The blocks in their parts, one after the other, at least one. None begins where the graph must not be cut. */
+/** The parts of all blocks in order, at least one. None begins at a forbidden cut. */
 export function layersOf(graph: Graph): Layer[] {
   const { ops, nodes } = graph;
   const live = liveCounts(graph);
@@ -37,13 +38,13 @@ export function layersOf(graph: Graph): Layer[] {
   }));
 }
 
-/** Each begins where it should or, where the graph must not be cut there, as soon after as it may. */
-function legalMarks({ ops, sealed }: Graph, marks: readonly Mark[]): Mark[] {
+/** Moves each start that is a forbidden cut to the next legal one. */
+function legalMarks({ ops, forbiddenCuts }: Graph, marks: readonly Mark[]): Mark[] {
   const legal: Mark[] = [];
   for (const [n, mark] of marks.entries()) {
     const next = marks[n + 1]?.from ?? ops.length;
     let from = legal.length === 0 ? 0 : mark.from;
-    while (from > 0 && from < next && sealed.has(from)) from++;
+    while (from > 0 && from < next && forbiddenCuts.has(from)) from++;
     if (from < next) legal.push({ ...mark, from });
   }
   return legal;
@@ -68,7 +69,7 @@ function inParts(
   });
 }
 
-/** By the module one step inside the block; where the scope of the part ends before, by its first op. */
+/** By the module one level inside the block; if the part's scope is not that deep, by its first op. */
 function nameInside(block: Mark, first: Op, scope: Scope): Names {
   const path = block.name.split('/');
   const module = path.every((step, n) => step === scope[n]) ? scope[path.length] : undefined;
@@ -76,8 +77,8 @@ function nameInside(block: Mark, first: Op, scope: Scope): Names {
 }
 
 /**
- * Blocks by the modules that ops say they belong to, or `null` where no modules repeat. A block begins with its first op, or before it
- * where ops of no module stand between two blocks: then where the fewest values live, and among equals as late as can be.
+ * Blocks by the modules of their ops, or `null` if no modules repeat. A block begins with its first op, or before it
+ * if ops of no module are between two blocks: then where the fewest values live, and among equals as late as possible.
  */
 function scopedMarks(scopes: readonly Scope[], live: readonly number[]): Mark[] | null {
   const members = scopes.map(memberOf);
@@ -120,7 +121,7 @@ function repeatedFamilies(members: readonly (Member | null)[]): Set<string> {
   return new Set(repeated.map(([family]) => family));
 }
 
-/** The module beside the repeated ones that a scope lies in: one step past what it shares with the nearest of them. */
+/** The module of a scope outside the repeated ones: one level below their nearest common ancestor. */
 function outside(scope: Scope, parents: readonly Scope[]): string {
   const shared = parents.map((parent) => {
     const differs = scope.findIndex((part, n) => part !== parent[n]);
@@ -129,7 +130,7 @@ function outside(scope: Scope, parents: readonly Scope[]): string {
   return scope.slice(0, Math.max(0, ...shared) + 1).join('/');
 }
 
-/** Without modules: blocks end where few values live, each has weights, and what is narrowest last before the next weights parts them. */
+/** Without modules: blocks end where few values live, and each has weights. The cut is the last of the narrowest before the next weights. */
 function narrowMarks(ops: readonly Op[], live: readonly number[]): Mark[] {
   const narrow = live.slice(1, -1).reduce((least, count) => Math.min(least, count), Number.POSITIVE_INFINITY);
   const starts = [0];
@@ -138,7 +139,7 @@ function narrowMarks(ops: readonly Op[], live: readonly number[]): Mark[] {
   for (const { index, weights } of ops) {
     if (index > 0 && live[index] === narrow) lastNarrow = index;
     if (weights.length === 0) continue;
-    // The narrow place must lie behind the weights before.
+    // The narrow cut must be after the weights before it.
     if (lastNarrow > lastWeighty && lastWeighty >= 0) starts.push(lastNarrow);
     lastWeighty = index;
   }
@@ -147,23 +148,9 @@ function narrowMarks(ops: readonly Op[], live: readonly number[]): Mark[] {
 
 /** How many values live across each cut k = 0 … ops.length. */
 function liveCounts({ ops, inputs, outputs }: Graph): number[] {
-  const born = new Map(inputs.map((name) => [name, 0]));
-  const lastUse = new Map<string, number>();
-  for (const { index, inputs: reads, outputs: makes } of ops) {
-    for (const name of reads) lastUse.set(name, index);
-    for (const name of makes) born.set(name, index + 1);
-  }
-  for (const name of outputs) lastUse.set(name, ops.length);
-  const steps = new Array<number>(ops.length + 2).fill(0);
-  for (const [name, from] of born) {
-    const to = lastUse.get(name);
-    if (to === undefined || to < from) continue;
-    steps[from]!++;
-    steps[to + 1]!--;
-  }
-  let count = 0;
-  return steps.slice(0, -1).map((step) => {
-    count += step;
-    return count;
-  });
+  const lives = lifetimes(ops, { fed: inputs, kept: outputs });
+  return sumAcross(
+    [...lives.values()].map((life) => [life, 1]),
+    ops.length,
+  );
 }

@@ -1,4 +1,4 @@
-/** A file read by ranges through one small window, so that a model of any size is walked in constant memory. */
+/** A file read by ranges through one small window, so that a model of any size is read in constant memory. */
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { TandemError } from '../../errors.js';
 
@@ -12,7 +12,7 @@ const WINDOW_BYTES = 256 * 1024;
 /** One read call takes less than 2 GiB. */
 const READ_BYTES = 1024 ** 3;
 
-/** Reads are by position and synchronous: a model's structure is a few megabytes, its weights are only passed over. */
+/** Reads are by position and synchronous: a model's structure is a few megabytes, its weights are skipped. */
 export class FileBytes implements Disposable {
   readonly path: string;
   readonly size: number;
@@ -52,7 +52,7 @@ export class FileBytes implements Disposable {
     return this.#window[position - this.#windowFrom]!;
   }
 
-  /** A range as text, or `null` where it is not UTF-8. */
+  /** A range as text, or `null` if it is not UTF-8. */
   text(range: ByteRange): string | null {
     if (range.to > this.#windowTo || range.from < this.#windowFrom) {
       if (range.to - range.from > this.#window.length) return decode(this.copy(range));
@@ -61,7 +61,7 @@ export class FileBytes implements Disposable {
     }
     const [from, to] = [range.from - this.#windowFrom, range.to - this.#windowFrom];
     const text = this.#window.toString('utf8', from, to);
-    // What cannot be decoded becomes this character; it may also have been there.
+    // Undecodable bytes become this character; the text may also contain it.
     return text.includes('\ufffd') ? decode(this.#window.subarray(from, to)) : text;
   }
 

@@ -1,4 +1,4 @@
-/** Functions that a model brings along: copied into slices as they are, but looked through first, for ORT trusts them. */
+/** The functions of a model: copied into slices unchanged, but checked first, because engines trust them. */
 import type { ExternalData } from './external-data.js';
 import type { ByteRange, FileBytes } from './file-bytes.js';
 import { type OnnxNode, readNode } from './node.js';
@@ -10,7 +10,7 @@ export interface OnnxFunction {
   readonly key: string;
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
-  /** All of its nodes, those within bodies too. */
+  /** All of its nodes, including those in bodies. */
   readonly nodes: readonly OnnxNode[];
 }
 
@@ -18,7 +18,7 @@ const MAX_DEPTH = 100;
 /** As many as a graph may have without functions. */
 const MAX_NODES = 1_000_000;
 
-/** What a node calls, if it calls a function at all. */
+/** The function that a node calls, if any. */
 export function functionKey({ domain, type, overload }: { domain: string; type: string; overload: string }): string {
   return `${domain}:${type}:${overload}`;
 }
@@ -46,8 +46,8 @@ export function readFunction(file: FileBytes, message: ByteRange, external: Exte
 }
 
 /**
- * Throws TANDEM_MODEL_INVALID for a call with more values than the function has, for functions that call each other in a ring,
- * and for those that unfold without measure.
+ * Throws TANDEM_MODEL_INVALID for a call with more values than the function has, for functions that call each other in a cycle,
+ * and for functions that expand to too many nodes.
  */
 export function checkFunctions(
   file: FileBytes,
@@ -63,7 +63,7 @@ export function checkFunctions(
       return own ? [own] : [];
     });
   const sizes = new Map<OnnxFunction, number>();
-  /** Nodes that a call becomes, once ORT has put the body in its place; NaN while that is being found out. */
+  /** The number of nodes of a call after an engine has inlined the body; NaN during the computation. */
   const sizeOf = (own: OnnxFunction, depth: number): number => {
     const known = sizes.get(own);
     if (Number.isNaN(known)) throw invalid(file, `function ${own.key} calls itself`);

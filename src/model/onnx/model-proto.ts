@@ -1,4 +1,4 @@
-/** Reads the structure of an ONNX file: nodes, weights and types, each as a range of the file; weights are passed over. */
+/** Reads the structure of an ONNX file: nodes, weights and types, each as a range of the file; weights are skipped. */
 import { TandemError } from '../../errors.js';
 import { ExternalData } from './external-data.js';
 import type { ByteRange, FileBytes } from './file-bytes.js';
@@ -10,17 +10,18 @@ import { readValueInfo, type ValueInfo, type ValueType } from './value-type.js';
 import { expectBytes, type Field, fieldsOf, invalid, textOf } from './wire.js';
 
 export interface ModelProto {
-  /** Fields that every slice repeats as they are, tags included: IR version, opsets, functions. */
+  /** Fields that are copied unchanged into every slice, with their tags: IR version, opsets, functions. */
   readonly header: readonly ByteRange[];
+  readonly irVersion: number;
   readonly name: string;
   /** In file order. */
   readonly nodes: readonly OnnxNode[];
-  /** Initialisers, sparse ones among them. */
+  /** Initialisers, including sparse ones. */
   readonly tensors: ReadonlyMap<string, StoredTensor>;
   /** As declared; may name initialisers. */
   readonly inputs: readonly ValueInfo[];
   readonly outputs: readonly ValueInfo[];
-  /** Declared types of other values, with the ValueInfoProto each stands in. */
+  /** Declared types of other values, each with its ValueInfoProto. */
   readonly values: ReadonlyMap<string, { readonly type: ValueType | null; readonly message: ByteRange }>;
   /** The model's own functions, by key. */
   readonly functions: ReadonlyMap<string, OnnxFunction>;
@@ -62,10 +63,10 @@ export function readModelProto(file: FileBytes): ModelProto {
   }
   const read = readGraph(file, graph, external);
   checkFunctions(file, functions, read.nodes);
-  return { header, functions, external, ...read };
+  return { header, irVersion, functions, external, ...read };
 }
 
-type GraphProto = Omit<ModelProto, 'header' | 'functions' | 'external'>;
+type GraphProto = Omit<ModelProto, 'header' | 'irVersion' | 'functions' | 'external'>;
 
 function readGraph(file: FileBytes, graph: ByteRange, external: ExternalData): GraphProto {
   const nodes: OnnxNode[] = [];

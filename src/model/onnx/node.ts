@@ -1,4 +1,4 @@
-/** A node of an ONNX graph: what it reads and makes, also through the bodies of its subgraphs; its bytes stay in the file. */
+/** A node of an ONNX graph: its inputs and outputs, also through the bodies of its subgraphs; its bytes stay in the file. */
 import type { ExternalData } from './external-data.js';
 import type { ByteRange, FileBytes } from './file-bytes.js';
 import { ATTRIBUTE, ENTRY, GRAPH, NODE } from './schema.js';
@@ -14,25 +14,25 @@ export interface OnnxNode {
   readonly type: string;
   /** '' is ONNX's own. */
   readonly domain: string;
-  /** Tells functions of one name apart. */
+  /** Distinguishes functions of the same name. */
   readonly overload: string;
-  /** As written; '' stands for an optional input that is not given. */
+  /** As written; '' is an optional input that is not given. */
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
   /** Names from outside that the bodies of its subgraphs read. */
   readonly captured: readonly string[];
-  /** What each body returns, in order, for control flow. */
+  /** The outputs of each body, in order, for control flow. */
   readonly bodies: readonly (readonly (ValueType | null)[])[];
-  /** The nodes of all its bodies, and of theirs. */
+  /** The nodes of all its bodies, nested ones included. */
   readonly inner: readonly OnnxNode[];
   /** Integer attributes by name. */
   readonly integers: ReadonlyMap<string, number>;
   readonly attributes: ReadonlySet<string>;
   /** The tensor in its attribute `value`, as a Constant has it. */
   readonly value: StoredTensor | null;
-  /** Tensors that travel inside the node: in attributes, in the weights of bodies. */
+  /** Tensors inside the node: in attributes, in the weights of bodies. */
   readonly inside: readonly StoredTensor[];
-  /** Module path, outermost first, where the exporter wrote it down. */
+  /** Module path, outermost first, if the exporter recorded it. */
   readonly scope: readonly string[];
 }
 
@@ -119,12 +119,12 @@ function readAttribute(file: FileBytes, message: ByteRange, external: ExternalDa
   return attribute;
 }
 
-/** A subgraph: which outer names it reads, what it returns, and what it brings. */
+/** A subgraph: the outer names that it reads, its outputs, and its tensors. */
 interface Body {
   captured: Set<string>;
   outputs: (ValueType | null)[];
   inside: StoredTensor[];
-  /** Its nodes and those of bodies in it. */
+  /** Its nodes and those of its bodies. */
   nodes: OnnxNode[];
 }
 

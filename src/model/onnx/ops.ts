@@ -1,4 +1,4 @@
-/** Nodes as ops of the model graph: names that are unique, values that live, weights that they need. */
+/** Nodes as ops of the model graph: unique names, live values, weights. */
 import type { Op, Weight } from '../graph.js';
 import type { OnnxNode } from './node.js';
 import { type Ordered, readsOf } from './order.js';
@@ -6,7 +6,7 @@ import { elementOf } from './schema.js';
 import type { StoredTensor } from './stored-tensor.js';
 
 /**
- * The ops in order. `returned` are the model's outputs: one that is a weight as it stands counts as made by the last op,
+ * The ops in order. `returned` are the model's outputs: an output that is itself a weight counts as made by the last op,
  * so that the last slice returns it.
  */
 export function opsOf(
@@ -40,7 +40,7 @@ function uniqueName({ name, type, outputs }: OnnxNode, index: number, taken: Set
   return unique;
 }
 
-/** Every weight: those that stand by themselves, and what each op carries inside as one. */
+/** Every weight: the model's own, and the tensors inside each op as one. */
 export function weightsOf(
   tensors: ReadonlyMap<string, StoredTensor>,
   ops: readonly Op[],

@@ -1,21 +1,21 @@
-/** The order of the ops: the file's own where it is topological, else the nearest that is; and what is not an op at all. */
+/** The order of the ops: the file's own if it is topological, else the nearest that is; and the nodes that are not ops. */
 import { TandemError } from '../../errors.js';
 import { functionKey, type OnnxFunction } from './functions.js';
 import type { OnnxNode } from './node.js';
 
 export interface Ordered {
-  /** The ops, every one after those it reads from. */
+  /** The ops, each after those that it reads. */
   readonly ops: readonly OnnxNode[];
   /**
    * Nodes that read weights only, by each name they make: a Constant, the DequantizeLinear of a quantised weight.
-   * They travel with whatever reads them, like the weights they are made of, so that no cut has to carry their result.
+   * They are copied to every slice that reads them, like the weights they are made of, so that no cut has to carry their results.
    */
   readonly derived: ReadonlyMap<string, OnnxNode>;
   /** The weights that each derived value is made of. */
   readonly behind: ReadonlyMap<string, ReadonlySet<string>>;
 }
 
-/** Ops that make something else each time, or may: two slices must not both compute them. */
+/** Ops whose results may differ each time: two slices must not both compute them. */
 const RANDOM = new Set([
   'RandomNormal',
   'RandomNormalLike',
@@ -25,13 +25,13 @@ const RANDOM = new Set([
   'Bernoulli',
   'Dropout',
 ]);
-/** What is made of more weights than this is an op like any other. */
+/** A node that depends on more weights than this is an ordinary op. */
 const MAX_BEHIND = 256;
 const DOMAINS = new Set(['', 'com.microsoft']);
 
 /**
- * `weights` and `inputs` are the names that nobody makes, `returned` the model's outputs, `functions` its own functions.
- * Throws TANDEM_MODEL_INVALID for a cycle, a name made twice or one that nobody makes.
+ * `weights` and `inputs` are the names that no node makes, `returned` the model's outputs, `functions` its own functions.
+ * Throws TANDEM_MODEL_INVALID for a cycle, a name made twice or one that no node makes.
  */
 export function orderNodes(
   nodes: readonly OnnxNode[],
@@ -68,7 +68,7 @@ export function orderNodes(
   return { ops, derived, behind };
 }
 
-/** Everything that a node reads, also from within its bodies. */
+/** All names that a node reads, also in its bodies. */
 export function readsOf(node: OnnxNode): string[] {
   return [...new Set([...node.inputs, ...node.captured])].filter((name) => name !== '');
 }
@@ -85,7 +85,7 @@ function sorted(nodes: readonly OnnxNode[], given: ReadonlySet<string>): OnnxNod
   const order: OnnxNode[] = [];
   const state = new Map<OnnxNode, 'open' | 'done'>();
   for (const root of nodes) {
-    // Depth first with a stack of our own: chains are longer than the language's stack.
+    // Depth first with an explicit stack: chains are longer than the call stack.
     const stack = [root];
     while (stack.length > 0) {
       const node = stack.at(-1)!;
@@ -114,7 +114,7 @@ function label(node: OnnxNode): string {
 }
 
 function graphError(what: string): TandemError {
-  return new TandemError('TANDEM_MODEL_INVALID', `the ONNX graph is not sound: ${what}`, {
+  return new TandemError('TANDEM_MODEL_INVALID', `the ONNX graph is not valid: ${what}`, {
     remedy: 'check the file with onnx.checker.check_model; export it again',
   });
 }

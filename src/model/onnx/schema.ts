@@ -1,5 +1,4 @@
-/** Field numbers and element types of onnx.proto (IR versions 3 to 13), as far as cutting a model needs them. */
-import { type DType, isDType } from '../../tensor.js';
+/** Field numbers and element types of onnx.proto (IR versions 3 to 13), as far as they are needed for cutting a model. */
 
 export const MODEL = { irVersion: 1, producerName: 2, graph: 7, opsetImport: 8, functions: 25 } as const;
 export const GRAPH = {
@@ -64,7 +63,7 @@ export const INTS = 7;
 
 interface Element {
   readonly name: string;
-  /** Bits of one element; 0 where elements have no fixed size. */
+  /** Bits of one element; 0 if elements have no fixed size. */
   readonly bits: number;
 }
 
@@ -99,7 +98,7 @@ const ELEMENTS: readonly Element[] = [
   { name: 'int2', bits: 2 },
 ];
 
-/** The element type with number `id`, or undefined where onnx.proto has none. */
+/** The element type with number `id`, or undefined if onnx.proto has none. */
 export function elementOf(id: number): Element | undefined {
   return id === 0 ? undefined : ELEMENTS[id];
 }
@@ -110,9 +109,4 @@ export function elementId(name: string): number {
     0,
     ELEMENTS.findIndex((element) => element.name === name),
   );
-}
-
-/** Whether values of this type can cross a cut: they have a dtype in a slot, and onnxruntime-node hands them out (bfloat16 it does not). */
-export function canCross(name: string): name is DType {
-  return isDType(name) && name !== 'bfloat16';
 }

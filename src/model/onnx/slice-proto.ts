@@ -1,13 +1,13 @@
-/** Writes a slice as an ONNX model of its own: nodes as they are, weights as pointers into the original files. */
+/** Writes a slice as an ONNX model: nodes unchanged, weights as pointers into the original files. */
 import { relative, sep } from 'node:path';
 import { TandemError } from '../../errors.js';
 import type { OnnxModel } from '../onnx.js';
+import { constantClosure } from './constant-closure.js';
 import { type ByteRange, FileBytes } from './file-bytes.js';
 import type { OnnxNode } from './node.js';
 import { readsOf } from './order.js';
-import { ATTRIBUTE, ENTRY, EXTERNAL, elementId, GRAPH, INTS, MODEL, NODE, TENSOR } from './schema.js';
+import { ENTRY, EXTERNAL, elementId, GRAPH, MODEL, TENSOR } from './schema.js';
 import type { StoredTensor } from './stored-tensor.js';
-import { travelling } from './travelling.js';
 import { type ValueType, writeValueInfo } from './value-type.js';
 import { WireWriter } from './wire-writer.js';
 
@@ -17,35 +17,44 @@ export interface SliceRequest {
   readonly to: number;
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
-  /** What is known of the inputs; ORT infers the rest from them. */
+  /** Known types of the inputs, from which the engine infers the rest. */
   readonly types: ReadonlyMap<string, ValueType>;
-  /** Weights to leave out and declare as inputs instead, so that a slice can be looked at without them. */
+  /** Weights to leave out and declare as inputs instead, so that a slice can be inspected without them. */
   readonly withoutWeights?: boolean;
-  /** Inputs that first pass through a pool of one pixel, which gives what it gets (and 0 for -0). The graph calls them `x (given)`. */
-  readonly pooled?: ReadonlySet<string>;
+  /** Additional nodes of the engine before all others, as NodeProtos. */
+  readonly ownNodes?: readonly Uint8Array[];
+  /** The slice's names of inputs whose own names are results of such nodes. */
+  readonly inputNames?: ReadonlyMap<string, string>;
+  /** Weights that are declared as inputs too: an engine then expects other values, and does not fold them. */
+  readonly overridable?: ReadonlySet<string>;
+  /** Ops before `from` that are computed too. */
+  readonly shared?: readonly number[];
+  /** By op: nodes that are written in its place, as NodeProtos; none leaves it out. */
+  readonly replaced?: ReadonlyMap<number, readonly Uint8Array[]>;
 }
 
-function givenName(name: string): string {
-  return `${name} (given)`;
-}
-
-/** ORT and protobuf refuse a message of 2 GiB. */
+/** Protobuf refuses a message of 2 GiB. */
 const MAX_BYTES = 2 ** 31 - 1;
 
 /**
  * The slice as a ModelProto. Weights are external data with paths relative to `model.graph.folder`.
- * Throws TANDEM_MODEL_UNSUPPORTED when what must be inline (bodies, typed fields) is 2 GiB or more.
+ * Throws TANDEM_MODEL_UNSUPPORTED if inline data (bodies, typed fields) is 2 GiB or more.
  */
 export function sliceProto(model: OnnxModel, request: SliceRequest): Uint8Array {
   using file = new FileBytes(model.graph.path);
-  const ops = model.nodes.slice(request.from, request.to);
-  const along = travelling(model, [...ops.flatMap(readsOf), ...request.outputs]);
+  const { from, to, shared = [], replaced } = request;
+  const indices = [...shared, ...Array.from({ length: to - from }, (_, n) => from + n)];
+  const ops = indices.map((k) => model.nodes[k]!);
+  const instead = new Map([...(replaced ?? [])].map(([k, messages]) => [model.nodes[k]!, messages]));
+  const along = constantClosure(model, [...ops.flatMap(readsOf), ...request.outputs]);
   const nodes = [...along.nodes, ...ops];
   const { tensors } = along;
   checkSize(nodes, tensors, model.graph.path);
   const writer = new WireWriter();
   for (const range of model.proto.header) writer.raw(file.copy(range));
-  writer.message(MODEL.graph, (graph) => writeGraph(graph, file, model, request, nodes, tensors));
+  // Before version 4 every initialiser had to be an input too, without effect. The last duplicate is used.
+  if (request.overridable?.size) writer.integer(MODEL.irVersion, Math.max(4, model.proto.irVersion));
+  writer.message(MODEL.graph, (graph) => writeGraph(graph, file, model, { ...request, instead }, nodes, tensors));
   return writer.bytes();
 }
 
@@ -53,23 +62,38 @@ function writeGraph(
   graph: WireWriter,
   file: FileBytes,
   model: OnnxModel,
-  { inputs, outputs, types, withoutWeights, pooled }: SliceRequest,
+  {
+    inputs,
+    outputs,
+    types,
+    withoutWeights,
+    ownNodes,
+    inputNames,
+    overridable,
+    instead,
+  }: SliceRequest & {
+    readonly instead: ReadonlyMap<OnnxNode, readonly Uint8Array[]>;
+  },
   nodes: readonly OnnxNode[],
   tensors: readonly StoredTensor[],
 ): void {
-  for (const name of pooled ?? []) graph.message(GRAPH.node, (node) => writePool(node, name));
-  for (const { message } of nodes) graph.block(GRAPH.node, file.copy(message));
+  for (const node of ownNodes ?? []) graph.block(GRAPH.node, node);
+  for (const node of nodes) {
+    for (const message of instead.get(node) ?? [file.copy(node.message)]) graph.block(GRAPH.node, message);
+  }
   graph.text(GRAPH.name, model.proto.name || 'slice');
   for (const tensor of tensors) {
     if (withoutWeights && tensor.storage.kind === 'bytes') {
       graph.message(GRAPH.input, (m) => writeValueInfo(m, tensor.name, tensor.element, tensor.dims));
-    } else {
-      writeTensor(graph, file, tensor, model.graph.folder);
+      continue;
     }
+    writeTensor(graph, file, tensor, model.graph.folder);
+    if (overridable?.has(tensor.name))
+      graph.message(GRAPH.input, (m) => writeValueInfo(m, tensor.name, tensor.element, tensor.dims));
   }
   for (const name of inputs) {
     const type = types.get(name);
-    const given = pooled?.has(name) ? givenName(name) : name;
+    const given = inputNames?.get(name) ?? name;
     graph.message(GRAPH.input, (m) => writeValueInfo(m, given, elementId(type?.element ?? ''), type?.shape ?? null));
   }
   for (const name of outputs) graph.message(GRAPH.output, (m) => writeValueInfo(m, name, 0, null));
@@ -78,15 +102,6 @@ function writeGraph(
   for (const [name, { message }] of model.proto.values) {
     if (inside.has(name)) graph.block(GRAPH.valueInfo, file.copy(message));
   }
-}
-
-/** An average over one pixel. */
-function writePool(node: WireWriter, name: string): void {
-  node.text(NODE.input, givenName(name)).text(NODE.output, name).text(NODE.opType, 'AveragePool');
-  node.message(NODE.attribute, (attribute) => {
-    attribute.text(ATTRIBUTE.name, 'kernel_shape').integer(ATTRIBUTE.ints, 1).integer(ATTRIBUTE.ints, 1);
-    attribute.integer(ATTRIBUTE.type, INTS);
-  });
 }
 
 function writeTensor(
@@ -101,7 +116,7 @@ function writeTensor(
   }
   graph.message(GRAPH.initializer, (tensor) => {
     if (storage.kind === 'message') {
-      // A Constant's tensor has a name of its own or none; the last one given counts.
+      // A Constant's tensor has a name of its own or none; the last duplicate is used.
       tensor.raw(file.copy(storage.message)).text(TENSOR.name, name);
       return;
     }

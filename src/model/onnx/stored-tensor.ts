@@ -1,4 +1,4 @@
-/** A tensor as a model stores it: what it is, and where its bytes lie; the bytes themselves stay on disk. */
+/** A stored tensor: its type, shape and byte range; the bytes stay on disk. */
 import { TandemError } from '../../errors.js';
 import { elementCount } from '../../tensor.js';
 import { type ExternalData, readEntry } from './external-data.js';
@@ -6,7 +6,7 @@ import type { ByteRange, FileBytes } from './file-bytes.js';
 import { EXTERNAL, elementOf, SPARSE, TENSOR } from './schema.js';
 import { BYTES, expectBytes, type Field, fieldsOf, integersOf, invalid, textOf } from './wire.js';
 
-/** Where the values are: bytes as memory has them in some file, or inside a protobuf message of the model. */
+/** The place of the values: raw bytes in a file, or inside a protobuf message of the model. */
 export type Storage =
   | { readonly kind: 'bytes'; readonly file: string; readonly from: number }
   | { readonly kind: 'message'; readonly message: ByteRange }
@@ -17,12 +17,12 @@ export interface StoredTensor {
   /** TensorProto.DataType. */
   readonly element: number;
   readonly dims: readonly number[];
-  /** Bytes of the values on disk; of a sparse one as ORT holds it, which fills it up. */
+  /** Bytes of the values on disk; of a sparse tensor, bytes of the dense one. */
   readonly bytes: number;
   readonly storage: Storage;
 }
 
-/** Whether the values lie in another file than the model's. */
+/** Whether the values are in another file than the model's. */
 export function isOutside({ storage }: StoredTensor, external: ExternalData): boolean {
   return storage.kind === 'bytes' && storage.file !== external.model;
 }
@@ -32,7 +32,7 @@ interface Head {
   name: string;
   element: number;
   dims: number[];
-  /** raw_data, or the one packed field whose bytes are laid out as memory has them. */
+  /** raw_data, or the one packed field with the same layout as in memory. */
   plain: ByteRange | null;
   /** Bytes in typed fields, and how many such fields there are. */
   typed: number;
@@ -41,9 +41,9 @@ interface Head {
   entries: Map<string, string>;
 }
 
-/** More dimensions than any tensor has. */
+/** Dimensions at most. */
 const MAX_DIMS = 64;
-/** Values smaller than this travel inside the slice's own message. */
+/** Smaller values are copied into the slice's message. */
 const INLINE_BYTES = 1024;
 /** Typed fields: each holds its elements in at least one byte. */
 const TYPED = new Set<number>([
@@ -77,14 +77,14 @@ export function readTensor(file: FileBytes, message: ByteRange, external: Extern
   } else if (element.bits > 0 && count > head.typed * (element.bits < 8 ? 8 / element.bits : 1)) {
     throw new TandemError(
       'TANDEM_WEIGHTS_SHORT',
-      `${file.path}: weight "${name}" says [${dims.join(', ')}] but holds ${head.typed} bytes`,
+      `${file.path}: weight "${name}" is declared as [${dims.join(', ')}] but has ${head.typed} bytes`,
       { remedy: 'the file is damaged; export or download it again' },
     );
   }
   return { ...tensor, bytes: element.bits > 0 ? expected : head.typed, storage: { kind: 'message', message } };
 }
 
-/** Reads a SparseTensorProto, which stays as it is; its name is that of its values. */
+/** Reads a SparseTensorProto, which is copied unchanged; its name is that of its values. */
 export function readSparseTensor(file: FileBytes, message: ByteRange): StoredTensor {
   let values: Head | undefined;
   const dims: number[] = [];
@@ -129,7 +129,7 @@ function readHead(file: FileBytes, message: ByteRange): Head {
       if (plain && field.wire === BYTES) head.plain = field;
     }
   }
-  // Numbers in several fields do not lie in one piece.
+  // Numbers in several fields are not contiguous.
   if (head.chunks > 1) head.plain = null;
   return head;
 }
@@ -151,7 +151,7 @@ function checkLength(file: FileBytes, { name, dims, plain }: Head, expected: num
   if (length === expected) return;
   throw new TandemError(
     length < expected ? 'TANDEM_WEIGHTS_SHORT' : 'TANDEM_MODEL_INVALID',
-    `${file.path}: weight "${name}" says [${dims.join(', ')}], that is ${expected} bytes, but holds ${length}`,
+    `${file.path}: weight "${name}" is declared as [${dims.join(', ')}], that is ${expected} bytes, but has ${length}`,
     { remedy: 'the file is damaged; export or download it again' },
   );
 }

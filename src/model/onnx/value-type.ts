@@ -1,24 +1,24 @@
-/** What a value of an ONNX graph is: a tensor with an element type and maybe a shape, or something that no slot can hold. */
+/** The type of a value of an ONNX graph: a tensor with an element type and maybe a shape, or a kind that no slot can hold. */
 import type { ByteRange, FileBytes } from './file-bytes.js';
 import { DIMENSION, elementOf, SHAPE, TENSOR_TYPE, TYPE, VALUE_INFO } from './schema.js';
 import { expectBytes, fieldsOf, invalid, textOf } from './wire.js';
 import type { WireWriter } from './wire-writer.js';
 
-/** A dimension: a number, a name that the rows decide, or `null` where nothing is known. */
+/** A dimension: a number, a name that depends on the rows, or `null` if unknown. */
 export type Dimension = number | string | null;
 
 export interface ValueType {
   /** `tensor`, or the kind that cannot cross a cut: `sequence`, `map`, `optional`, `sparse`, `opaque`. */
   readonly kind: string;
-  /** Element type's name, '' where unknown. */
+  /** Element type's name, '' if unknown. */
   readonly element: string;
-  /** `null` where not even the rank is known. */
+  /** `null` if not even the rank is known. */
   readonly shape: readonly Dimension[] | null;
 }
 
 export interface ValueInfo {
   readonly name: string;
-  /** `null` where the model does not say. */
+  /** `null` if the model does not declare it. */
   readonly type: ValueType | null;
 }
 

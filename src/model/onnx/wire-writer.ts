@@ -20,7 +20,7 @@ export class WireWriter {
     return this.block(field, new TextEncoder().encode(value));
   }
 
-  /** Bytes as they are: a string, `bytes`, packed numbers or an encoded message. */
+  /** Length-delimited bytes: a string, `bytes`, packed numbers or an encoded message. */
   block(field: number, value: Uint8Array): this {
     this.#varint(field * 8 + 2);
     this.#varint(value.length);
@@ -38,7 +38,7 @@ export class WireWriter {
     return this.raw(new Uint8Array(new Float32Array([value]).buffer));
   }
 
-  /** Fields that are encoded already. */
+  /** Fields in encoded form. */
   raw(encoded: Uint8Array): this {
     this.#reserve(encoded.length);
     this.#bytes.set(encoded, this.#length);

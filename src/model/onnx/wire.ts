@@ -1,22 +1,22 @@
-/** Walks protobuf messages inside a file: fields are ranges of bytes, and only those that are asked for become values. */
+/** Reads protobuf messages inside a file: fields are ranges of bytes, and only those that are asked for become values. */
 import { TandemError } from '../../errors.js';
 import type { ByteRange, FileBytes } from './file-bytes.js';
 
 export const VARINT = 0;
-export const FIXED64 = 1;
+const FIXED64 = 1;
 export const BYTES = 2;
-export const FIXED32 = 5;
+const FIXED32 = 5;
 
-/** One field of a message; [from, to) is its payload, and the tag (and length) lie before it from `start` on. */
+/** One field of a message; [from, to) is its payload, and the tag (and length) are before it from `start` on. */
 export interface Field extends ByteRange {
   readonly number: number;
   readonly wire: number;
   readonly start: number;
-  /** Of a varint; int64 as protobuf has it, exact up to 2^53 and beyond that only known to be large. */
+  /** Of a varint: an int64, exact up to 2^53, and beyond that only known to be large. */
   readonly value: number;
 }
 
-/** Names longer than this are an attack, not a name. */
+/** The longest name; longer ones are treated as an attack. */
 const TEXT_BYTES = 1 << 20;
 
 export function invalid(file: FileBytes, what: string): TandemError {
@@ -45,10 +45,7 @@ export function* fieldsOf(file: FileBytes, range: ByteRange): Generator<Field> {
       from = varint.end;
       to = from + length;
       if (length < 0 || !(to <= range.to)) {
-        throw invalid(
-          file,
-          `the field at byte ${start} says ${length} bytes, but its message ends at byte ${range.to}`,
-        );
+        throw invalid(file, `the field at byte ${start} has ${length} bytes, but its message ends at byte ${range.to}`);
       }
     } else if (wire === FIXED32 || wire === FIXED64) {
       to = from + (wire === FIXED32 ? 4 : 8);

@@ -1,4 +1,4 @@
-/** Figures side by side: a bar for each case with its spread, and a mark where it would end at best. */
+/** Compares figures: a bar for each case with its spread, and a mark at its ideal value. */
 import type { Comparison } from '../record.js';
 import { element, section, table } from './element.js';
 import { percent, rate } from './figures.js';
@@ -7,15 +7,15 @@ export function comparison({ title, unit, note, cases }: Comparison, number: num
   const most = Math.max(1e-9, ...cases.flatMap(({ value, spread = 0, ideal = 0 }) => [value * (1 + spread), ideal]));
   const rows = cases.map(({ name, value, spread, ideal, note: remark, emphasis }) => {
     const track = element('span', { class: 'track' });
-    const piece = (tag: 'i' | 'em' | 's', kind: string, from: number, to: number) => {
+    const part = (tag: 'i' | 'em' | 's', kind: string, from: number, to: number) => {
       const made = element(tag, { class: kind });
       made.style.left = `${(from / most) * 100}%`;
       made.style.width = `${((to - from) / most) * 100}%`;
       track.append(made);
     };
-    piece('i', emphasis ? 'value emphasis' : 'value', 0, value);
-    if (spread) piece('s', 'spread', value * (1 - spread), value * (1 + spread));
-    if (ideal !== undefined) piece('em', 'ideal', ideal, ideal);
+    part('i', emphasis ? 'value emphasis' : 'value', 0, value);
+    if (spread) part('s', 'spread', value * (1 - spread), value * (1 + spread));
+    if (ideal !== undefined) part('em', 'ideal', ideal, ideal);
     const figure = element('b', {}, rate(value));
     return [
       emphasis ? element('b', {}, name) : name,

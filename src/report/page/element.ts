@@ -1,8 +1,8 @@
-/** Elements of the page; whatever somebody else wrote goes in as text, never as markup. */
+/** Creates elements of the page. Foreign text is inserted as text, never as markup. */
 
 export type Child = Node | string | null;
 
-/** Attributes are set as they are; none of them is a style or a handler, which the page's policy would refuse. */
+/** Attributes are set unchanged. None is a style or a handler, which the page's policy would block. */
 export function element<K extends keyof HTMLElementTagNameMap>(
   tag: K,
   attributes: Readonly<Record<string, string>> = {},
@@ -31,14 +31,14 @@ function filled<E extends Element>(
   return made;
 }
 
-/** Control characters as their pictures, and those that would turn the direction of what follows as a square. */
-export function visible(text: string): string {
+/** Replaces control characters by visible symbols, and characters that change the text direction by a square. */
+function visible(text: string): string {
   return text.replace(/[\p{Cc}\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu, (char) =>
     char < ' ' ? String.fromCharCode(0x2400 + char.charCodeAt(0)) : '\u25a1',
   );
 }
 
-/** A section with its heading; `id` is also the place that a link can name. */
+/** A section with its heading; `id` can be the target of a link. */
 export function section(id: string, title: string, ...children: readonly Child[]): HTMLElement {
   return element(
     'section',
@@ -53,7 +53,7 @@ export interface TableColumn {
   readonly right?: boolean;
 }
 
-/** A table that scrolls by itself where it is wider than the page. */
+/** A table that scrolls if it is wider than the page. */
 export function table(
   label: string,
   columns: readonly TableColumn[],
@@ -71,7 +71,7 @@ export function table(
   );
 }
 
-/** Something folded away under a line that opens it. `fill` is asked each time that it is opened. */
+/** A collapsed section under a line that opens it. `fill` is called each time it opens. */
 export function folded(summary: string, fill: () => Child): HTMLDetailsElement {
   const place = element('div');
   const details = element('details', {}, element('summary', {}, summary), place);

@@ -1,4 +1,4 @@
-/** Failed rows by the code of their error, with the first of each. */
+/** Shows failed rows by error code, with the first rows of each code. */
 import type { RunPart } from '../record.js';
 import { element, folded, section, table } from './element.js';
 import { count, several } from './figures.js';
@@ -20,7 +20,7 @@ export function failures({ summary, errors }: RunPart): HTMLElement {
       () =>
         table(
           `Rows that failed with ${code}`,
-          [{ title: 'row', right: true }, { title: 'id' }, { title: 'what is wrong' }],
+          [{ title: 'row', right: true }, { title: 'id' }, { title: 'error' }],
           first.map(({ index, id, message }) => [
             count(index),
             element('bdi', {}, String(id)),
@@ -35,7 +35,7 @@ export function failures({ summary, errors }: RunPart): HTMLElement {
     element(
       'p',
       { class: 'quiet' },
-      `${several(summary.failedRows, 'row')} of ${count(summary.rows)} could not be used; no other row was touched by them.`,
+      `${several(summary.failedRows, 'row')} of ${count(summary.rows)} failed; no other row was affected.`,
     ),
     table('Errors by code', [{ title: 'code' }, { title: 'rows', right: true }, { title: '' }], rows),
     ...examples,

@@ -1,10 +1,10 @@
-/** Figures as people read them. */
+/** Formats figures for people. */
 
 export function count(value: number): string {
   return Math.round(value).toLocaleString('en');
 }
 
-/** Three digits, and all of those before the point. */
+/** Three significant digits, and all digits before the point. */
 export function rate(value: number): string {
   return value >= 99.95 ? count(value) : value.toPrecision(3);
 }
@@ -24,12 +24,12 @@ export function bytes(value: number): string {
   return `${unit === 0 || left >= 99.95 ? left.toFixed(0) : left.toFixed(1)}\u00a0${units[unit]}`;
 }
 
-/** Microseconds with all their digits: they are what the timeline measures in. */
+/** Microseconds with all digits, the unit of the timeline. */
 export function micros(value: number): string {
   return `${count(value)}\u00a0µs`;
 }
 
-/** Seconds in the unit that suits them: `412 µs`, `28.1 ms`, `3.42 s`, `2 min 05 s`, `1 h 02 min`. */
+/** Seconds in a suitable unit: `412 µs`, `28.1 ms`, `3.42 s`, `2 min 05 s`, `1 h 02 min`. */
 export function duration(seconds: number): string {
   if (seconds < 0.000_999_5) return `${(seconds * 1e6).toFixed(0)}\u00a0µs`;
   if (seconds < 0.999_5) return `${(seconds * 1e3).toPrecision(3)}\u00a0ms`;

@@ -1,14 +1,14 @@
-/** The head of the page: what ran, the verdict in a few sentences, and the figures that matter. */
+/** The head of the page: the job, a summary in a few sentences, and the main figures. */
 import type { RunPart, RunRecord } from '../record.js';
 import { drawing, element } from './element.js';
 import { bytes, count, duration, percent, rate, several } from './figures.js';
-import { companyOf } from './stage-groups.js';
+import { replicasOf } from './stage-groups.js';
 
 export function masthead(theme: HTMLElement): HTMLElement {
   return element('header', { class: 'masthead' }, element('p', { class: 'brand' }, bicycle(), 'tandem'), theme);
 }
 
-/** Two wheels, one frame, two riders. */
+/** The logo: two wheels, one frame, two riders. */
 function bicycle(): SVGSVGElement {
   const wheel = (cx: number, tone: string) => drawing('circle', { cx, cy: 15, r: 6, class: tone });
   return drawing(
@@ -22,7 +22,7 @@ function bicycle(): SVGSVGElement {
 
 export function headline(record: RunRecord): HTMLElement {
   const { title, createdAt, version, machine, run } = record;
-  const verdict = record.verdict ?? (run ? verdictOf(run) : []);
+  const sentences = record.verdict ?? (run ? sentencesOf(run) : []);
   const when = new Date(createdAt);
   const date = Number.isNaN(when.getTime())
     ? createdAt
@@ -32,48 +32,51 @@ export function headline(record: RunRecord): HTMLElement {
     { class: 'headline' },
     element('h1', {}, element('bdi', {}, title)),
     element('p', { class: 'quiet' }, `${date} · tandem ${version} · ${machine.cpu}, ${several(machine.cores, 'core')}`),
-    element('p', { class: 'verdict' }, verdict.join(' ')),
+    element('p', { class: 'conclusion' }, sentences.join(' ')),
     run ? figures(run) : null,
   );
 }
 
-/** Stages whose times differ by less than this are called even. */
+/** Stages are called even if their times differ by less than this factor. */
 const EVEN = 1.1;
-/** Below this share of the best, the stages are not what is slow. */
+/** Below this share of the best, the stages are not the bottleneck. */
 const NEAR = 0.75;
 
-/** What the figures say, in sentences. */
-function verdictOf({ summary }: RunPart): string[] {
+/** The conclusions from the figures, as sentences. */
+function sentencesOf({ summary }: RunPart): string[] {
   const { stages, rows, rowsBefore = 0, seconds, rowsPerSecond, predicted, stopped } = summary;
-  const said: string[] = [];
-  if (stopped) said.push('The run was stopped before its rows ended.');
+  const sentences: string[] = [];
+  if (stopped) sentences.push('The run was stopped before its rows ended.');
   const best = predicted.rowsPerSecond > 0 ? rowsPerSecond / predicted.rowsPerSecond : 0;
-  if (rowsBefore > 0) said.push(`It went on after ${several(rowsBefore, 'row')} of earlier runs.`);
-  said.push(
-    `${several(rows - rowsBefore, 'row')} in ${duration(seconds)}: ${percent(best)} of what these stages give at best.`,
+  if (rowsBefore > 0) sentences.push(`It resumed after ${several(rowsBefore, 'row')} of earlier runs.`);
+  sentences.push(
+    `${several(rows - rowsBefore, 'row')} in ${duration(seconds)}: ${percent(best)} of the best that these stages can reach.`,
   );
-  if (stages.length < 2 || seconds === 0) return said;
+  if (stages.length < 2 || seconds === 0) return sentences;
   const busy = stages.reduce((sum, stage) => sum + stage.busySeconds, 0);
   const workers = stages.reduce((sum, stage) => sum + stage.workers, 0);
-  said.push(`On average ${(busy / seconds).toFixed(2)} of ${count(workers)} workers computed at once.`);
+  sentences.push(`On average ${(busy / seconds).toFixed(2)} of ${count(workers)} workers computed at once.`);
   if (best < NEAR) {
-    said.push(
-      'The rest went by while nothing was there to compute: larger micro-batches, or a machine without other work, would help most.',
-    );
-    return said;
+    // Larger micro-batches would change the answers.
+    const helps =
+      summary.batchInvariant === false
+        ? 'a machine without other load'
+        : 'larger micro-batches, or a machine without other load,';
+    sentences.push(`The rest of the time no stage had work: ${helps} would help most.`);
+    return sentences;
   }
   const pace = (stage: (typeof stages)[number]) => stage.busySeconds / stage.workers;
   const slowest = stages.reduce((a, b) => (pace(b) > pace(a) ? b : a));
   const fastest = stages.reduce((a, b) => (pace(b) < pace(a) ? b : a));
   if (pace(slowest) < EVEN * pace(fastest))
-    said.push('The stages take equally long, which is the best cut that there can be.');
+    sentences.push('The stages take equally long, which is the best possible cut.');
   else {
-    const less = companyOf(stages, slowest).others.length > 0 ? 'turns' : 'layers';
-    said.push(
-      `Stage ${slowest.stage} on ${slowest.device} sets the pace; fewer ${less} or another worker there would help most.`,
+    const less = replicasOf(stages, slowest).others.length > 0 ? 'micro-batches' : 'layers';
+    sentences.push(
+      `Stage ${slowest.stage} on ${slowest.device} is the bottleneck; fewer ${less} or another worker there would help most.`,
     );
   }
-  return said;
+  return sentences;
 }
 
 function figures({ summary }: RunPart): HTMLElement {

@@ -1,12 +1,12 @@
-/** Paints lanes on a canvas: a box for each micro-batch, hatching where a worker waits, and areas where single spans are too fine or were not kept. */
+/** Paints lanes on a canvas: a box for each micro-batch, hatching while a worker waits, and areas if single spans are too fine or were not recorded. */
 import type { Box, Lanes } from './lanes.js';
 import { axisTime, ticks, type Window } from './scale.js';
 import type { Colours } from './theme.js';
 
-export const AXIS_HEIGHT = 26;
-export const LANE_HEIGHT = 34;
+const AXIS_HEIGHT = 26;
+const LANE_HEIGHT = 34;
 const LANE_GAP = 10;
-/** Boxes narrower than this, in pixels, are drawn as the share of time that they take. */
+/** Boxes narrower than this, in pixels, are drawn as an area of their share of the time. */
 const NARROWEST = 3;
 
 export interface Painting {
@@ -15,7 +15,7 @@ export interface Painting {
   readonly lanes: Lanes;
   readonly window: Window;
   readonly colours: Colours;
-  /** The box that is looked at. */
+  /** The selected box. */
   readonly chosen: Box | null;
 }
 
@@ -45,17 +45,17 @@ export function paintLanes(painting: Painting): void {
     context.fillRect(0, topOf(lane), width, LANE_HEIGHT);
     paintLane(painting, lane);
   }
-  if (painting.chosen) paintWay(painting, painting.chosen);
+  if (painting.chosen) paintPath(painting, painting.chosen);
 }
 
-function placer({ width, window }: Painting): (time: number) => number {
+function xScale({ width, window }: Painting): (time: number) => number {
   const scale = width / (window.to - window.from);
   return (time) => (time - window.from) * scale;
 }
 
 function paintAxis(painting: Painting): void {
   const { context, width, window, colours, lanes } = painting;
-  const x = placer(painting);
+  const x = xScale(painting);
   context.font = `11px ${colours.font}`;
   context.textBaseline = 'middle';
   context.textAlign = 'left';
@@ -99,22 +99,22 @@ function paintLane(painting: Painting, lane: number): void {
   for (const box of shown) paintBox(painting, box);
 }
 
-/** The parts of a window in which not every box was kept. */
-function unknownParts({ stretches, end }: Lanes, { from, to }: Window): Window[] {
+/** The parts of a window in which not every box was recorded. */
+function unknownParts({ periods, end }: Lanes, { from, to }: Window): Window[] {
   const parts: Window[] = [];
   let at = from;
-  for (const stretch of stretches) {
-    if (stretch.from > at && at < to) parts.push({ from: at, to: Math.min(to, stretch.from) });
-    at = Math.max(at, stretch.to);
+  for (const period of periods) {
+    if (period.from > at && at < to) parts.push({ from: at, to: Math.min(to, period.from) });
+    at = Math.max(at, period.to);
   }
   if (at < Math.min(to, end)) parts.push({ from: at, to: Math.min(to, end) });
   return parts;
 }
 
-/** Where boxes cannot be told apart: the height of the area is the share of time in which the worker computed. */
+/** Paints an area instead of boxes. Its height is the share of time in which the worker computed. */
 function paintShares(painting: Painting, lane: number, { from, to }: Window): void {
   const { context, lanes, colours } = painting;
-  const x = placer(painting);
+  const x = xScale(painting);
   const bottom = topOf(lane) + LANE_HEIGHT;
   const columns = Math.max(1, Math.round((x(to) - x(from)) / 2));
   const step = (to - from) / columns;
@@ -129,15 +129,20 @@ function paintShares(painting: Painting, lane: number, { from, to }: Window): vo
 
 function paintBox(painting: Painting, box: Box): void {
   const { context, colours, chosen, lanes } = painting;
-  const x = placer(painting);
+  const x = xScale(painting);
   const [left, right] = [x(box.acceptedAt), x(box.finishedAt)];
   const top = topOf(box.lane);
   const before = lanes.before(box);
   const waited = Math.max(box.readyAt, before?.finishedAt ?? box.readyAt);
-  // It lay ready and the worker was free: what the handing over took.
-  if (left - x(waited) >= 1) {
+  const begun = x(box.loadedFrom);
+  if (left - begun >= 1) {
+    context.fillStyle = colours.load;
+    context.fillRect(begun, top + LANE_HEIGHT / 4, left - begun, LANE_HEIGHT / 2);
+  }
+  // The micro-batch was ready and the worker was free: this is the time of the handover.
+  if (begun - x(waited) >= 1) {
     context.fillStyle = colours.hop;
-    context.fillRect(x(waited), top + LANE_HEIGHT - 4, left - x(waited), 4);
+    context.fillRect(x(waited), top + LANE_HEIGHT - 4, begun - x(waited), 4);
   }
   const width = Math.max(1, right - left - (right - left > 6 ? 1 : 0));
   context.beginPath();
@@ -160,15 +165,15 @@ function paintBox(painting: Painting, box: Box): void {
   }
 }
 
-/** The chosen micro-batch's way from stage to stage, and a frame around the chosen box. */
-function paintWay(painting: Painting, chosen: Box): void {
+/** Paints the selected micro-batch's path from stage to stage, and a frame around the selected box. */
+function paintPath(painting: Painting, chosen: Box): void {
   const { context, colours, lanes } = painting;
-  const x = placer(painting);
-  const way = lanes.byMicroBatch.get(chosen.microBatch)!;
+  const x = xScale(painting);
+  const path = lanes.byMicroBatch.get(chosen.microBatch)!;
   context.strokeStyle = colours.ink;
   context.lineWidth = 1.5;
-  for (const [n, to] of way.slice(1).entries()) {
-    const from = way[n]!;
+  for (const [n, to] of path.slice(1).entries()) {
+    const from = path[n]!;
     const [x0, y0] = [x(from.finishedAt), topOf(from.lane) + LANE_HEIGHT];
     const [x1, y1] = [x(to.acceptedAt), topOf(to.lane)];
     context.beginPath();

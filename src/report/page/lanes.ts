@@ -1,19 +1,21 @@
-/** The lanes of the timeline: what each worker computed when, as far as single spans were kept, and its pace everywhere else. */
+/** The lanes of the timeline: the micro-batches of each worker where single spans were recorded, and its busy share elsewhere. */
 import type { RunPart } from '../record.js';
 
-/** One micro-batch on one lane; microseconds since the run began. */
+/** One micro-batch on one lane; microseconds since the start of the run. */
 export interface Box {
   readonly lane: number;
   readonly stage: number;
   readonly microBatch: number;
   readonly rows: number;
   readonly readyAt: number;
+  /** When its worker began to load the slice; `acceptedAt` if that was loaded. */
+  readonly loadedFrom: number;
   readonly acceptedAt: number;
   readonly finishedAt: number;
 }
 
-/** A stretch of time in which every micro-batch was kept. */
-export interface Stretch {
+/** A period in which every micro-batch was recorded. */
+export interface Period {
   readonly from: number;
   readonly to: number;
   readonly firstMicroBatch: number;
@@ -22,12 +24,12 @@ export interface Stretch {
 
 export class Lanes {
   readonly names: readonly { readonly stage: number; readonly worker: number }[];
-  /** By lane, in the order of time. */
+  /** By lane, in time order. */
   readonly boxes: readonly (readonly Box[])[];
-  /** In the order of the stages. */
+  /** In stage order. */
   readonly byMicroBatch: ReadonlyMap<number, readonly Box[]>;
-  readonly stretches: readonly Stretch[];
-  /** When the run ended, in microseconds since it began. */
+  readonly periods: readonly Period[];
+  /** End of the run, in microseconds since its start. */
   readonly end: number;
   readonly #pace: RunPart['pace'];
 
@@ -39,18 +41,19 @@ export class Lanes {
     for (const [n, lane] of spans.lane.entries()) {
       const box: Box = {
         ...{ lane, stage: lanes[lane]!.stage, microBatch: spans.microBatch[n]!, rows: spans.rows[n]! },
+        ...{ loadedFrom: (spans.loadedFrom ?? spans.acceptedAt)[n]! },
         ...{ readyAt: spans.readyAt[n]!, acceptedAt: spans.acceptedAt[n]!, finishedAt: spans.finishedAt[n]! },
       };
       boxes[lane]!.push(box);
-      const way = byMicroBatch.get(box.microBatch);
-      if (way) way.push(box);
+      const path = byMicroBatch.get(box.microBatch);
+      if (path) path.push(box);
       else byMicroBatch.set(box.microBatch, [box]);
     }
     for (const lane of boxes) lane.sort((a, b) => a.acceptedAt - b.acceptedAt);
-    for (const way of byMicroBatch.values()) way.sort((a, b) => a.stage - b.stage);
+    for (const path of byMicroBatch.values()) path.sort((a, b) => a.stage - b.stage || a.acceptedAt - b.acceptedAt);
     this.boxes = boxes;
     this.byMicroBatch = byMicroBatch;
-    this.stretches = stretchesOf(byMicroBatch);
+    this.periods = periodsOf(byMicroBatch);
     const lastBox = Math.max(0, ...boxes.map((lane) => lane.at(-1)?.finishedAt ?? 0));
     this.end = Math.max(1, lastBox, (pace.rows.length - 1) * pace.intervalSeconds * 1e6);
   }
@@ -68,7 +71,7 @@ export class Lanes {
     return low;
   }
 
-  /** The boxes of a lane that can be seen between two times. */
+  /** The boxes of a lane that overlap the time between `from` and `to`. */
   between(lane: number, from: number, to: number): readonly Box[] {
     const boxes = this.boxes[lane]!;
     const first = this.indexAfter(lane, from);
@@ -77,18 +80,18 @@ export class Lanes {
     return boxes.slice(first, last);
   }
 
-  /** The box before on the same lane, if it is known that nothing ran between them. */
+  /** The previous box on the same lane, if it is known that nothing ran between them. */
   before({ lane, acceptedAt }: Box): Box | null {
     const found = this.boxes[lane]![this.indexAfter(lane, acceptedAt) - 1];
     return found && this.known(found.finishedAt, acceptedAt) ? found : null;
   }
 
-  /** Whether every box between two times was kept. */
+  /** Whether every box between two times was recorded. */
   known(from: number, to: number): boolean {
-    return this.stretches.some((stretch) => stretch.from <= from && to <= stretch.to);
+    return this.periods.some((period) => period.from <= from && to <= period.to);
   }
 
-  /** The share of [from, to) in which a lane computed, from the boxes where they were kept, else from its pace. */
+  /** The share of [from, to) in which a lane computed, from the boxes if they were recorded, else from the intervals of the record. */
   share(lane: number, from: number, to: number): number {
     let busy = 0;
     if (this.known(from, to)) {
@@ -107,8 +110,8 @@ export class Lanes {
   }
 }
 
-/** Kept micro-batches that follow each other without a hole, as times. */
-function stretchesOf(byMicroBatch: ReadonlyMap<number, readonly Box[]>): Stretch[] {
+/** The periods of recorded micro-batches with consecutive numbers. */
+function periodsOf(byMicroBatch: ReadonlyMap<number, readonly Box[]>): Period[] {
   const numbers = [...byMicroBatch.keys()].sort((a, b) => a - b);
   const runs: [number, number][] = [];
   for (const number of numbers) {
@@ -120,7 +123,7 @@ function stretchesOf(byMicroBatch: ReadonlyMap<number, readonly Box[]>): Stretch
   return runs.map(([first, last]) => {
     const begin = byMicroBatch.get(first)!;
     const end = byMicroBatch.get(last)!;
-    // While the stretch begins, the stages behind still compute what came before it, which was not kept; likewise at its end.
+    // At the start of a period the later stages still compute earlier micro-batches, which were not recorded; likewise at its end.
     const from = first === 0 ? 0 : Math.max(...begin.map(({ acceptedAt }) => acceptedAt));
     const ends = end.map(({ finishedAt }) => finishedAt);
     const to = last === lastNumber ? Math.max(...ends) : Math.min(...ends);

@@ -1,4 +1,4 @@
-/** The overview: the whole run in a narrow strip under the timeline, with a frame around what the timeline shows. */
+/** The overview: the whole run in a narrow strip under the timeline, with a frame around the visible window. */
 import { element } from './element.js';
 import type { Lanes } from './lanes.js';
 import { colours } from './theme.js';
@@ -11,7 +11,7 @@ export interface Overview {
   paint(): void;
 }
 
-/** Shares of time by lane; below them a line where single spans were kept. Press to go there, drag to move. */
+/** Paints the busy share of each lane, and a line below where single spans were recorded. Press to jump, drag to move. */
 export function overview(lanes: Lanes, view: TimelineView): Overview {
   const height = lanes.boxes.length * ROW + 5;
   const canvas = element('canvas', { class: 'overview', 'aria-hidden': 'true' });
@@ -46,7 +46,7 @@ export function overview(lanes: Lanes, view: TimelineView): Overview {
     context.fillStyle = hair;
     context.fillRect(0, height - 3, width, 3);
     context.fillStyle = accent;
-    for (const { from, to } of lanes.stretches) {
+    for (const { from, to } of lanes.periods) {
       context.fillRect((from / lanes.end) * width, height - 3, Math.max(1, ((to - from) / lanes.end) * width), 3);
     }
     const { from, to } = view.window;
@@ -58,7 +58,7 @@ export function overview(lanes: Lanes, view: TimelineView): Overview {
   return { canvas, paint };
 }
 
-/** The canvas as large as its place, in the device's own pixels. */
+/** Sizes the canvas to its layout size in device pixels. */
 export function sized(canvas: HTMLCanvasElement, height: number): CanvasRenderingContext2D {
   const ratio = devicePixelRatio;
   canvas.style.height = `${height}px`;

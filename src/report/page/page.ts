@@ -1,5 +1,6 @@
-/** The page: reads the record that it carries and puts the sections together. */
+/** The page: reads its record and assembles the sections. */
 import type { RunRecord } from '../record.js';
+import { claims } from './claims.js';
 import { comparison } from './comparisons.js';
 import { element, section } from './element.js';
 import { failures } from './failures.js';
@@ -7,6 +8,7 @@ import { bytes } from './figures.js';
 import { headline, masthead } from './headline.js';
 import { plan } from './plan.js';
 import { predictions } from './predictions.js';
+import { preparing } from './preparing.js';
 import { themeSwitch } from './theme.js';
 import { throughput } from './throughput.js';
 import { timeline } from './timeline.js';
@@ -17,17 +19,32 @@ const paintAll = () => {
   for (const each of drawn) each.paint();
 };
 const sections = record.run
-  ? [drawn[0]!.place, plan(record.run), drawn[1]!.place, predictions(record.run), failures(record.run)]
+  ? [
+      drawn[0]!.place,
+      preparing(record.run),
+      plan(record.run),
+      drawn[1]!.place,
+      predictions(record.run),
+      failures(record.run),
+    ]
   : [];
 document.title = `${record.title} · tandem`;
 document.body.append(
   masthead(themeSwitch(paintAll)),
-  element('main', {}, headline(record), ...record.comparisons.map(comparison), ...sections, circumstances(record)),
+  element(
+    'main',
+    {},
+    headline(record),
+    record.claims ? claims(record.claims) : null,
+    ...record.comparisons.map(comparison),
+    ...sections,
+    circumstances(record),
+  ),
 );
 new ResizeObserver(paintAll).observe(document.body);
 paintAll();
 
-/** What one must know to make the figures again. */
+/** The facts that are needed to reproduce the figures. */
 function circumstances({ command, machine, createdAt }: RunRecord): HTMLElement {
   const facts: [string, string][] = [
     ['processor', machine.cpu],
@@ -50,7 +67,7 @@ function circumstances({ command, machine, createdAt }: RunRecord): HTMLElement 
   );
 }
 
-/** A word of the command line as a shell would take it. */
+/** An argument of the command line, quoted for a shell. */
 function quoted(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }

@@ -1,16 +1,16 @@
-/** The plan: the model's layers as a bar, cut into stages, and for each stage where it ran, how busy it was and what it held. */
+/** Shows the plan: the model's layers as a bar cut into stages, and for each stage its device, its load and its memory. */
 import type { RunPart } from '../record.js';
 import { element, section } from './element.js';
 import { bytes, count, duration, percent, several } from './figures.js';
-import { companyOf, groupsOf, type Stage } from './stage-groups.js';
+import { groupsOf, replicasOf, type Stage } from './stage-groups.js';
 
 type StagePlan = RunPart['stages'][number];
 
 const CUT_BY: Readonly<Record<string, string>> = {
-  layers: 'cut where the command line said',
+  layers: 'cut as given on the command line',
   measured: 'cut by measured times',
   flops: 'cut by counted FLOPs, an estimate of each layer’s time',
-  weights: 'cut by bytes of weights, since the shapes were not known',
+  weights: 'cut by bytes of weights, because the shapes were not known',
 };
 
 export function plan(run: RunPart): HTMLElement {
@@ -31,16 +31,25 @@ export function plan(run: RunPart): HTMLElement {
     `${several(of, 'layer')} in ${several(summary.stages.length, 'stage')}`,
     ...(groups.length > 1 ? [CUT_BY[summary.cutBy] ?? `cut by ${summary.cutBy}`] : []),
     `micro-batches of ${several(summary.microBatchRows, 'row')}, ${several(summary.depth, 'micro-batch')} in flight at most`,
-    `stages in ${summary.isolation === 'process' ? 'processes of their own' : 'threads of one process'}`,
+    `stages in ${summary.isolation === 'process' ? 'separate processes' : 'threads of one process'}`,
     `arena ${bytes(summary.arenaBytes)}`,
+    ...(summary.batchInvariant ? ['a row’s answer does not depend on the other rows'] : []),
   ];
   return section(
     'plan',
     'Plan',
     element('p', { class: 'quiet' }, `${facts.join(' · ')}.`),
+    summary.batchInvariant === false ? dependence(summary.microBatchRows) : null,
     element('ol', { class: 'layers', 'aria-label': 'Layers by stage' }, ...segments),
     element('div', { class: 'stages' }, ...summary.stages.map((stage, j) => stageCard(stage, stages[j]!, run))),
   );
+}
+
+function dependence(microBatchRows: number): HTMLElement {
+  const depends = 'A row’s answer depends on the other rows of its micro-batch';
+  if (microBatchRows === 1) return element('p', {}, `${depends}, so each row was computed alone.`);
+  const other = `: in micro-batches of ${several(microBatchRows, 'row')} it differs from that of the row alone.`;
+  return element('p', { class: 'warning' }, `${depends}${other}`);
 }
 
 function stageCard(
@@ -50,8 +59,8 @@ function stageCard(
 ): HTMLElement {
   const { device, deviceName, provider, ranOn, layers, workers, threads, busySeconds, utilisation } = stage;
   const { engine, microBatches } = run.summary;
-  const { others, turns, round } = companyOf(run.summary.stages, stage);
-  const own = (microBatches * turns) / round;
+  const { others, share, round } = replicasOf(run.summary.stages, stage);
+  const own = (microBatches * share) / round;
   const fellBack = device.split(':')[0] !== ranOn;
   const names = layers.from === layers.to ? firstLayer : `${firstLayer} … ${lastLayer}`;
   const fact = (name: string, ...value: (Node | string)[]) =>
@@ -68,11 +77,11 @@ function stageCard(
       fact('engine', `${engine} / ${provider}`),
       fact('layers', `${layers.from}–${layers.to}: `, element('bdi', { class: 'name' }, names)),
       fact('workers', `${count(workers)} × ${several(threads, 'thread')}`),
-      fact('a micro-batch', own > 0 ? duration(busySeconds / own) : '–'),
+      fact('time per micro-batch', own > 0 ? duration(busySeconds / own) : '–'),
       others.length > 0
-        ? fact('beside', `stage ${others.map((each) => each.stage).join(', ')}: ${turns} of ${round} micro-batches`)
+        ? fact('replica of', `stage ${others.map((each) => each.stage).join(', ')}: ${share} of ${round} micro-batches`)
         : null,
-      fact('takes in', `${bytes(liveBytes)} a micro-batch`),
+      fact('input', `${bytes(liveBytes)} per micro-batch`),
     ),
     meter('busy', utilisation, `${percent(utilisation)}`, `tone-${stage.stage % 6}`),
     memory(stage, budgetBytes),
@@ -91,7 +100,7 @@ function meter(name: string, share: number, text: string, tone: string): HTMLEle
   );
 }
 
-/** Weights and all that was held besides them, against the budget where there is one. */
+/** Shows the weights and all other memory of the stage, compared with the budget if there is one. */
 function memory({ stage, weightBytes, peakRssBytes }: Stage, budgetBytes: number | null): HTMLElement {
   const held = Math.max(peakRssBytes ?? weightBytes, weightBytes);
   const whole = Math.max(held, budgetBytes ?? 0) || 1;
@@ -100,7 +109,7 @@ function memory({ stage, weightBytes, peakRssBytes }: Stage, budgetBytes: number
     made.style.width = `${(amount / whole) * 100}%`;
     return made;
   };
-  const track = element('span', { class: 'track' }, part('weights', weightBytes), part('besides', held - weightBytes));
+  const track = element('span', { class: 'track' }, part('weights', weightBytes), part('other', held - weightBytes));
   if (budgetBytes !== null) {
     const mark = element('em', { title: `budget ${bytes(budgetBytes)}` });
     mark.style.left = `${(budgetBytes / whole) * 100}%`;

@@ -1,4 +1,4 @@
-/** What was predicted beside what was measured. */
+/** Compares predicted with measured figures. */
 import type { RunPart } from '../record.js';
 import { element, section, table } from './element.js';
 import { duration, percent, rate } from './figures.js';
@@ -23,13 +23,13 @@ export function predictions({ summary }: RunPart): HTMLElement {
     element(
       'p',
       { class: 'quiet' },
-      `Predicted is what these stages, with the times that they took, would give if reading, writing and every hop between them took no time. ${workers > 1 ? 'The bubble is the share of all workers’ time that was spent waiting; the fill and the drain of the pipeline and uneven stages are in both columns.' : ''}`,
+      `Predicted: the throughput of these stages, with their measured times, if reading, writing and every hop took no time. ${workers > 1 ? 'The bubble is the share of all workers’ time that was spent waiting. Both columns include the fill and the drain of the pipeline and uneven stages.' : ''}`,
     ),
     planned
       ? element(
           'p',
           {},
-          `The plan, measured before the run, promised ${rate(planned.rowsPerSecond)} rows/s with a bubble of ${share(planned.bubble)}; ${percent(ratioOf(rowsPerSecond, planned.rowsPerSecond) ?? 0)} of that came true.`,
+          `The plan, measured before the run, predicted ${rate(planned.rowsPerSecond)} rows/s with a bubble of ${share(planned.bubble)}; ${percent(ratioOf(rowsPerSecond, planned.rowsPerSecond) ?? 0)} of that was reached.`,
         )
       : null,
     table(

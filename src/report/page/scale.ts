@@ -1,4 +1,4 @@
-/** Scales: from values to places on the page, and the round values that stand on an axis. */
+/** Scales: the round values on an axis and their text. */
 
 /** Round steps of 1, 2 or 5, at most `most` of them within [from, to]. */
 export function ticks(from: number, to: number, most: number): number[] {
@@ -11,13 +11,13 @@ export function ticks(from: number, to: number, most: number): number[] {
   return found;
 }
 
-/** A part of time, in microseconds. */
+/** A time window, in microseconds. */
 export interface Window {
   readonly from: number;
   readonly to: number;
 }
 
-/** A time as an axis of that window tells it: one unit for all, and as many digits as its steps need. */
+/** A time as the axis of a window shows it: one unit for all ticks, and as many digits as the steps need. */
 export function axisTime(time: number, { from, to }: Window): string {
   const length = to - from;
   const [unit, scale] =

@@ -1,9 +1,9 @@
-/** Stages that stand beside each other: they compute the same layers and take micro-batches in turn. */
+/** Replicas of a stage: stages that compute the same layers, each for its share of the micro-batches. */
 import type { RunPart } from '../record.js';
 
 export type Stage = RunPart['summary']['stages'][number];
 
-/** The stages in order, those beside each other together; most often each is alone. */
+/** The stages in order, grouped by replicas; most groups have one stage. */
 export function groupsOf(stages: readonly Stage[]): Stage[][] {
   const groups: Stage[][] = [];
   for (const stage of stages) {
@@ -13,16 +13,16 @@ export function groupsOf(stages: readonly Stage[]): Stage[][] {
   return groups;
 }
 
-/** The others of its group, and how many of each round of micro-batches are its own. */
-export function companyOf(
+/** The other replicas of a stage, and its share of each round of micro-batches. */
+export function replicasOf(
   stages: readonly Stage[],
   { stage }: Stage,
-): { others: Stage[]; turns: number; round: number } {
+): { others: Stage[]; share: number; round: number } {
   const group = groupsOf(stages).find((own) => own.some((each) => each.stage === stage))!;
-  const turnsOf = ({ turns = 1 }: Stage) => turns;
+  const shareOf = ({ turns = 1 }: Stage) => turns;
   return {
     others: group.filter((each) => each.stage !== stage),
-    turns: turnsOf(stages[stage]!),
-    round: group.reduce((sum, each) => sum + turnsOf(each), 0),
+    share: shareOf(stages[stage]!),
+    round: group.reduce((sum, each) => sum + shareOf(each), 0),
   };
 }

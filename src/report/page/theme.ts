@@ -1,4 +1,4 @@
-/** Light or dark: as the reader's system has it, unless the reader says otherwise. */
+/** Light or dark colours: those of the system, unless the reader chooses others. */
 import { element } from './element.js';
 
 const CHOICES = ['auto', 'light', 'dark'] as const;
@@ -6,7 +6,7 @@ type Choice = (typeof CHOICES)[number];
 const KEY = 'tandem-theme';
 const DARK = matchMedia('(prefers-color-scheme: dark)');
 
-/** A switch for the head of the page; `changed` is called whenever the colours have changed. */
+/** A switch for the head of the page; `changed` is called after each change of colours. */
 export function themeSwitch(changed: () => void): HTMLElement {
   let chosen = remembered();
   show(chosen);
@@ -32,7 +32,7 @@ function show(choice: Choice): void {
   document.documentElement.dataset.theme = choice === 'auto' ? (DARK.matches ? 'dark' : 'light') : choice;
 }
 
-/** A browser may keep nothing for a page from a file. */
+/** A browser may have no storage for a page from a file. */
 function remembered(): Choice {
   try {
     return CHOICES.find((choice) => choice === localStorage.getItem(KEY)) ?? 'auto';
@@ -45,11 +45,11 @@ function remember(choice: Choice): void {
   try {
     localStorage.setItem(KEY, choice);
   } catch {
-    // Then the choice lasts as long as the page.
+    // Without storage the choice lasts as long as the page.
   }
 }
 
-/** The colours that the style sheet gives, for what is drawn by hand. */
+/** The colours of the style sheet, for the canvases. */
 export interface Colours {
   readonly ink: string;
   readonly quiet: string;
@@ -59,13 +59,14 @@ export interface Colours {
   readonly hatch: string;
   readonly sum: string;
   readonly hop: string;
+  readonly load: string;
   readonly accent: string;
   readonly onBox: string;
   readonly boxes: readonly string[];
   readonly font: string;
 }
 
-/** Colours of micro-batches; they take turns. */
+/** Colours of micro-batches, used in rotation. */
 const BOX_COLOURS = 6;
 
 export function colours(): Colours {
@@ -81,6 +82,14 @@ export function colours(): Colours {
       idle: of('idle'),
       hatch: of('hatch'),
     },
-    ...{ sum: of('sum'), hop: of('hop'), accent: of('accent'), onBox: of('on-box'), boxes, font: of('font') },
+    ...{
+      sum: of('sum'),
+      hop: of('hop'),
+      load: of('load'),
+      accent: of('accent'),
+      onBox: of('on-box'),
+      boxes,
+      font: of('font'),
+    },
   };
 }

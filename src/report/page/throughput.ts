@@ -1,4 +1,4 @@
-/** Throughput over time, and under it how busy each stage was; one hair line reads them all. */
+/** Throughput over time, and below it the busy share of each stage; one vertical line selects the values of all. */
 import type { RunPart } from '../record.js';
 import { drawing, element, folded, section, table } from './element.js';
 import { count, duration, percent, rate } from './figures.js';
@@ -10,10 +10,10 @@ const STAGE_HEIGHT = 40;
 const LEFT = 56;
 const TOP = 14;
 const GAP = 12;
-/** Pixels of the width that one point stands for. */
+/** Width of one point in pixels. */
 const POINT = 9;
 
-/** What the run did in one interval. */
+/** The figures of one interval. */
 interface Point {
   readonly from: number;
   readonly to: number;
@@ -28,7 +28,7 @@ export function throughput(run: RunPart): Drawn {
     class: 'chart',
     tabindex: '0',
     role: 'application',
-    'aria-label': 'Throughput over time; arrow keys read it',
+    'aria-label': 'Throughput over time; arrow keys select a point',
   });
   const spoken = element('p', { class: 'unseen', role: 'status' });
   const reading = element('p', { class: 'reading quiet' });
@@ -80,7 +80,7 @@ export function throughput(run: RunPart): Drawn {
 }
 
 function restText({ summary }: RunPart): string {
-  return `${rate(summary.rowsPerSecond)} rows/s over the run; the dashed line is what these stages give at best, ${rate(summary.predicted.rowsPerSecond)} rows/s. Under it the share of time that each stage computes.`;
+  return `${rate(summary.rowsPerSecond)} rows/s over the run; the dashed line is the best that these stages can reach, ${rate(summary.predicted.rowsPerSecond)} rows/s. Below it is the share of time in which each stage computes.`;
 }
 
 function pointText({ from, to, rowsPerSecond, busy }: Point, { summary }: RunPart): string {
@@ -91,20 +91,20 @@ function pointText({ from, to, rowsPerSecond, busy }: Point, { summary }: RunPar
 }
 
 /**
- * At most `most` points. An interval of a few micro-batches would only show that rows come in micro-batches, so each is
- * long enough for several.
+ * At most `most` points. Each interval contains several micro-batches: a shorter one would only show that rows arrive in
+ * micro-batches.
  */
 function pointsOf({ pace, summary, timeline: { lanes } }: RunPart, most: number): Point[] {
   const { intervalSeconds, rows } = pace;
   const length = Math.max(1, rows.length * intervalSeconds);
-  const steady = Math.ceil(Math.min(rows.length / 8, (6 * rows.length) / Math.max(1, summary.microBatches)));
-  const per = Math.max(1, steady, Math.ceil(rows.length / Math.max(1, most)));
+  const smooth = Math.ceil(Math.min(rows.length / 8, (6 * rows.length) / Math.max(1, summary.microBatches)));
+  const per = Math.max(1, smooth, Math.ceil(rows.length / Math.max(1, most)));
   const found: Point[] = [];
   for (let n = 0; n < rows.length; n += per) {
     const end = Math.min(rows.length, n + per);
     const [from, to] = [n * intervalSeconds, Math.min(length, end * intervalSeconds)];
     const sum = (values: readonly number[]) => values.slice(n, end).reduce((a, b) => a + b, 0);
-    // The last interval ends with the run, before it is full.
+    // The last interval is cut off at the end of the run.
     const seconds = Math.max(1e-9, Math.min(to, Math.max(summary.seconds, from + intervalSeconds / 2)) - from);
     const busy = summary.stages.map(({ stage, workers }) => {
       const own = lanes.flatMap((lane, k) => (lane.stage === stage ? [sum(pace.busySeconds[k]!)] : []));
@@ -126,8 +126,8 @@ function draw({ summary }: RunPart, points: readonly Point[], width: number, at:
   const svg = drawing('svg', { width, height, 'aria-hidden': 'true' });
   const line = (x1: number, y1: number, x2: number, y2: number, kind: string) =>
     drawing('line', { x1, y1, x2, y2, class: kind });
-  const text = (left: number, baseline: number, kind: string, words: string) =>
-    drawing('text', { x: left, y: baseline, class: kind }, words);
+  const text = (left: number, baseline: number, kind: string, label: string) =>
+    drawing('text', { x: left, y: baseline, class: kind }, label);
   for (const value of ticks(0, top, 4)) {
     svg.append(
       line(LEFT, y(value), width, y(value), 'hair'),

@@ -1,4 +1,4 @@
-/** The timeline's window on time: how it is zoomed and moved, by wheel, finger, pointer, button or key. */
+/** The visible time window of the timeline: zooming and moving by wheel, finger, pointer, button or key. */
 import type { Window } from './scale.js';
 
 /** The shortest window, in microseconds. */
@@ -19,7 +19,7 @@ export class TimelineView {
     return this.#window;
   }
 
-  /** Shows [from, to], kept inside the run. */
+  /** Shows [from, to], moved inside the run. */
   show(from: number, to: number): void {
     const length = Math.min(this.end, Math.max(SHORTEST, to - from));
     const start = Math.min(Math.max(0, from), this.end - length);
@@ -27,7 +27,7 @@ export class TimelineView {
     this.#changed();
   }
 
-  /** `factor` over 1 shows more; the moment at `share` of the width stays where it is. */
+  /** A `factor` above 1 shows more; the time at `share` of the width keeps its position. */
   zoom(factor: number, share = 0.5): void {
     const { from, to } = this.#window;
     const length = Math.min(this.end, Math.max(SHORTEST, (to - from) * factor));
@@ -35,7 +35,7 @@ export class TimelineView {
     this.show(fixed - length * share, fixed + length * (1 - share));
   }
 
-  /** Moves by a share of the window's length. */
+  /** Moves by a fraction of the window's length. */
   move(share: number): void {
     const { from, to } = this.#window;
     this.show(from + (to - from) * share, to + (to - from) * share);
@@ -45,7 +45,7 @@ export class TimelineView {
     this.show(0, this.end);
   }
 
-  /** Moves as little as is needed to see a time span, and zooms out where it is longer than the window. */
+  /** Moves the least distance that shows a time span, and zooms out if it is longer than the window. */
   reveal(from: number, to: number): void {
     const window = this.#window;
     const length = Math.max(window.to - window.from, (to - from) * 1.1);
@@ -56,9 +56,9 @@ export class TimelineView {
 
 /**
  * Drag to move, two fingers or Ctrl and wheel to zoom, double click to zoom in. A plain wheel scrolls the page.
- * `scale` tells the microseconds of a pixel.
+ * `scale` returns the microseconds per pixel.
  */
-export function steerByPointer(place: HTMLElement, view: TimelineView, hover: (x: number, y: number) => void): void {
+export function controlByPointer(place: HTMLElement, view: TimelineView, hover: (x: number, y: number) => void): void {
   const pointers = new Map<number, number>();
   const shareOf = (clientX: number) => {
     const { left, width } = place.getBoundingClientRect();

@@ -1,23 +1,31 @@
-/** The timeline: a lane for each worker, zoomed and moved at will, with what is pointed at or walked to told in words. */
+/** The timeline: a lane for each worker, which can be zoomed and moved, with a description of the selected micro-batch. */
 import type { RunPart } from '../record.js';
 import { element, folded, section, table } from './element.js';
 import { count, several } from './figures.js';
+import {
+  BOX_COLUMNS,
+  boxCaption,
+  boxRow,
+  type Caption,
+  captionElements,
+  gapCaption,
+  sentence,
+} from './lane-captions.js';
 import { heightOf, laneAt, paintLanes, topOf } from './lane-painting.js';
-import { BOX_COLUMNS, boxRow, sentence, type Told, tellBox, tellGap, told } from './lane-telling.js';
 import { type Box, Lanes } from './lanes.js';
 import { overview, sized } from './overview.js';
 import type { Window } from './scale.js';
 import { colours } from './theme.js';
-import { steerByPointer, TimelineView } from './timeline-view.js';
+import { controlByPointer, TimelineView } from './timeline-view.js';
 
-/** At most so many micro-batches are shown at first, and each this wide or wider on a page as wide as the window. */
+/** Micro-batches shown at first, at most, and their smallest width in pixels. */
 const SHOWN_AT_FIRST = 24;
 const WIDTH_AT_FIRST = 45;
 const TABLE_ROWS = 500;
 const KEYS =
-  'Arrow keys walk from micro-batch to micro-batch, plus and minus zoom, 0 shows all, Home and End go to the ends, Escape leaves the micro-batch.';
+  'Arrow keys move from micro-batch to micro-batch, plus and minus zoom, 0 shows all, Home and End go to the ends, Escape clears the selection.';
 
-/** The section, and how to draw it anew. */
+/** A section and the function that repaints it. */
 export interface Drawn {
   readonly place: HTMLElement;
   paint(): void;
@@ -50,16 +58,16 @@ export function timeline(run: RunPart): Drawn {
   const view = new TimelineView(lanes.end, firstWindow(lanes), () => paint());
   const strip = overview(lanes, view);
 
-  /** The card stands under the lanes, or two below the one that it speaks of, so that the way of a micro-batch can be seen. */
-  const place = (what: Told | null, x: number, lane: number) => {
+  /** The card is placed below the lanes, or two lanes below the selected one, so that the path of the micro-batch stays visible. */
+  const place = (what: Caption | null, x: number, lane: number) => {
     card.hidden = what === null;
     if (!what) return;
-    card.replaceChildren(...told(what));
+    card.replaceChildren(...captionElements(what));
     const room = board.clientWidth - card.offsetWidth;
     card.style.left = `${Math.max(0, Math.min(room, x + 14))}px`;
     card.style.top = `${Math.min(heightOf(lanes.boxes.length), topOf(lane + 3)) + 2}px`;
   };
-  const look = (box: Box | null) => {
+  const highlight = (box: Box | null) => {
     chosen = box;
     paint();
   };
@@ -68,17 +76,17 @@ export function timeline(run: RunPart): Drawn {
     const { from, to } = view.window;
     const time = from + (x / canvas.clientWidth) * (to - from);
     const box = lane === null ? null : boxAt(lanes, lane, time);
-    if (box !== chosen) look(box);
-    const what = box ? tellBox(lanes, box, nameOf) : lane === null ? null : tellGap(lanes, lane, time, nameOf);
+    if (box !== chosen) highlight(box);
+    const what = box ? boxCaption(lanes, box, nameOf) : lane === null ? null : gapCaption(lanes, lane, time, nameOf);
     place(what, x, lane ?? 0);
   };
-  steerByPointer(board, view, hover);
+  controlByPointer(board, view, hover);
   board.addEventListener('pointerleave', () => {
     place(null, 0, 0);
-    look(null);
+    highlight(null);
   });
 
-  const walk = (box: Box | null) => {
+  const select = (box: Box | null) => {
     chosen = box;
     if (!box) {
       place(null, 0, 0);
@@ -87,19 +95,19 @@ export function timeline(run: RunPart): Drawn {
     view.reveal(box.acceptedAt, box.finishedAt);
     paint();
     const { from, to } = view.window;
-    const what = tellBox(lanes, box, nameOf);
+    const what = boxCaption(lanes, box, nameOf);
     place(what, ((box.acceptedAt - from) / (to - from)) * canvas.clientWidth, box.lane);
     spoken.textContent = sentence(what);
   };
   board.addEventListener('keydown', (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (steerByKey(event, view) || walkByKey(event.key, lanes, view.window, chosen, walk)) event.preventDefault();
+    if (controlByKey(event, view) || selectByKey(event.key, lanes, view.window, chosen, select)) event.preventDefault();
   });
 
   return { place: assemble({ run, lanes, view, board, strip: strip.canvas, spoken, nameOf }), paint };
 }
 
-export function laneName({ summary, timeline: { lanes } }: RunPart, lane: number): string {
+function laneName({ summary, timeline: { lanes } }: RunPart, lane: number): string {
   const { stage, worker } = lanes[lane]!;
   const { device, workers } = summary.stages[stage]!;
   return `stage ${stage} ${device}${workers > 1 ? `, worker ${worker}` : ''}`;
@@ -116,7 +124,7 @@ function boxAt(lanes: Lanes, lane: number, time: number): Box | null {
   return box && box.acceptedAt <= time ? box : null;
 }
 
-function steerByKey({ key, shiftKey }: KeyboardEvent, view: TimelineView): boolean {
+function controlByKey({ key, shiftKey }: KeyboardEvent, view: TimelineView): boolean {
   if (key === '+' || key === '=') view.zoom(0.6);
   else if (key === '-' || key === '_') view.zoom(1 / 0.6);
   else if (key === '0') view.fit();
@@ -126,30 +134,30 @@ function steerByKey({ key, shiftKey }: KeyboardEvent, view: TimelineView): boole
   return true;
 }
 
-/** Whether the key was one to walk with. */
-function walkByKey(
+/** Returns whether the key moved the selection. */
+function selectByKey(
   key: string,
   lanes: Lanes,
   { from, to }: Window,
   at: Box | null,
-  walk: (box: Box | null) => void,
+  select: (box: Box | null) => void,
 ): boolean {
   const lane = at?.lane ?? 0;
   const boxes = lanes.boxes[lane]!;
   const here = at ? boxes.indexOf(at) : lanes.indexAfter(lane, from) - 1;
   const other = (next: number) => {
-    const beside = lanes.boxes[next];
-    if (!beside || !at) return at ?? boxes[here + 1] ?? null;
-    const same = beside.find(({ microBatch }) => microBatch === at.microBatch);
-    return same ?? beside[Math.min(beside.length - 1, lanes.indexAfter(next, at.acceptedAt))] ?? at;
+    const nextBoxes = lanes.boxes[next];
+    if (!nextBoxes || !at) return at ?? boxes[here + 1] ?? null;
+    const same = nextBoxes.find(({ microBatch }) => microBatch === at.microBatch);
+    return same ?? nextBoxes[Math.min(nextBoxes.length - 1, lanes.indexAfter(next, at.acceptedAt))] ?? at;
   };
-  if (key === 'ArrowRight') walk(boxes[Math.min(boxes.length - 1, here + 1)] ?? null);
-  else if (key === 'ArrowLeft') walk(boxes[Math.max(0, here - 1)] ?? null);
-  else if (key === 'ArrowDown') walk(other(lane + 1));
-  else if (key === 'ArrowUp') walk(other(lane - 1));
-  else if (key === 'Home') walk(boxes[0] ?? null);
-  else if (key === 'End') walk(boxes.at(-1) ?? null);
-  else if (key === 'Escape' && at && to > from) walk(null);
+  if (key === 'ArrowRight') select(boxes[Math.min(boxes.length - 1, here + 1)] ?? null);
+  else if (key === 'ArrowLeft') select(boxes[Math.max(0, here - 1)] ?? null);
+  else if (key === 'ArrowDown') select(other(lane + 1));
+  else if (key === 'ArrowUp') select(other(lane - 1));
+  else if (key === 'Home') select(boxes[0] ?? null);
+  else if (key === 'End') select(boxes.at(-1) ?? null);
+  else if (key === 'Escape' && at && to > from) select(null);
   else return false;
   return true;
 }
@@ -184,7 +192,7 @@ function assemble({ run, lanes, view, board, strip, spoken, nameOf }: Assembly):
   );
   const labels = lanes.names.map(({ stage, worker }) => {
     const { device, workers, utilisation, layers, beside } = run.summary.stages[stage]!;
-    const place = beside ? `beside ${stage - 1}` : `layers ${layers.from}–${layers.to}`;
+    const place = beside ? `replica of ${stage - 1}` : `layers ${layers.from}–${layers.to}`;
     const more = workers > 1 ? `worker ${worker}` : place;
     const tone = `tone-${stage % 6}`;
     const name = element('span', { class: 'lane-name' }, element('i', { class: `dot ${tone}` }), `${stage} ${device}`);
@@ -208,7 +216,12 @@ function assemble({ run, lanes, view, board, strip, spoken, nameOf }: Assembly):
   return section(
     'timeline',
     'Timeline',
-    element('div', { class: 'bar' }, legend(), tools),
+    element(
+      'div',
+      { class: 'bar' },
+      legend(lanes.boxes.some((lane) => lane.some((box) => box.loadedFrom < box.acceptedAt))),
+      tools,
+    ),
     element('div', { class: 'lanes' }, element('ul', { class: 'labels' }, ...labels), board),
     element('div', { class: 'lanes' }, element('span', { class: 'labels quiet' }, 'whole run'), strip),
     spoken,
@@ -221,24 +234,22 @@ function assemble({ run, lanes, view, board, strip, spoken, nameOf }: Assembly):
   );
 }
 
-function legend(): HTMLElement {
+function legend(loads: boolean): HTMLElement {
   const item = (kind: string, text: string) => element('li', {}, element('i', { class: `swatch ${kind}` }), text);
   return element(
     'ul',
     { class: 'legend' },
     item('boxes', 'a micro-batch, by its number'),
     item('waits', 'the worker waits'),
-    item('hops', 'ready, being handed over'),
+    item('hops', 'ready, in handover'),
     item('sums', 'share of the time'),
+    ...(loads ? [item('loads', 'loading a pass')] : []),
   );
 }
 
-/** What of the run is there to be seen one by one. */
-function keptText({ timeline: { recorded, spans } }: RunPart, { stretches }: Lanes): string {
+/** The sentence about the recorded spans. */
+function keptText({ timeline: { recorded, spans } }: RunPart, { periods }: Lanes): string {
   const kept = spans.lane.length;
-  if (kept >= recorded) return `All ${several(recorded, 'span')} are here.`;
-  return `Of ${several(recorded, 'span')} ${count(kept)} are kept one by one, in ${several(stretches.length, 'stretch')} marked under the whole run; between them is each worker's share of the time.`.replace(
-    'stretchs',
-    'stretches',
-  );
+  if (kept >= recorded) return `All ${several(recorded, 'span')} were recorded.`;
+  return `Of ${several(recorded, 'span')} ${count(kept)} were recorded one by one, in ${several(periods.length, 'period')} marked under the whole run; between them is each worker's share of the time.`;
 }

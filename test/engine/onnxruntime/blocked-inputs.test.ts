@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { blockedInputs } from '../../../src/engine/onnxruntime/blocked-inputs.js';
 import { openSession } from '../../../src/engine/onnxruntime/session.js';
+import { sliceModel } from '../../../src/engine/onnxruntime/slice-model.js';
 import { inferTypes } from '../../../src/engine/onnxruntime/value-types.js';
 import { legalCuts } from '../../../src/model/cut.js';
-import { sliceProto } from '../../../src/model/onnx/slice-proto.js';
 import { type OnnxModel, readOnnx } from '../../../src/model/onnx.js';
 import { slicesOf } from '../../../src/model/slice.js';
 import { CPU, feedsOf, likeness, made, runCut, runWhole, temporaryFolder } from '../../fixtures/onnx-runs.js';
@@ -31,7 +31,7 @@ async function optimised(model: OnnxModel, cut: number, { pooled }: { pooled: bo
   const { slice, types, wanted } = await rest(model, cut);
   const path = join(folder.path, 'optimised.onnx');
   const session = await openSession({
-    bytes: sliceProto(model, { ...slice, types, pooled: pooled ? wanted : new Set() }),
+    bytes: sliceModel(model, { ...slice, types, pooled: pooled ? wanted : new Set() }),
     folder: model.graph.folder,
     engine: CPU,
     options: { optimizedModelFilePath: path },

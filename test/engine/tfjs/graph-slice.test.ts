@@ -128,7 +128,7 @@ test('an op that tfjs does not know is named when it is to run', { skip }, async
   await loaded.dispose();
 });
 
-test('two slices of one thread take turns, the asynchronous one too', { skip }, async () => {
+test('two slices of one thread can be interleaved, also an asynchronous one', { skip }, async () => {
   const graph = await opened(folder.path, 'branch');
   const feeds = feedsOf(graph, 2);
   const expected = numbers(await runWhole(tf!, graph, feeds));

@@ -164,7 +164,7 @@ test('a layer that tfjs does not know is refused with a way out', { skip }, asyn
   );
 });
 
-test('a layer that fails is named, and what it had made is gone', { skip }, async () => {
+test('a layer that fails is named, and its tensors are disposed', { skip }, async () => {
   const graph = await opened(folder.path, 'mlp');
   const loaded = await tfjs.load(sliceOf(graph, 1, 3), CPU);
   const before = tf!.memory().numTensors;

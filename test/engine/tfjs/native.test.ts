@@ -31,7 +31,7 @@ test('a provider that there is not is a typing error', () => {
   );
 });
 
-test('the same package opens again, and says where it computes', { skip }, () => {
+test('the same package opens again, and reports where it computes', { skip }, () => {
   assert.equal(openTfjs('tensorflow'), tf);
   assert.deepEqual(deviceOf(tf!), { ranOn: 'cpu', deviceName: cpus()[0]!.model.trim() });
 });

@@ -2,15 +2,15 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
-import { engineBuild } from '../../../src/engine/build.js';
-import { ENGINES } from '../../../src/engine/registry.js';
+import { engineBuild } from '../../../src/engine/choose.js';
+import { tfjsEngine } from '../../../src/engine/tfjs/engine.js';
 import { oneDnnEnvironment, oneDnnMark } from '../../../src/engine/tfjs/one-dnn.js';
 import { tensorflow } from '../../fixtures/tfjs-runs.js';
 
 test('with its own on every machine, and with those that the user asks for', () => {
   assert.deepEqual(oneDnnEnvironment({}), { TF_ENABLE_ONEDNN_OPTS: '0' });
   assert.deepEqual(oneDnnEnvironment({ TF_ENABLE_ONEDNN_OPTS: '1' }), { TF_ENABLE_ONEDNN_OPTS: '1' });
-  const environment = ENGINES.tfjs.environment(1, { kind: 'cpu', index: 0 });
+  const environment = tfjsEngine.environment(1, { kind: 'cpu', index: 0 });
   assert.equal(environment.TF_ENABLE_ONEDNN_OPTS, oneDnnEnvironment().TF_ENABLE_ONEDNN_OPTS);
 });
 
@@ -27,7 +27,7 @@ test('other bits are another build, for plans, measurements and journals', { ski
   assert.equal(new Set(builds).size, 2);
 });
 
-test('a stage loads TensorFlow and says nothing', { skip: tensorflow.skip }, () => {
+test('a stage loads TensorFlow and prints nothing', { skip: tensorflow.skip }, () => {
   const native = new URL('../../../src/engine/tfjs/native.js', import.meta.url).href;
   const script = `import { openTfjs } from ${JSON.stringify(native)}; openTfjs('tensorflow').zeros([2]).dataSync();`;
   const { TF_ENABLE_ONEDNN_OPTS: _, ...env } = process.env;

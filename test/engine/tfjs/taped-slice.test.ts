@@ -168,7 +168,7 @@ test('random numbers are drawn in every run', { skip }, async () => {
   dispose();
 });
 
-test('a row that fails on a tape fails as it does without, and the tape goes on', { skip }, async () => {
+test('a row that fails on a tape fails as it does without, and the tape still works', { skip }, async () => {
   const graph = await opened(folder.path, 'transformer');
   const slice = slicesOf(graph, [])[0]!;
   const loaded = await tfjs.load(slice, CPU);

@@ -1,4 +1,4 @@
-/** tfjs-node-gpu beside tfjs-node in one job. Linked to the CPU library it stands in for a machine whose card TensorFlow cannot use. */
+/** tfjs-node-gpu and tfjs-node in one job. Linked to the CPU library it stands in for a machine whose card TensorFlow cannot use. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -8,7 +8,7 @@ import { after, before, describe, test } from 'node:test';
 import { makeModel } from '../../../scripts/make-model.js';
 import { makeRows } from '../../../scripts/make-rows.js';
 import type { Summary } from '../../../src/job/summary.js';
-import { readNvidiaDriver } from '../../../src/plan/nvidia.js';
+import { readNvidiaDriver } from '../../../src/machine/cards/nvidia.js';
 import { linkTensorflow } from '../../../src/setup/link-tensorflow.js';
 import { otherInstall } from '../../fixtures/other-install.js';
 import { temporaryFolder, tensorflow } from '../../fixtures/tfjs-runs.js';
@@ -80,7 +80,8 @@ describe('tfjs-node-gpu without a card', { skip }, () => {
     assert.equal(status, 0, stderr);
     assert.deepEqual(
       read().summary.stages.map(({ device }) => device),
-      ['gpu:0', 'gpu:1', 'cpu'],
+      // The first card has one name, however it is asked for.
+      ['gpu', 'gpu:1', 'cpu'],
     );
     const refused = run(
       ['gpu:0,layers=0..0', 'gpu:1,layers=1..1', 'cpu,layers=2..3'],

@@ -6,7 +6,7 @@ import { join, resolve } from 'node:path';
 import { after, test } from 'node:test';
 import { makeModel } from '../../../scripts/make-model.js';
 import { makeRows } from '../../../scripts/make-rows.js';
-import { providerFor } from '../../../src/engine/registry.js';
+import { providerFor } from '../../../src/engine/choose.js';
 import { otherInstall } from '../../fixtures/other-install.js';
 import { temporaryFolder, tensorflow } from '../../fixtures/tfjs-runs.js';
 
@@ -23,7 +23,7 @@ const numbers = (path: string) => {
   );
 };
 
-test('where TensorFlow is not linked, a job runs on WebAssembly, says so, and gives the same numbers', {
+test('if TensorFlow is not linked, a job runs on WebAssembly, prints that, and gives the same numbers', {
   skip: tensorflow.skip,
 }, async () => {
   const model = await makeModel('mlp', join(folder.path, 'mlp'));

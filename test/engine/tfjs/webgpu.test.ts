@@ -1,8 +1,8 @@
-/** tfjs on WebGPU: the adapter told by what it says of itself, and a card's troubles turned into errors. */
+/** tfjs on WebGPU: the adapter's name, and a card's failures as errors. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { openProvider } from '../../../src/engine/tfjs/provider.js';
-import { placeOf } from '../../../src/engine/tfjs/webgpu.js';
+import { placementOf } from '../../../src/engine/webgpu-adapter.js';
 import { useSoftwareCard } from '../../fixtures/software-card.js';
 
 const { skip } = useSoftwareCard();
@@ -14,12 +14,12 @@ test('an adapter is called by its card and its driver', () => {
     description: 'NVIDIA: 550.54.14',
     isFallbackAdapter: false,
   };
-  assert.deepEqual(placeOf(card), {
+  assert.deepEqual(placementOf(card), {
     ranOn: 'gpu',
     deviceName: 'nvidia geforce rtx 2060 (NVIDIA: 550.54.14), through WebGPU',
   });
-  assert.equal(placeOf({ ...card, device: '', description: '' }).deviceName, 'nvidia, through WebGPU');
-  assert.equal(placeOf({ ...card, isFallbackAdapter: true }).ranOn, 'cpu');
+  assert.equal(placementOf({ ...card, device: '', description: '' }).deviceName, 'nvidia, through WebGPU');
+  assert.equal(placementOf({ ...card, isFallbackAdapter: true }).ranOn, 'cpu');
 });
 
 interface Device {

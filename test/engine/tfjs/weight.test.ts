@@ -4,10 +4,10 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { Random } from '../../../scripts/make-model/random.js';
 import { heldBytes, loadWeights } from '../../../src/engine/tfjs/weight.js';
 import { TandemError } from '../../../src/errors.js';
 import { readWeightsManifest } from '../../../src/model/weights-manifest.js';
+import { Random } from '../../../src/prove/models/random.js';
 import { tensorflow } from '../../fixtures/tfjs-runs.js';
 
 const { tf, skip } = tensorflow;

@@ -1,8 +1,0 @@
-/** The median: what a measurement says that somebody else's work may have lengthened. */
-
-/** The middle value; NaN of nothing. */
-export function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
-}
