@@ -32,6 +32,7 @@ export interface CommandOptions {
 
 export class Command {
   readonly #options: CommandOptions;
+  #outputs = 0;
 
   constructor(options: CommandOptions) {
     this.#options = options;
@@ -88,13 +89,18 @@ export class Command {
   }
 
   /** `tandem run MODEL …` into `out`. Throws RunFailed with what it reported, and OutOfTime. */
-  async run(model: string, args: readonly string[], { out = 'out.npy', measured = false } = {}): Promise<Summary> {
+  async run(
+    model: string,
+    args: readonly string[],
+    { out, measured = false }: { readonly out?: string; readonly measured?: boolean } = {},
+  ): Promise<Summary> {
     const ended = await this.end(this.runArguments(model, args, out), { measured });
     if (ended.status !== 0) throw failure(ended);
     return JSON.parse(ended.stdout) as Summary;
   }
 
-  runArguments(model: string, args: readonly string[], out: string): string[] {
+  /** `out` is by default a file that no other run has: one that had to be ended leaves its output unfinished. */
+  runArguments(model: string, args: readonly string[], out = `out-${this.#outputs++}.npy`): string[] {
     return ['run', model, ...args, '-o', out, '--force', '--json', ...this.#options.always];
   }
 

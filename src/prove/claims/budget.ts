@@ -40,7 +40,7 @@ export async function tooSmallIsRefused(setting: Setting): Promise<Finding> {
   const runWith = (memory: string): Promise<Ended> => {
     const stage = `${stageOn(setting)},memory=${memory}`;
     const args = [...subjects.rows('BERT', ROWS), '--keep', OUTPUTS.small, ...MICRO_BATCH, '-s', stage];
-    return command.end(command.runArguments(subjects.model('BERT'), args, 'out.npy'));
+    return command.end(command.runArguments(subjects.model('BERT'), args));
   };
   const refused = await runWith(TOO_SMALL);
   const enough = /memory=(\d+MiB)/.exec(refused.stderr.split('tandem: ').at(-1) ?? '')?.[1];

@@ -54,7 +54,7 @@ export async function splitPays(setting: Setting): Promise<Finding> {
 async function firstThatFits({ command, ...setting }: Setting, model: string, args: readonly string[], memory: string) {
   const stages = (budget: string) => ['-s', `${stageOn({ command, ...setting })},memory=${budget}`, '-s', 'cpu'];
   const run = (budget: string) =>
-    command.end(command.runArguments(model, [...args, ...stages(budget)], 'out.npy'), { measured: true });
+    command.end(command.runArguments(model, [...args, ...stages(budget)]), { measured: true });
   let ended = await run(memory);
   let used = memory;
   const more = /memory=(\d+MiB)/.exec(ended.stderr.split('tandem: ').at(-1) ?? '')?.[1];
