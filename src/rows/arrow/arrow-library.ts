@@ -48,13 +48,21 @@ async function load(): Promise<Arrow> {
   return arrow;
 }
 
+type Zstd = (packed: Uint8Array, options: { readonly maxOutputLength: number }) => Uint8Array;
+
+function unpackedBy(zstd: Zstd, packed: Uint8Array): Uint8Array {
+  try {
+    // Numbers are read where they lie, so each column has aligned memory of its own.
+    return new Uint8Array(zstd(packed, { maxOutputLength: Math.max(1, left) }));
+  } catch (error) {
+    throw (error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE' ? tooMuch() : error;
+  }
+}
+
 /** Node has zstd from 22.15 on. */
 async function zstdDecoder(): Promise<(packed: Uint8Array) => Uint8Array> {
-  const { zstdDecompressSync: own } = zlib as typeof zlib & {
-    zstdDecompressSync?: (packed: Uint8Array, options: object) => Uint8Array;
-  };
-  // Numbers are read where they lie, so each column has aligned memory of its own.
-  if (own) return (packed) => counted(new Uint8Array(own(packed, { maxOutputLength: Math.max(1, left) })));
+  const { zstdDecompressSync: own } = zlib as typeof zlib & { zstdDecompressSync?: Zstd };
+  if (own) return (packed) => counted(unpackedBy(own, packed));
   const { Decompress } = await import('fzstd');
   return (packed) => {
     const parts: Uint8Array[] = [];
