@@ -1,5 +1,6 @@
 /** The summary of a job, as `--json` prints it. Its fields are stable; `schema` changes if their meaning does. */
 
+import { residentMemory } from '../machine/resident-memory.js';
 import { weightBytes } from '../model/graph.js';
 import type { CardWatched } from '../pipeline/card-watch.js';
 import type { Pipeline } from '../pipeline/pipeline.js';
@@ -163,7 +164,7 @@ export async function summarise({ pipeline, result, loadSeconds, files, preparin
     predicted: { rowsPerSecond: perSecond(result.rows - result.rowsBefore, ideal) },
     planned: plannedFor(plan, result.rows - result.rowsBefore),
     arenaBytes: pipeline.arenaBytes,
-    peakRssBytes: peaks.reduce<number>((sum, peak) => sum + (peak ?? 0), process.resourceUsage().maxRSS * 1024),
+    peakRssBytes: peaks.reduce<number>((sum, peak) => sum + (peak ?? 0), residentMemory().peak),
     stopped: result.stopped,
     ...files,
   };

@@ -1,4 +1,5 @@
 /** The summary of a job that generates texts, as `--json` prints it. Its fields are stable; `schema` changes if their meaning does. */
+import { residentMemory } from '../../machine/resident-memory.js';
 import type { DecodeStageSummary } from '../../tasks/generate/sequence.js';
 import type { GeneratedRows } from './generate-rows.js';
 
@@ -42,7 +43,7 @@ export function summariseGenerate(
     newTokensPerSecond: perSecond(newTokens),
     slotsBusy: decoded?.slotsBusy ?? null,
     stages: decoded?.stages ?? [],
-    peakRssBytes: process.resourceUsage().maxRSS * 1024,
+    peakRssBytes: residentMemory().peak,
     stopped,
     ...files,
   };
