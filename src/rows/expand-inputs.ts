@@ -23,8 +23,9 @@ async function filesOf(input: string, format: string | undefined): Promise<reado
   if (input === STANDARD_STREAM) return [input];
   const found = await stat(input).catch(() => null);
   if (found?.isDirectory()) return filesIn(input, format);
+  if (found) return [input];
   const { glob, isDynamicPattern } = await import('tinyglobby');
-  if (found || !isDynamicPattern(input)) return [input];
+  if (!isDynamicPattern(input)) return [input];
   const files = await glob(input, { expandDirectories: false });
   if (files.length > 0) return sorted(files.filter((file) => !OWN.test(file)));
   throw new TandemError('TANDEM_INPUT_MISSING', `no file matches ${input}`, {

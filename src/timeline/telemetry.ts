@@ -6,11 +6,15 @@ import type { Timeline } from './timeline.js';
 
 type Api = typeof import('@opentelemetry/api');
 
+/** Where the package keeps what a program has set up; the 1 is its major version. */
+const SET_UP = Symbol.for('opentelemetry.js.api.1');
+
 /** Imported once. */
 let found: Promise<Api | null> | undefined;
 
-/** To be called early: the import takes some milliseconds. */
-export function findApi(): Promise<Api | null> {
+/** To be called early: the import takes some 20 ms. `null` where nothing is set up that would receive spans. */
+export async function findApi(): Promise<Api | null> {
+  if (!(SET_UP in globalThis)) return null;
   found ??= import('@opentelemetry/api').catch(() => null);
   return found;
 }
@@ -22,7 +26,7 @@ export interface RunSpan {
   end(timeline: Timeline): void;
 }
 
-/** `null` without OpenTelemetry. The span's parent is the active span of the caller. */
+/** `null` without OpenTelemetry, or before it is set up. The span's parent is the active span of the caller. */
 export async function startRunSpan(plan: Plan): Promise<RunSpan | null> {
   const api = await findApi();
   if (!api) return null;
