@@ -12,6 +12,7 @@ const RANKS: Record<string, number> = {
   'src/crc32': 0,
   'src/errors': 0,
   'src/liveness': 0,
+  'src/grouped-digits': 0,
   'src/nearest-name': 0,
   'src/out-of-files': 0,
   'src/package': 0,

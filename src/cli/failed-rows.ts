@@ -1,4 +1,5 @@
 /** Prints failed rows on stderr, for a run whose output is a stream and so has no errors file. */
+import { grouped } from '../grouped-digits.js';
 import type { RowFailure } from '../rows/source.js';
 import { printable } from './fail.js';
 
@@ -27,7 +28,7 @@ export class FailedRows {
   finish(): void {
     const more = this.#count - MOST_PRINTED;
     if (more <= 0) return;
-    this.#write(`tandem: and ${more.toLocaleString('en')} more failed rows\n`);
+    this.#write(`tandem: and ${grouped(more)} more failed rows\n`);
     this.#write('        --output FILE keeps every one in FILE.errors.jsonl\n');
   }
 }

@@ -1,5 +1,7 @@
 /** `tandem generate`: prompts of a file, or one that was typed, to the answers of a language model. */
+
 import { EXIT, TandemError } from '../errors.js';
+import { grouped } from '../grouped-digits.js';
 import { answerOne } from '../job/generate/answer-one.js';
 import { closeGenerate, type OpenedGenerate, performGenerate } from '../job/generate/generate-file.js';
 import type { GenerateRequest, GenerateSettings, ModelRequest } from '../job/generate/generate-request.js';
@@ -177,10 +179,9 @@ function formatSummary(summary: GenerateSummary): string {
   const { rows, rowsBefore, seconds, newTokens, promptTokens, newTokensPerSecond, slotsBusy, failedRows, errorsFile } =
     summary;
   const before = rowsBefore > 0 ? ` after ${formatRows(rowsBefore)} of earlier runs` : '';
-  const failed =
-    failedRows > 0 ? `, ${failedRows.toLocaleString('en')} failed${errorsFile ? `: see ${errorsFile}` : ''}` : '';
+  const failed = failedRows > 0 ? `, ${grouped(failedRows)} failed${errorsFile ? `: see ${errorsFile}` : ''}` : '';
   const busy = slotsBusy === null ? '' : `; slots busy ${Math.round(100 * slotsBusy)} %`;
-  const tokens = `${promptTokens.toLocaleString('en')} tokens of prompts, ${newTokens.toLocaleString('en')} new ones`;
+  const tokens = `${grouped(promptTokens)} tokens of prompts, ${grouped(newTokens)} new ones`;
   return `${formatRows(rows - rowsBefore)} in ${seconds.toFixed(2)} s${before}: ${tokens}, ${formatRate(newTokensPerSecond)} new tokens/s${busy}; loaded in ${summary.loadSeconds.toFixed(2)} s${failed}\n`;
 }
 

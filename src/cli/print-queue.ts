@@ -1,5 +1,7 @@
 /** What `tandem status --queue` prints: jobs with their shards, and machines. */
+
 import type { QueuedJob, QueueStatus } from '../cluster/queue-status.js';
+import { grouped } from '../grouped-digits.js';
 import { printable } from './fail.js';
 import { formatClock, formatRate, formatRows } from './progress.js';
 import { formatTable } from './table.js';
@@ -43,7 +45,7 @@ export function formatShards(job: QueuedJob): string {
   ];
   const rate = rowsPerSecond > 0 ? `, ${formatRate(rowsPerSecond)}` : '';
   const left = etaSeconds === null ? '' : `, ${formatClock(etaSeconds)} left`;
-  return `${counts.join(', ')}; ${rowsDone.toLocaleString('en')} of ${formatRows(rows)}${rate}${left}`;
+  return `${counts.join(', ')}; ${grouped(rowsDone)} of ${formatRows(rows)}${rate}${left}`;
 }
 
 function formatWorkers(workers: QueueStatus['workers']): string[] {
@@ -58,7 +60,7 @@ function formatWorkers(workers: QueueStatus['workers']): string[] {
     `${printable(host)} (process ${pid})`,
     state,
     shardsFailed > 0 ? `${shardsDone}, ${shardsFailed} failed` : String(shardsDone),
-    rowsDone.toLocaleString('en'),
+    grouped(rowsDone),
     `${formatClock(secondsAgo)} ago`,
   ]);
   return formatTable(titles, rows).split('\n');

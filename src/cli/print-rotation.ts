@@ -1,4 +1,5 @@
 /** Prints how stages rotate: in a plan, and what a run loaded. */
+import { grouped } from '../grouped-digits.js';
 import type { StageSummary } from '../job/summary.js';
 import { type ModelGraph, weightBytes } from '../model/graph.js';
 import type { Plan } from '../plan/plan.js';
@@ -26,7 +27,7 @@ export function loadLines(stages: readonly StageSummary[]): string[] {
     loads === 0
       ? []
       : [
-          `stage ${stage} loaded ${formatBytes(loadedBytes)} in ${loads.toLocaleString('en')} passes, ${loadingSeconds.toFixed(2)} s${workers > 1 ? ' of all workers' : ''}`,
+          `stage ${stage} loaded ${formatBytes(loadedBytes)} in ${grouped(loads)} passes, ${loadingSeconds.toFixed(2)} s${workers > 1 ? ' of all workers' : ''}`,
         ],
   );
 }

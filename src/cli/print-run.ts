@@ -1,6 +1,8 @@
 /** What `tandem run` prints on stderr: the plan before the start, and the summary at the end. */
+
 import { type Replica, replicaGroupsOf } from '../arena/replicas.js';
 import { entryOf } from '../engine/choose.js';
+import { grouped } from '../grouped-digits.js';
 import type { StageSummary, Summary } from '../job/summary.js';
 import { readCores } from '../machine/machine.js';
 import { type ModelGraph, weightBytes } from '../model/graph.js';
@@ -58,7 +60,7 @@ export function formatPlan(graph: ModelGraph, plan: Plan): string {
 export function formatMicroBatch({ microBatch, lengths }: Plan): string {
   if (!lengths) return formatRows(microBatch);
   if (lengths.inOrder) return microBatch > 1 ? `at most ${formatRows(microBatch)}` : formatRows(1);
-  return `${lengths.tokens.toLocaleString('en')} tokens, ${formatRate(lengths.meanRows)} rows on average`;
+  return `${grouped(lengths.tokens)} tokens, ${formatRate(lengths.meanRows)} rows on average`;
 }
 
 /** How rows are prepared beside the stages, and the bound that it sets. */
@@ -142,7 +144,7 @@ function firstReason({ rows, rowsBefore, failedRows }: Summary, first: RowFailur
 
 function nonFinite({ nonFiniteRows, rows, failedRows }: Summary): string[] {
   if (nonFiniteRows === 0) return [];
-  const of = `${nonFiniteRows.toLocaleString('en')} of ${formatRows(rows - failedRows)}`;
+  const of = `${grouped(nonFiniteRows)} of ${formatRows(rows - failedRows)}`;
   return [`warning: the results of ${of} hold NaN or an infinity`];
 }
 
@@ -176,7 +178,7 @@ export function formatSummary(summary: Summary, first: RowFailure | null = null)
   ];
   const failed =
     summary.failedRows > 0
-      ? `, ${summary.failedRows.toLocaleString('en')} failed${summary.errorsFile ? `: see ${summary.errorsFile}` : ''}`
+      ? `, ${grouped(summary.failedRows)} failed${summary.errorsFile ? `: see ${summary.errorsFile}` : ''}`
       : '';
   const before = summary.rowsBefore > 0 ? ` after ${formatRows(summary.rowsBefore)} of earlier runs` : '';
   const ideal = summary.predicted.rowsPerSecond;

@@ -1,4 +1,5 @@
 /** Progress on stderr: a bar on a terminal, a plain line at intervals elsewhere. */
+import { grouped } from '../grouped-digits.js';
 
 export interface ProgressView {
   readonly rows: number;
@@ -92,10 +93,10 @@ function formatProgress({ rows, rowsBefore = 0, failedRows, total, seconds, stag
   const rate = seconds > 0 ? (rows - rowsBefore) / seconds : 0;
   const parts: string[] = [];
   if (total === null) parts.push(formatRows(rows));
-  else parts.push(formatBar(total > 0 ? rows / total : 1), `${rows.toLocaleString('en')}/${formatRows(total)}`);
+  else parts.push(formatBar(total > 0 ? rows / total : 1), `${grouped(rows)}/${formatRows(total)}`);
   parts.push(`${formatRate(rate)} rows/s`);
   if (total !== null && rate > 0) parts.push(`eta ${formatClock((total - rows) / rate)}`);
-  if (failedRows > 0) parts.push(`${failedRows.toLocaleString('en')} failed`);
+  if (failedRows > 0) parts.push(`${grouped(failedRows)} failed`);
   parts.push(stages.map(({ device, utilisation }) => `${device} ${Math.round(utilisation * 100)} %`).join(' | '));
   return parts.join('  ');
 }
@@ -107,12 +108,12 @@ function formatBar(share: number): string {
 
 /** `1 row`, `1,024 rows`. */
 export function formatRows(rows: number): string {
-  return `${rows.toLocaleString('en')} ${rows === 1 ? 'row' : 'rows'}`;
+  return `${grouped(rows)} ${rows === 1 ? 'row' : 'rows'}`;
 }
 
 /** Three significant digits, and all digits before the point. */
 export function formatRate(rate: number): string {
-  return rate >= 99.95 ? Math.round(rate).toLocaleString('en') : rate.toPrecision(3);
+  return rate >= 99.95 ? grouped(Math.round(rate)) : rate.toPrecision(3);
 }
 
 /** `97 %`. A measured share may be a little below 0. */

@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import type { QueueAddress } from '../cluster/queue-address.js';
 import { EXIT, TandemError } from '../errors.js';
+import { grouped } from '../grouped-digits.js';
 import { type JobStatus, statusOf } from '../output/status.js';
 import { printable } from './fail.js';
 import { formatClock, formatRows } from './progress.js';
@@ -71,9 +72,9 @@ async function watchOne(asked: string, address: QueueAddress, json = false): Pro
 
 export function formatStatus(status: JobStatus): string {
   const { output, state, rows, of, failedRows, nonFiniteRows, beganSecondsAgo, changedSecondsAgo } = status;
-  const inAll = of === null || state === 'finished' ? '' : ` of ${of.toLocaleString('en')}`;
-  const failed = failedRows > 0 ? `, ${failedRows.toLocaleString('en')} failed` : '';
-  const nonFinite = nonFiniteRows > 0 ? `, ${nonFiniteRows.toLocaleString('en')} with NaN or an infinity` : '';
+  const inAll = of === null || state === 'finished' ? '' : ` of ${grouped(of)}`;
+  const failed = failedRows > 0 ? `, ${grouped(failedRows)} failed` : '';
+  const nonFinite = nonFiniteRows > 0 ? `, ${grouped(nonFiniteRows)} with NaN or an infinity` : '';
   const lines = [
     `${printable(output)}: ${state}${formatHolder(status)}, ${formatRows(rows)}${inAll}${failed}${nonFinite}`,
     `begun ${formatClock(beganSecondsAgo)} ago, last written ${formatClock(changedSecondsAgo)} ago`,

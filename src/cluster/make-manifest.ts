@@ -5,6 +5,7 @@ import { stat } from 'node:fs/promises';
 import { isAbsolute, resolve } from 'node:path';
 import { isAddress } from '../engine/own-engine.js';
 import { TandemError } from '../errors.js';
+import { grouped } from '../grouped-digits.js';
 import { divisionOf, type IdentifiedJob, identifyJob } from '../job/identify-job.js';
 import type { RunListener } from '../job/run-listener.js';
 import type { RunRequest } from '../job/run-request.js';
@@ -40,7 +41,7 @@ export async function makeManifest(
 ): Promise<Manifest> {
   if (!Number.isInteger(shards) || shards < 1 || shards > MOST_SHARDS) {
     throw new TandemError('TANDEM_USAGE', `${shards} is no number of shards`, {
-      remedy: `give a whole number from 1 to ${MOST_SHARDS.toLocaleString('en')}`,
+      remedy: `give a whole number from 1 to ${grouped(MOST_SHARDS)}`,
     });
   }
   refuseOptions(request);

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { Redis } from 'ioredis';
 import { asTandemError } from '../errors.js';
+import { grouped } from '../grouped-digits.js';
 import { VERSION } from '../package.js';
 import type { MetricsServer } from '../report/metrics-server.js';
 import { openWorkerConnection } from './connection.js';
@@ -182,7 +183,7 @@ class QueueWorker {
     if (this.#draining) return;
     const current = new JobRun({ ...parts, listener: this.#listener() });
     this.#current = current;
-    this.#say(`${entry.output}: taking shards, ${entry.shards.toLocaleString('en')} in all`);
+    this.#say(`${entry.output}: taking shards, ${grouped(entry.shards)} in all`);
     await current.start();
   }
 

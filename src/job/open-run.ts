@@ -1,5 +1,6 @@
 /** Opens a run of a file, up to the first row: the state of an earlier run, the rows, the plan, the stages, the output. */
 
+import { grouped } from '../grouped-digits.js';
 import type { ModelGraph } from '../model/graph.js';
 import { keepOutputs } from '../model/keep-outputs.js';
 import { OutputClaim } from '../output/claim.js';
@@ -289,5 +290,5 @@ function resumed(earlier: Plan, { depth = earlier.depth, isolation = 'auto' }: R
 
 /** `1 row`, `1,024 rows`. */
 function counted(rows: number): string {
-  return `${rows.toLocaleString('en')} ${rows === 1 ? 'row' : 'rows'}`;
+  return `${grouped(rows)} ${rows === 1 ? 'row' : 'rows'}`;
 }

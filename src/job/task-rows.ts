@@ -1,6 +1,7 @@
 /** The rows of a task by name: its model's folder, its records, and what is made of its results. */
 import { createHash } from 'node:crypto';
 import { basename } from 'node:path';
+import { grouped } from '../grouped-digits.js';
 import { readCores } from '../machine/machine.js';
 import { identify } from '../model/file-identity.js';
 import type { ModelGraph } from '../model/graph.js';
@@ -125,11 +126,11 @@ class TaskRows implements JobRows {
 function notesOf(counts: ReadonlyMap<string, number>, limit: number | null, parts: boolean): string[] {
   const texts = (name: string) => {
     const count = counts.get(name) ?? 0;
-    return count === 1 ? '1 text' : `${count.toLocaleString('en')} texts`;
+    return count === 1 ? '1 text' : `${grouped(count)} texts`;
   };
   const notes: string[] = [];
   if (counts.has(TEXTS_CUT)) {
-    const lost = (counts.get(TOKENS_CUT) ?? 0).toLocaleString('en');
+    const lost = grouped(counts.get(TOKENS_CUT) ?? 0);
     notes.push(`${texts(TEXTS_CUT)} had more than ${limit} tokens: ${lost} tokens were cut off (see --long)`);
   }
   if (counts.has(TEXTS_SPLIT))

@@ -1,5 +1,7 @@
 /** Limits of the whole numbers in a plan. A larger number is a typing error or a value meant for something else. */
+
 import { TandemError } from '../errors.js';
+import { grouped } from '../grouped-digits.js';
 
 /** Threads or workers; more than any machine has. */
 export const MOST_THREADS = 1024;
@@ -16,7 +18,7 @@ export interface Bounds {
 /** Returns `value` if it is a whole number from 1 to `most`, else throws TANDEM_USAGE. `subject` begins the message, such as `depth is 0,`. */
 export function checkCount(value: unknown, subject: string, { most = MOST, remedy }: Bounds): number {
   if (Number.isInteger(value) && Number(value) >= 1 && Number(value) <= most) return Number(value);
-  throw new TandemError('TANDEM_USAGE', `${subject} not a whole number from 1 to ${most.toLocaleString('en')}`, {
+  throw new TandemError('TANDEM_USAGE', `${subject} not a whole number from 1 to ${grouped(most)}`, {
     remedy,
   });
 }

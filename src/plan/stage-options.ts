@@ -1,6 +1,7 @@
 /** What may be said of a stage: each setting once, with all that flags, the config file, programs, plan files and printed commands must know of it. */
 import type { z as Zod } from 'zod';
 import { TandemError } from '../errors.js';
+import { grouped } from '../grouped-digits.js';
 import { parseBytes } from './bytes.js';
 import { checkCount, MOST_THREADS, MOST_TURNS, parseCount } from './count.js';
 
@@ -165,15 +166,12 @@ export function plannedSettings(z: typeof Zod): Planned {
 
 /** A whole number from 1 to `most`. */
 function count(example: string, most: number): Setting<number> {
+  const wrong = `not a whole number from 1 to ${grouped(most)}`;
   return {
     example,
     read: (text, key) => parseCount(text, `${key}=`, most),
     write: String,
-    schema: (z) => {
-      // Here, where few runs come by: the first number in words takes 20 ms.
-      const wrong = `not a whole number from 1 to ${most.toLocaleString('en')}`;
-      return z.int(wrong).min(1, wrong).max(most, wrong);
-    },
+    schema: (z) => z.int(wrong).min(1, wrong).max(most, wrong),
     check: (value, what) =>
       checkCount(value, `${what} is ${String(value)},`, { most, remedy: 'leave it out to have it chosen' }),
   };

@@ -1,5 +1,6 @@
 /** Plans a job in proportion to its length: known plans, or a first timing of the plan that the job would start with, show how much planning pays. */
 
+import { grouped } from '../grouped-digits.js';
 import { BUSY, otherLoad, readTicks } from '../machine/busy.js';
 import { knownCards } from '../machine/cards/cards.js';
 import { readCores } from '../machine/machine.js';
@@ -291,5 +292,5 @@ function whyNotMeasured(job: JobEstimate, rows: number | null | undefined): stri
 }
 
 function rounded(seconds: number): string {
-  return seconds < 10 ? seconds.toPrecision(2) : Math.round(seconds).toLocaleString('en');
+  return seconds < 10 ? seconds.toPrecision(2) : grouped(Math.round(seconds));
 }

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { basename, resolve } from 'node:path';
 import type { OpenedDecoder } from '../../decoder/open-decoder.js';
 import { TandemError } from '../../errors.js';
+import { grouped } from '../../grouped-digits.js';
 import { identify } from '../../model/file-identity.js';
 import { readOnnxModel } from '../../model/onnx.js';
 import { OutputClaim } from '../../output/claim.js';
@@ -122,7 +123,7 @@ async function openGenerate(
   const earlier = opened.claim?.earlier ?? null;
   if (earlier?.commit) checkErrors(request.maxErrors, earlier.commit, false);
   const firstRow = earlier?.commit?.rows ?? 0;
-  if (firstRow > 0) listener.onNotice?.(`resuming after ${firstRow.toLocaleString('en')} rows of an earlier run`);
+  if (firstRow > 0) listener.onNotice?.(`resuming after ${grouped(firstRow)} rows of an earlier run`);
   for (const origin of model.origins) listener.onNotice?.(origin);
   opened.records = await openRecords(request.input, { format: request.inputFormat, firstRow });
   // A column that is not there is refused before the model is loaded.

@@ -1,6 +1,7 @@
 /** A model that generates texts, opened: its folder, its tokens, its chat template and its decoder. */
 import { readFile } from 'node:fs/promises';
 import { TandemError } from '../../errors.js';
+import { grouped } from '../../grouped-digits.js';
 import { RowFault } from '../../rows/row-fault.js';
 import { AnswerForms } from '../../tasks/generate/answer-forms.js';
 import { ChatTemplate } from '../../tasks/generate/chat-template.js';
@@ -63,7 +64,7 @@ export async function openGeneratorModel({ model, generate }: ModelRequest): Pro
       `tokenizer: ${folder.tokenizer.path}`,
       file ? `chat template: ${file.origin}` : 'chat template: none, so prompts are continued as they are',
       `a text ends with token ${folder.ends.ids.join(', ') || 'none'} (${folder.ends.origin})`,
-      `length: at most ${maxLength.toLocaleString('en')} tokens with the prompt (${lengthOrigin})`,
+      `length: at most ${grouped(maxLength)} tokens with the prompt (${lengthOrigin})`,
       `sampling: ${described(sampling)} (${folder.generation.origin})`,
     ],
     files: [...folder.files, ...(file && asked !== undefined ? [asked] : [])],
@@ -108,7 +109,7 @@ function lengthOf({ longest }: DecoderFolder, asked: number | undefined): { maxL
   }
   if (asked !== undefined) return { maxLength: asked, lengthOrigin: '--max-length' };
   if (most !== null && most <= USUAL_LENGTH) return { maxLength: most, lengthOrigin: longest.origin };
-  const more = most === null ? longest.origin : `the model takes ${most.toLocaleString('en')}: ${longest.origin}`;
+  const more = most === null ? longest.origin : `the model takes ${grouped(most)}: ${longest.origin}`;
   return { maxLength: USUAL_LENGTH, lengthOrigin: `--max-length gives another; ${more}` };
 }
 

@@ -1,4 +1,5 @@
 /** What is said of rows that differ in length: how many tokens they are, what padding adds, and how micro-batches are made of them. */
+import { grouped } from '../../grouped-digits.js';
 import type { Plan } from '../../plan/plan.js';
 import type { LengthSurvey } from '../../rows/ragged-source.js';
 
@@ -43,15 +44,14 @@ export function lengthsReport({ lengths }: Plan, survey: LengthSurvey, rows: num
 export function formatLengths(plan: Plan, survey: LengthSurvey, rows: number | null): string {
   const report = lengthsReport(plan, survey, rows);
   const { inOrder, padded } = plan.lengths!;
-  const count = (value: number) => value.toLocaleString('en');
   const about = report.isWhole ? '' : 'about ';
   const cut =
     report.limit !== null && report.cut > 0
-      ? `; ${about}${count(report.cut)} are longer than ${count(report.limit)} and cut to it`
+      ? `; ${about}${grouped(report.cut)} are longer than ${grouped(report.limit)} and cut to it`
       : '';
   const apart = inOrder
     ? 'rows keep their order, because an answer depends on the other rows of its micro-batch'
     : 'rows are not padded: only rows of one shape share a micro-batch';
   const how = padded ? `${Math.round(100 * report.padding)} % of what is computed is padding` : apart;
-  return `rows are ${count(report.shortest)} to ${count(report.longest)} long, ${about}${count(report.tokens)} tokens in ${about}${count(report.rows)} rows; ${how}${cut}`;
+  return `rows are ${grouped(report.shortest)} to ${grouped(report.longest)} long, ${about}${grouped(report.tokens)} tokens in ${about}${grouped(report.rows)} rows; ${how}${cut}`;
 }

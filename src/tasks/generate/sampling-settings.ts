@@ -1,4 +1,5 @@
 /** How tokens are chosen: the settings of a job, each of which a row may give itself, and what they may be. */
+import { grouped } from '../../grouped-digits.js';
 
 export interface SamplingSettings {
   /** 0 takes the likeliest token; above it, logits are divided by it. */
@@ -100,7 +101,7 @@ function whole(least: number, most: number): Check {
   return (value) =>
     Number.isInteger(value) && (value as number) >= least && (value as number) <= most
       ? null
-      : `is a whole number from ${least} to ${most.toLocaleString('en')}`;
+      : `is a whole number from ${least} to ${grouped(most)}`;
 }
 
 function biases(value: unknown): string | null {

@@ -1,0 +1,6 @@
+/** Whole numbers as people read them. */
+
+/** `12345` as `12,345`. Without Intl, whose first use takes 20 ms. */
+export function grouped(count: number): string {
+  return String(count).replace(/\B(?=(\d{3})+$)/g, ',');
+}
