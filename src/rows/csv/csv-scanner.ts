@@ -54,11 +54,13 @@ export class CsvScanner {
     let from = this.#afterCr && chunk[0] === LF ? 1 : 0;
     this.#afterCr = false;
     for (let at = from; at < chunk.length; at++) {
-      const byte = chunk[at]!;
       if (this.#state === 'quoted') {
-        if (byte === QUOTE) this.#state = 'after quote';
+        at = chunk.indexOf(QUOTE, at);
+        if (at < 0) break;
+        this.#state = 'after quote';
         continue;
       }
+      const byte = chunk[at]!;
       if (byte === this.#delimiter) {
         if (!this.#tooLong) this.#endCell(this.#length + at - from);
         this.#state = 'start';
