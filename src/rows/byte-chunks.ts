@@ -7,6 +7,7 @@ import { chunksOf, FileRange, unreadable } from './byte-reader.js';
 import { HEAD_BYTES, refuseOtherKinds } from './file-kind.js';
 import type { Format } from './format.js';
 import { openInput } from './input-file.js';
+import { soundZstd } from './zstd.js';
 
 export interface ByteChunks {
   /** Read once. Throws TANDEM_INPUT_CHANGED, and TANDEM_INPUT_INVALID for damaged compressed bytes. */
@@ -106,9 +107,8 @@ async function* through(
   pipeline(counted, decompressor, () => {});
   try {
     yield* decompressor;
-    // Node 22 takes the end of the first zstd frame for the end of the file, and drops the others.
     const taken = (decompressor as Transform & { readonly bytesWritten: number }).bytesWritten;
-    if (!isWhole || taken < given) throw severalFrames(where);
+    if (!isWhole || taken < given) throw bytesBehind(where);
   } catch (error) {
     if (error instanceof TandemError || !isDamage(error)) throw error;
     throw new TandemError('TANDEM_INPUT_INVALID', `${where} cannot be decompressed: ${(error as Error).message}`, {
@@ -118,12 +118,10 @@ async function* through(
   }
 }
 
-function severalFrames(where: string): TandemError {
-  return new TandemError(
-    'TANDEM_INPUT_INVALID',
-    `${where} has several zstd frames, of which Node ${process.versions.node} reads the first alone`,
-    { remedy: 'use Node 24 or later, or decompress it first: zstd -d FILE' },
-  );
+function bytesBehind(where: string): TandemError {
+  return new TandemError('TANDEM_INPUT_INVALID', `${where} has other bytes behind its compressed rows`, {
+    remedy: 'the file is damaged: copy it again; or decompress it first',
+  });
 }
 
 /** zlib's own errors, of gzip and of zstd. */
@@ -132,14 +130,13 @@ function isDamage(error: unknown): boolean {
   return code.startsWith('Z_') || code.startsWith('ZSTD_') || code === 'ERR_ZLIB_INITIALIZATION_FAILED';
 }
 
-/** Node has zstd from 22.15 on. */
 function zstd(where: string): Transform {
-  const { createZstdDecompress } = zlib as typeof zlib & { createZstdDecompress?: (options: object) => Transform };
-  if (createZstdDecompress) return createZstdDecompress({ chunkSize: CHUNK });
+  const own = soundZstd();
+  if (own) return own.createZstdDecompress({ chunkSize: CHUNK });
   const file = where === 'stdin' ? 'FILE' : where;
   throw new TandemError(
     'TANDEM_INPUT_INVALID',
-    `${where} is compressed with zstd, which Node ${process.versions.node} does not read`,
-    { remedy: `use Node 22.15 or later, or decompress it first: zstd -d ${shellWord(file)}` },
+    `${where} is compressed with zstd, which Node ${process.versions.node} does not read, or not without losing rows of a file that was cut short`,
+    { remedy: `use Node 24 or later, or decompress it first: zstd -d ${shellWord(file)}` },
   );
 }

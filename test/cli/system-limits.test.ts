@@ -10,6 +10,7 @@ import { systemLimitOf } from '../../src/system-limits.js';
 
 /** As it is published: hundreds of files of modules would meet the limit before the command begins. */
 const BUNDLE = resolve(import.meta.dirname, '../../bundle/src/cli/tandem.js');
+const FAIL = new URL('../../src/cli/fail.js', import.meta.url).href;
 const folder = mkdtempSync(join(tmpdir(), 'tandem-limits-'));
 before(() => {
   makeOnnx('mlp', join(folder, 'model'), { layers: 4, hidden: 4 });
@@ -76,6 +77,17 @@ suite('too few files', { skip: noPrlimit }, () => {
       assert.match(begun[0]!.stderr, /tandem cannot be loaded/);
     });
   }
+});
+
+test('what breaks while no more files can be opened is not called a bug', { skip: noPrlimit }, () => {
+  const print = `(await import(${JSON.stringify(FAIL)})).printError(new Error('an assertion within Node'))`;
+  const args = [process.execPath, '--input-type=module', '-e', print];
+  const messages = [filesOfNode + 8, 256].map((files) => {
+    const { stderr } = spawnSync('prlimit', [`--nofile=${files}`, ...args], { encoding: 'utf8' });
+    return stderr;
+  });
+  assert.match(messages[0]!, /an assertion within Node \[TANDEM_SYSTEM_LIMIT\]\n.*ulimit -n/);
+  assert.match(messages[1]!, /an assertion within Node \[TANDEM_INTERNAL\]/);
 });
 
 test('too few threads: a worker that cannot start is reported with the limit', { skip: noProcessLimit }, () => {

@@ -1,6 +1,6 @@
 /** Loads apache-arrow when the first table needs it, with the codecs of compressed files, which it has not. */
-import zlib from 'node:zlib';
 import { checkRowPackages, rowPackagesError } from '../row-packages.js';
+import { soundZstd } from '../zstd.js';
 
 export type Arrow = typeof import('apache-arrow');
 
@@ -48,9 +48,9 @@ async function load(): Promise<Arrow> {
   return arrow;
 }
 
-type Zstd = (packed: Uint8Array, options: { readonly maxOutputLength: number }) => Uint8Array;
+type ZstdSync = NonNullable<ReturnType<typeof soundZstd>>['zstdDecompressSync'];
 
-function unpackedBy(zstd: Zstd, packed: Uint8Array): Uint8Array {
+function unpackedBy(zstd: ZstdSync, packed: Uint8Array): Uint8Array {
   try {
     // Numbers are read where they lie, so each column has aligned memory of its own.
     return new Uint8Array(zstd(packed, { maxOutputLength: Math.max(1, left) }));
@@ -59,10 +59,9 @@ function unpackedBy(zstd: Zstd, packed: Uint8Array): Uint8Array {
   }
 }
 
-/** Node has zstd from 22.15 on. */
 async function zstdDecoder(): Promise<(packed: Uint8Array) => Uint8Array> {
-  const { zstdDecompressSync: own } = zlib as typeof zlib & { zstdDecompressSync?: Zstd };
-  if (own) return (packed) => counted(unpackedBy(own, packed));
+  const own = soundZstd();
+  if (own) return (packed) => counted(unpackedBy(own.zstdDecompressSync, packed));
   const { Decompress } = await import('fzstd');
   return (packed) => {
     const parts: Uint8Array[] = [];
