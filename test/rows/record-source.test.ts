@@ -11,19 +11,21 @@ import { tempFolder } from '../fixtures/temp-folder.js';
 async function readAll(inputs: readonly string[], options: RecordOptions = {}, most = 3): Promise<RecordsRead> {
   const source = await openRecords(inputs, options);
   let all: RecordsRead = { rows: 0, records: [], failures: [], ids: [], batchLines: new Set() };
-  for (;;) {
-    const read = await source.read(most);
-    if (read.rows === 0) break;
-    all = {
-      rows: all.rows + read.rows,
-      records: [...all.records, ...read.records],
-      failures: [...all.failures, ...read.failures],
-      ids: [...all.ids, ...read.ids],
-      batchLines: new Set([...all.batchLines, ...[...read.batchLines].map((n) => n + all.rows)]),
-    };
+  try {
+    for (;;) {
+      const read = await source.read(most);
+      if (read.rows === 0) return all;
+      all = {
+        rows: all.rows + read.rows,
+        records: [...all.records, ...read.records],
+        failures: [...all.failures, ...read.failures],
+        ids: [...all.ids, ...read.ids],
+        batchLines: new Set([...all.batchLines, ...[...read.batchLines].map((n) => n + all.rows)]),
+      };
+    }
+  } finally {
+    await source.close();
   }
-  await source.close();
-  return all;
 }
 
 const LINES = ['{"text":"a","n":1}', '[1]', '{"custom_id":"x","body":{"input":"hi"}}', 'no', '{"id":7,"text":null}'];
