@@ -1,4 +1,5 @@
 /** Connections to Redis: one for commands, which fails in seconds, and the options of a worker, which waits for Redis to come back. */
+import { isIP } from 'node:net';
 import type { Redis, RedisOptions } from 'ioredis';
 import type { QueueAddress } from './queue-address.js';
 import { queueError } from './queue-error.js';
@@ -19,7 +20,8 @@ function place({ host, port, db, username, password, tls }: QueueAddress) {
     db,
     ...(username && { username }),
     ...(password && { password }),
-    ...(tls && { tls: { ...tls, servername: host } }),
+    // An IP address is no name of a server: TLS forbids it there. The certificate is checked against `host` all the same.
+    ...(tls && { tls: { ...tls, ...(isIP(host) === 0 && { servername: host }) } }),
     connectTimeout: CONNECT_TIMEOUT,
     keepAlive: 10_000,
   };
