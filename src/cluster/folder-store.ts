@@ -4,7 +4,7 @@ import { constants, copyFile, link, mkdir, open, readdir, readFile, rename, rm, 
 import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
 import { asTandemError, TandemError } from '../errors.js';
-import { DISK } from '../output/disk.js';
+import { DISK, unlessMissing } from '../output/disk.js';
 import { checkKey, type Store } from './store.js';
 
 /** The folder of files that have no name yet. Its own are not listed. */
@@ -170,15 +170,6 @@ async function createExclusively(path: string, bytes: Uint8Array): Promise<boole
     return true;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
-    throw error;
-  }
-}
-
-async function unlessMissing<T>(found: Promise<T>): Promise<T | null> {
-  try {
-    return await found;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
     throw error;
   }
 }

@@ -47,7 +47,8 @@ export const DISK: Disk = {
   },
 };
 
-async function unlessMissing<T>(found: Promise<T>): Promise<T | null> {
+/** `null` for a file that is not there. */
+export async function unlessMissing<T>(found: Promise<T>): Promise<T | null> {
   try {
     return await found;
   } catch (error) {
