@@ -1,30 +1,10 @@
-/** The names of the row formats. */
-export const FORMATS = [
-  'jsonl',
-  'csv',
-  'tsv',
-  'parquet',
-  'arrow',
-  'npy',
-  'npz',
-  'safetensors',
-  'images',
-  'wav',
-] as const;
-export type Format = (typeof FORMATS)[number];
-
 /** The formats that results are written in. */
-export const OUTPUT_FORMATS = [
-  'jsonl',
-  'csv',
-  'tsv',
-  'parquet',
-  'arrow',
-  'npy',
-  'npz',
-  'safetensors',
-] as const satisfies readonly Format[];
+export const OUTPUT_FORMATS = ['jsonl', 'csv', 'tsv', 'parquet', 'arrow', 'npy', 'npz', 'safetensors'] as const;
 export type OutputFormat = (typeof OUTPUT_FORMATS)[number];
+
+/** The names of the row formats. */
+export const FORMATS = [...OUTPUT_FORMATS, 'images', 'wav'] as const;
+export type Format = (typeof FORMATS)[number];
 
 /** Formats of tables and objects, which hold values of any kind by column name. */
 const RECORD_FORMATS: ReadonlySet<Format> = new Set<Format>(['jsonl', 'csv', 'tsv', 'parquet', 'arrow']);
