@@ -1,7 +1,7 @@
 /** `tandem generate`: prompts of a file, or one that was typed, to the answers of a language model. */
 
 import { EXIT, TandemError } from '../errors.js';
-import { grouped } from '../grouped-digits.js';
+import { formatRows, grouped } from '../grouped-digits.js';
 import { answerOne } from '../job/generate/answer-one.js';
 import { closeGenerate, type OpenedGenerate, performGenerate } from '../job/generate/generate-file.js';
 import type { GenerateRequest, GenerateSettings, ModelRequest } from '../job/generate/generate-request.js';
@@ -14,7 +14,7 @@ import { settingsOf } from './config.js';
 import { printable } from './fail.js';
 import { FailedRows, formatFailure } from './failed-rows.js';
 import type { GenerateFlags } from './generate-flags.js';
-import { formatRate, formatRows, ProgressBar } from './progress.js';
+import { formatRate, ProgressBar } from './progress.js';
 import { exitAfterError, exitOf, printComplete } from './run.js';
 import { stopOnSignals } from './signals.js';
 

@@ -6,8 +6,8 @@ import { type MergeSummary, mergeShards } from '../cluster/merge.js';
 import { openStore } from '../cluster/open-store.js';
 import type { Store } from '../cluster/store.js';
 import { EXIT, TandemError } from '../errors.js';
+import { formatRows } from '../grouped-digits.js';
 import { printable } from './fail.js';
-import { formatRows } from './progress.js';
 import { ALLOW_ERRORS } from './run-flags.js';
 import { stopOnSignals } from './signals.js';
 

@@ -1,5 +1,7 @@
 /** Prints a measured plan: what each stage does, why it is cut there, and the alternatives. */
+
 import { replicaGroupsOf } from '../arena/replicas.js';
+import { formatRows } from '../grouped-digits.js';
 import { formatBusy } from '../machine/busy.js';
 import { type ModelGraph, weightBytes } from '../model/graph.js';
 import type { Alternative, Expectation, Plan } from '../plan/plan.js';
@@ -10,7 +12,7 @@ import { printable } from './fail.js';
 import { formatLayerName } from './layer-name.js';
 import { rotationLines } from './print-rotation.js';
 import { formatMicroBatch, overloadCaution, preparingLines, rowAtATime, stageName } from './print-run.js';
-import { formatClock, formatRate, formatRows, formatShare } from './progress.js';
+import { formatClock, formatRate, formatShare } from './progress.js';
 import { formatTable } from './table.js';
 
 const COLUMNS = [

@@ -1,9 +1,9 @@
 /** What `tandem status --queue` prints: jobs with their shards, and machines. */
 
 import type { QueuedJob, QueueStatus } from '../cluster/queue-status.js';
-import { grouped } from '../grouped-digits.js';
+import { formatRows, grouped } from '../grouped-digits.js';
 import { printable } from './fail.js';
-import { formatClock, formatRate, formatRows } from './progress.js';
+import { formatClock, formatRate } from './progress.js';
 import { formatTable } from './table.js';
 
 export function formatQueue({ jobs, workers, refused }: QueueStatus): string {

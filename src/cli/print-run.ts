@@ -2,7 +2,7 @@
 
 import { type Replica, replicaGroupsOf } from '../arena/replicas.js';
 import { entryOf } from '../engine/choose.js';
-import { grouped } from '../grouped-digits.js';
+import { formatRows, grouped } from '../grouped-digits.js';
 import type { StageSummary, Summary } from '../job/summary.js';
 import { readCores } from '../machine/machine.js';
 import { type ModelGraph, weightBytes } from '../model/graph.js';
@@ -16,7 +16,7 @@ import { printable } from './fail.js';
 import { formatFailure } from './failed-rows.js';
 import { formatLayerName } from './layer-name.js';
 import { loadLines, rotationLines } from './print-rotation.js';
-import { formatRate, formatRows, formatShare } from './progress.js';
+import { formatRate, formatShare } from './progress.js';
 import { formatTable } from './table.js';
 
 const CUT_BY: Record<Plan['cutBy'], string> = {

@@ -1,5 +1,5 @@
 /** Progress on stderr: a bar on a terminal, a plain line at intervals elsewhere. */
-import { grouped } from '../grouped-digits.js';
+import { formatRows, grouped } from '../grouped-digits.js';
 
 export interface ProgressView {
   readonly rows: number;
@@ -104,11 +104,6 @@ function formatProgress({ rows, rowsBefore = 0, failedRows, total, seconds, stag
 function formatBar(share: number): string {
   const filled = Math.round(share * BAR_WIDTH);
   return `${'━'.repeat(filled)}${'╌'.repeat(BAR_WIDTH - filled)} ${String(Math.floor(share * 100)).padStart(3)} %`;
-}
-
-/** `1 row`, `1,024 rows`. */
-export function formatRows(rows: number): string {
-  return `${grouped(rows)} ${rows === 1 ? 'row' : 'rows'}`;
 }
 
 /** Three significant digits, and all digits before the point. */

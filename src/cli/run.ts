@@ -2,6 +2,7 @@
 import { readdirSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { EXIT, TandemError } from '../errors.js';
+import { formatRows } from '../grouped-digits.js';
 import type { Opened } from '../job/open-run.js';
 import { closeRun, performRun } from '../job/perform-run.js';
 import type { RunListener } from '../job/run-listener.js';
@@ -18,7 +19,7 @@ import { printable, printError } from './fail.js';
 import { FailedRows } from './failed-rows.js';
 import { formatMeasuredPlan } from './print-plan.js';
 import { formatPlan, formatSummary } from './print-run.js';
-import { formatRows, ProgressBar } from './progress.js';
+import { ProgressBar } from './progress.js';
 import type { RunFlags } from './run-flags.js';
 import type { ShardFlags } from './shard-flags.js';
 import { Interrupted, type Signals, stopOnSignals } from './signals.js';

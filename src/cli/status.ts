@@ -2,10 +2,10 @@
 import { Command } from 'commander';
 import type { QueueAddress } from '../cluster/queue-address.js';
 import { EXIT, TandemError } from '../errors.js';
-import { grouped } from '../grouped-digits.js';
+import { formatRows, grouped } from '../grouped-digits.js';
 import { type JobStatus, statusOf } from '../output/status.js';
 import { printable } from './fail.js';
-import { formatClock, formatRows } from './progress.js';
+import { formatClock } from './progress.js';
 import { stopOnSignals } from './signals.js';
 
 interface Flags {

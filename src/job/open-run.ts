@@ -1,6 +1,6 @@
 /** Opens a run of a file, up to the first row: the state of an earlier run, the rows, the plan, the stages, the output. */
 
-import { grouped } from '../grouped-digits.js';
+import { formatRows } from '../grouped-digits.js';
 import type { ModelGraph } from '../model/graph.js';
 import { keepOutputs } from '../model/keep-outputs.js';
 import { OutputClaim } from '../output/claim.js';
@@ -126,7 +126,7 @@ export async function openRun(request: RunRequest, opened: Opened, { listener, s
   await openMetrics(request, opened, listener);
   const { shard } = request;
   const doneRows = earlier?.commit?.rows ?? 0;
-  if (doneRows > 0) listener.onNotice?.(`resuming after ${counted(doneRows)} of an earlier run`);
+  if (doneRows > 0) listener.onNotice?.(`resuming after ${formatRows(doneRows)} of an earlier run`);
   const firstRow = (shard?.range.firstRow ?? 0) + doneRows;
   for (const origin of rows.origins) listener.onNotice?.(origin);
   const lengths = shard ? shard.division.lengths !== null : earlier && earlier.begin.plan.lengths !== undefined;
@@ -286,9 +286,4 @@ async function settle(
 /** Depth and isolation change no byte, so they may differ: a job that crashed as threads can be resumed as processes. */
 function resumed(earlier: Plan, { depth = earlier.depth, isolation = 'auto' }: RunRequest): Plan {
   return { ...earlier, depth, isolation: isolation === 'auto' ? earlier.isolation : isolation };
-}
-
-/** `1 row`, `1,024 rows`. */
-function counted(rows: number): string {
-  return `${grouped(rows)} ${rows === 1 ? 'row' : 'rows'}`;
 }
